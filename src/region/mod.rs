@@ -1,0 +1,259 @@
+//! Region stores: where sealed bytes lie. One trait; the suite in `region/suite.rs` runs on every implementation.
+//!
+//! A region store knows tenants by id and buckets by their upstream names; it sees ciphertext only. It is trusted with
+//! nothing but availability: every answer that matters is checked against authenticated data above.
+
+mod error;
+mod types;
+
+pub use error::{Missing, RegionError};
+pub use types::{
+    Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
+    DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,
+    ObjectRef, PartCopyRequest, PutCondition, PutRequest, Replayable, SourceCondition, StoredHead,
+    StoredObject, StoredPart, UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId,
+    VersionListRequest, VersionListing, Versioning, WriteOutcome,
+};
+
+use crate::tenants::TenantId;
+use async_trait::async_trait;
+
+/// One region's object store.
+///
+/// Every method has a deadline of its own and returns [`RegionError::Unavailable`] or [`RegionError::Unknown`] past it.
+/// `Unknown` means that the store may or may not have acted; reads and idempotent calls may be repeated, others are
+/// resolved by looking.
+#[async_trait]
+pub trait RegionStore: Send + Sync + 'static {
+    /// Creates an upstream bucket; creating one that is ours already succeeds.
+    async fn create_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError>;
+
+    /// Deletes an empty upstream bucket; [`RegionError::BucketNotEmpty`] when it is not; a missing one succeeds.
+    async fn delete_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError>;
+
+    /// Whether the upstream bucket is there.
+    async fn bucket_exists(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<bool, RegionError>;
+
+    /// The bucket's versioning state.
+    async fn versioning(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Versioning, RegionError>;
+
+    /// Sets the bucket's versioning state ([`RegionError::Unsupported`] where the store has none).
+    async fn set_versioning(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        state: Versioning,
+    ) -> Result<(), RegionError>;
+
+    /// Stores a whole object of exactly `stored_bytes`; nothing is visible under the key before the body is complete.
+    async fn put(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: PutRequest,
+    ) -> Result<WriteOutcome, RegionError>;
+
+    /// Reads an object or a range of its stored bytes.
+    async fn get(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &GetRequest,
+    ) -> Result<StoredObject, RegionError>;
+
+    /// Reads an object's head.
+    async fn head(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<StoredHead, RegionError>;
+
+    /// Deletes an object, or one version of it; a missing object succeeds.
+    async fn delete(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &DeleteRequest,
+    ) -> Result<DeleteOutcome, RegionError>;
+
+    /// Copies stored bytes within the region and gives the copy a head of its own.
+    async fn copy(
+        &self,
+        tenant: TenantId,
+        to: &ObjectRef,
+        request: &CopyRequest,
+    ) -> Result<WriteOutcome, RegionError>;
+
+    /// Lists current objects in the store's key order.
+    async fn list(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+    ) -> Result<Listing, RegionError>;
+
+    /// Lists versions and delete markers.
+    async fn list_versions(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+    ) -> Result<VersionListing, RegionError>;
+
+    /// Opens a multipart upload whose finished object will have `head`'s metadata and tags.
+    async fn create_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        head: &HeadFields,
+    ) -> Result<UpstreamUploadId, RegionError>;
+
+    /// Stores one part of exactly `stored_bytes`; a later one of the same number replaces it.
+    async fn upload_part(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: UploadPartRequest,
+    ) -> Result<String, RegionError>;
+
+    /// Stores one part from a range of a stored object's raw bytes. Returns the part's ETag.
+    async fn upload_part_copy(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &PartCopyRequest,
+    ) -> Result<String, RegionError>;
+
+    /// Makes the object of exactly these parts; [`RegionError::InvalidPart`] when one is not what the store holds.
+    async fn complete_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+        parts: &[CompletedPart],
+        condition: &PutCondition,
+    ) -> Result<WriteOutcome, RegionError>;
+
+    /// Drops an upload and its parts; a missing one succeeds.
+    async fn abort_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<(), RegionError>;
+
+    /// The parts that the store holds for an upload, in ascending number (all pages).
+    async fn list_parts(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<Vec<StoredPart>, RegionError>;
+
+    /// An object's tags.
+    async fn tags(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<Vec<(String, String)>, RegionError>;
+
+    /// Replaces an object's tags; an empty list deletes them.
+    async fn set_tags(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        tags: &[(String, String)],
+    ) -> Result<(), RegionError>;
+
+    /// Whether the store answers at all, for `/readyz` and `doctor`.
+    async fn ping(&self) -> Result<(), RegionError>;
+
+    /// What `region check` found, or what the store is by construction: what the gateway may ask of it.
+    fn profile(&self) -> &RegionProfile;
+}
+
+/// What a store can do, found by `region check` and kept in the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionProfile {
+    /// Conditional PUT (`If-None-Match: *`, `If-Match`) is atomic under a race.
+    pub conditional_put: bool,
+    /// Conditional CompleteMultipartUpload is atomic under a race.
+    pub conditional_complete: bool,
+    /// Conditional CopyObject (of the destination) is atomic under a race.
+    pub conditional_copy: bool,
+    /// Conditional DeleteObject is atomic under a race.
+    pub conditional_delete: bool,
+    /// All parts but the last must have one size (R2).
+    pub equal_parts: bool,
+    /// Versioning works.
+    pub versioning: bool,
+    /// Object tagging works.
+    pub tagging: bool,
+    /// Keys that the store keeps as they are.
+    pub keys: KeyRules,
+    /// The store accepts `x-amz-checksum-crc64nvme`-style checksums over stored bytes on PUT.
+    pub put_checksum: bool,
+    /// Bytes of Content-Disposition that survive a round trip (0: spill is impossible).
+    pub content_disposition_bytes_max: usize,
+    /// Bytes of user metadata (names and values) that survive a round trip.
+    pub user_metadata_bytes_max: usize,
+}
+
+/// Keys that a store would change or refuse, so that they are refused here first with a clear error.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRules {
+    /// Longest key kept, in bytes.
+    pub bytes_max: usize,
+    /// `a//b` stays `a//b`.
+    pub empty_segments: bool,
+    /// Segments `.` and `..` are kept.
+    pub dot_segments: bool,
+    /// A leading `/` is kept.
+    pub leading_slash: bool,
+    /// A trailing `/` is kept.
+    pub trailing_slash: bool,
+    /// Control characters (U+0000 to U+001F, U+007F) are kept.
+    pub control_characters: bool,
+    /// `a` and `a/b` can both be objects.
+    pub object_below_object: bool,
+    /// Listings come in UTF-8 byte order.
+    pub byte_order: bool,
+}
+
+impl KeyRules {
+    /// A store that keeps every key of S3 as it is.
+    #[must_use]
+    pub fn all() -> Self {
+        Self {
+            bytes_max: 1024,
+            empty_segments: true,
+            dot_segments: true,
+            leading_slash: true,
+            trailing_slash: true,
+            control_characters: true,
+            object_below_object: true,
+            byte_order: true,
+        }
+    }
+}
