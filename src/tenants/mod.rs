@@ -1,7 +1,9 @@
 //! Who asks and what they may: the names that requests carry, as types that cannot hold a bad one.
 
+mod auth;
 mod names;
 
+pub use auth::{AuthError, Authenticator};
 pub use lethe_envelope::TenantId;
 pub use names::{
     AccessKeyId, BucketName, DomainName, NameError, ObjectKey, RegionName, TenantName, UploadId,
