@@ -4,8 +4,10 @@
 //! nothing but availability: every answer that matters is checked against authenticated data above.
 
 mod error;
+mod keys;
 mod types;
 
+pub use keys::key_problem;
 pub use error::{Missing, RegionError};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
