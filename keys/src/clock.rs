@@ -37,7 +37,9 @@ impl Clock for SystemClock {
 
     fn unix_ms(&self) -> i64 {
         let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)
+        now.tv_sec
+            .saturating_mul(1_000)
+            .saturating_add(now.tv_nsec / 1_000_000)
     }
 
     async fn sleep_until(&self, deadline: Duration) {

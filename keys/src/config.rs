@@ -47,7 +47,11 @@ impl FromStr for DomainName {
             && text.bytes().all(allowed)
             && !text.starts_with('-')
             && !text.ends_with('-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(DomainNameError) }
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(DomainNameError)
+        }
     }
 }
 
@@ -76,7 +80,9 @@ impl FromStr for StoreUrl {
 
     fn from_str(text: &str) -> Result<Self, StoreUrlError> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres { url: Zeroizing::new(text.to_owned()) });
+            return Ok(Self::Postgres {
+                url: Zeroizing::new(text.to_owned()),
+            });
         }
         let path = text.strip_prefix("sqlite:").ok_or(StoreUrlError)?;
         let path = path.strip_prefix("//").unwrap_or(path);
@@ -84,7 +90,9 @@ impl FromStr for StoreUrl {
         if path.is_empty() || path.ends_with('/') || path.contains(['?', '#', ':', '\0']) {
             return Err(StoreUrlError);
         }
-        Ok(Self::Sqlite { path: PathBuf::from(path) })
+        Ok(Self::Sqlite {
+            path: PathBuf::from(path),
+        })
     }
 }
 
@@ -157,7 +165,10 @@ impl KeyServiceConfig {
 
     pub(crate) fn validate(&self) -> Result<(), KeysError> {
         if !(LEASE_MIN..=LEASE_MAX).contains(&self.lease) {
-            return Err(Refusal::LeaseOutOfRange { lease_s: self.lease.as_secs() }.into());
+            return Err(Refusal::LeaseOutOfRange {
+                lease_s: self.lease.as_secs(),
+            }
+            .into());
         }
         if self.deadline.is_zero() || self.deadline >= self.lease {
             return Err(Refusal::DeadlineOutOfRange.into());

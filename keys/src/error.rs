@@ -92,7 +92,9 @@ pub enum Refusal {
         found: KeyStoreIdentity,
     },
     /// The schema is another version's.
-    #[error("the key store's schema is version {found}, this program needs {supported}; run `lethe migrate` or upgrade")]
+    #[error(
+        "the key store's schema is version {found}, this program needs {supported}; run `lethe migrate` or upgrade"
+    )]
     SchemaUnsupported {
         /// The version in the store, 0 for none.
         found: i64,
@@ -100,7 +102,9 @@ pub enum Refusal {
         supported: &'static str,
     },
     /// The store is older than what was seen before: a restored backup.
-    #[error("the key store's epoch is {found}, below epoch {seen} that was already seen: an older copy was restored")]
+    #[error(
+        "the key store's epoch is {found}, below epoch {seen} that was already seen: an older copy was restored"
+    )]
     EpochRolledBack {
         /// The newest epoch seen.
         seen: Epoch,
@@ -108,7 +112,9 @@ pub enum Refusal {
         found: Epoch,
     },
     /// The store's fences are older than those seen before: a restored backup.
-    #[error("the key store's last fence is {found}, below fence {seen} that was already seen: an older copy was restored")]
+    #[error(
+        "the key store's last fence is {found}, below fence {seen} that was already seen: an older copy was restored"
+    )]
     FenceRolledBack {
         /// The newest fence acknowledged.
         seen: u64,
@@ -119,7 +125,9 @@ pub enum Refusal {
     #[error(transparent)]
     NotApart(#[from] NotApart),
     /// A file root shares the key store's volume.
-    #[error("root directory {root} lies on the key store's volume; one disk would hold wrapped keys and root key")]
+    #[error(
+        "root directory {root} lies on the key store's volume; one disk would hold wrapped keys and root key"
+    )]
     RootOnStoreVolume {
         /// The root's directory.
         root: PathBuf,

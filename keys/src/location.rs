@@ -35,8 +35,13 @@ impl Location {
     /// # Errors
     /// The file system's, when the directory does not exist or may not be read.
     pub fn of_directory(path: &Path) -> io::Result<Self> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        path.canonicalize().map(|canonical| Self::Directory { canonical })
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        path.canonicalize()
+            .map(|canonical| Self::Directory { canonical })
     }
 
     /// The directory that an SQLite database file lies in; write-ahead log and journal lie beside it.
@@ -54,7 +59,11 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Postgres { system_identifier } => {
-                write!(f, "postgresql cluster {}", system_identifier.cast_unsigned())
+                write!(
+                    f,
+                    "postgresql cluster {}",
+                    system_identifier.cast_unsigned()
+                )
             }
             Self::Directory { canonical } => write!(f, "directory {}", canonical.display()),
         }
@@ -78,8 +87,12 @@ pub struct NotApart {
 pub fn check_apart(first: &Location, second: &Location) -> Result<(), NotApart> {
     let together = match (first, second) {
         (
-            Location::Postgres { system_identifier: a },
-            Location::Postgres { system_identifier: b },
+            Location::Postgres {
+                system_identifier: a,
+            },
+            Location::Postgres {
+                system_identifier: b,
+            },
         ) => a == b,
         (Location::Directory { canonical: a }, Location::Directory { canonical: b }) => {
             a.starts_with(b) || b.starts_with(a)
@@ -88,7 +101,10 @@ pub fn check_apart(first: &Location, second: &Location) -> Result<(), NotApart> 
         _ => false,
     };
     if together {
-        return Err(NotApart { first: first.clone(), second: second.clone() });
+        return Err(NotApart {
+            first: first.clone(),
+            second: second.clone(),
+        });
     }
     Ok(())
 }

@@ -52,7 +52,9 @@ impl KeyBytes {
 
     /// Wraps another key under this one.
     pub(crate) fn wrap(&self, context: &[u8], key: &[u8; 32]) -> Result<Wrapped, NoRandomness> {
-        self.seal(context, key)?.try_into().map_err(|_| NoRandomness)
+        self.seal(context, key)?
+            .try_into()
+            .map_err(|_| NoRandomness)
     }
 
     /// Opens a wrap that [`KeyBytes::wrap`] made under the same context.
@@ -64,7 +66,11 @@ impl KeyBytes {
         seal_message(Engine::AesGcm, self.expose(), context, plaintext).map_err(|_| NoRandomness)
     }
 
-    pub(crate) fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, WrapMismatch> {
+    pub(crate) fn open(
+        &self,
+        context: &[u8],
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, WrapMismatch> {
         open_message(Engine::AesGcm, self.expose(), context, sealed).map_err(|_| WrapMismatch)
     }
 }

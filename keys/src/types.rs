@@ -70,7 +70,11 @@ impl FromStr for KeyStoreIdentity {
         hex::decode_to_slice(text, &mut bytes).map_err(|_| IdentityError)?;
         let identity = Self(bytes);
         // One text for one identity: the decoder alone would take upper case too.
-        if identity.to_string() == text { Ok(identity) } else { Err(IdentityError) }
+        if identity.to_string() == text {
+            Ok(identity)
+        } else {
+            Err(IdentityError)
+        }
     }
 }
 
@@ -188,7 +192,9 @@ impl FenceEvidence {
     /// Whether no gateway can use the fenced keys any more.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.gateways.iter().all(|(_, state)| *state != GatewayFence::Waiting)
+        self.gateways
+            .iter()
+            .all(|(_, state)| *state != GatewayFence::Waiting)
     }
 }
 

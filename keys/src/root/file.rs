@@ -29,7 +29,10 @@ pub(crate) struct FileRoot {
 
 impl FileRoot {
     pub(crate) fn new(dir: &Path, owner: KeyStoreIdentity) -> Self {
-        Self { dir: dir.to_path_buf(), owner }
+        Self {
+            dir: dir.to_path_buf(),
+            owner,
+        }
     }
 
     /// Makes the directory, closed to others, unless it is there; `init` only.
@@ -42,7 +45,9 @@ impl FileRoot {
     }
 
     fn check_directory(&self) -> Result<(), RootError> {
-        let mode = fs::metadata(&self.dir).map_err(|error| unavailable("reading the root directory", &error))?.mode();
+        let mode = fs::metadata(&self.dir)
+            .map_err(|error| unavailable("reading the root directory", &error))?
+            .mode();
         // Whoever may write here may replace a key file by another.
         refuse_mode(&self.dir, mode, 0o022)
     }
@@ -52,16 +57,21 @@ impl FileRoot {
         let path = self.path(epoch);
         let mut file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(RootError::EpochMissing(epoch)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(RootError::EpochMissing(epoch));
+            }
             Err(error) => return Err(unavailable("opening a root key", &error)),
         };
-        let metadata = file.metadata().map_err(|error| unavailable("reading a root key", &error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| unavailable("reading a root key", &error))?;
         refuse_mode(&path, metadata.mode(), 0o077)?;
         if metadata.len() != FILE_BYTES as u64 {
             return Err(RootError::Corrupt(epoch));
         }
         let mut bytes = Zeroizing::new([0; FILE_BYTES]);
-        file.read_exact(bytes.as_mut_slice()).map_err(|error| unavailable("reading a root key", &error))?;
+        file.read_exact(bytes.as_mut_slice())
+            .map_err(|error| unavailable("reading a root key", &error))?;
         if Sha256::digest(&bytes[..DIGEST_AT])[..] != bytes[DIGEST_AT..]
             || bytes[..16] != LABEL[..]
             || bytes[32..KEY_AT] != epoch.0.to_be_bytes()
@@ -71,7 +81,9 @@ impl FileRoot {
         if bytes[16..32] != self.owner.as_bytes()[..] {
             return Err(RootError::Foreign(epoch));
         }
-        KeyBytes::from_slice(&bytes[KEY_AT..DIGEST_AT]).map(RootKey).ok_or(RootError::Corrupt(epoch))
+        KeyBytes::from_slice(&bytes[KEY_AT..DIGEST_AT])
+            .map(RootKey)
+            .ok_or(RootError::Corrupt(epoch))
     }
 
     fn create(&self, epoch: Epoch) -> Result<(), RootError> {
@@ -89,7 +101,8 @@ impl FileRoot {
         bytes[KEY_AT..DIGEST_AT].copy_from_slice(key.expose());
         let digest = Sha256::digest(&bytes[..DIGEST_AT]);
         bytes[DIGEST_AT..].copy_from_slice(&digest);
-        self.publish(epoch, bytes.as_slice()).map_err(|error| unavailable("writing a root key", &error))?;
+        self.publish(epoch, bytes.as_slice())
+            .map_err(|error| unavailable("writing a root key", &error))?;
         // A concurrent creator may have been first; its key counts, if it is this key store's.
         self.read(epoch).map(|_| ())
     }
@@ -98,9 +111,15 @@ impl FileRoot {
     fn publish(&self, epoch: Epoch, bytes: &[u8]) -> io::Result<()> {
         let mut tag = [0; 8];
         getrandom::fill(&mut tag).map_err(|_| io::ErrorKind::Other)?;
-        let aside = self.dir.join(format!(".epoch-{epoch}.{}.new", hex::encode(tag)));
+        let aside = self
+            .dir
+            .join(format!(".epoch-{epoch}.{}.new", hex::encode(tag)));
         let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&aside)?;
             file.write_all(bytes)?;
             file.sync_all()?;
             match fs::hard_link(&aside, self.path(epoch)) {
@@ -115,6 +134,10 @@ impl FileRoot {
     }
 
     fn destroy(&self, epoch: Epoch) -> Result<(), RootError> {
+        // A file that no longer parses may be one that an interrupted destruction has overwritten already.
+        if let Err(error @ (RootError::Foreign(_) | RootError::Exposed { .. })) = self.read(epoch) {
+            return Err(error);
+        }
         let path = self.path(epoch);
         let mut file = match OpenOptions::new().write(true).open(&path) {
             Ok(file) => file,
@@ -123,7 +146,8 @@ impl FileRoot {
         };
         // Overwriting is all that software can do; a copy-on-write or worn-out medium may keep the old blocks.
         let mut noise = [0; FILE_BYTES];
-        getrandom::fill(&mut noise).map_err(|_| RootError::Unavailable("no randomness".to_owned()))?;
+        getrandom::fill(&mut noise)
+            .map_err(|_| RootError::Unavailable("no randomness".to_owned()))?;
         file.write_all(&noise)
             .and_then(|()| file.sync_all())
             .and_then(|()| fs::remove_file(&path))
@@ -144,7 +168,14 @@ impl FileRoot {
 
 fn refuse_mode(path: &Path, mode: u32, forbidden: u32) -> Result<(), RootError> {
     let mode = mode & 0o7777;
-    if mode & forbidden == 0 { Ok(()) } else { Err(RootError::Exposed { path: path.to_path_buf(), mode }) }
+    if mode & forbidden == 0 {
+        Ok(())
+    } else {
+        Err(RootError::Exposed {
+            path: path.to_path_buf(),
+            mode,
+        })
+    }
 }
 
 fn unavailable(doing: &str, error: &io::Error) -> RootError {
@@ -157,7 +188,11 @@ impl RootProvider for FileRoot {
         self.run(move |root| root.create(epoch)).await
     }
 
-    async fn wrap(&self, epoch: Epoch, nodes: &[NodeToWrap<'_>]) -> Result<Vec<Wrapped>, RootError> {
+    async fn wrap(
+        &self,
+        epoch: Epoch,
+        nodes: &[NodeToWrap<'_>],
+    ) -> Result<Vec<Wrapped>, RootError> {
         let key = self.run(move |root| root.read(epoch)).await?;
         nodes
             .iter()

@@ -1,8 +1,6 @@
 //! Root providers: wrapping nodes under an epoch's root key is the only thing one does.
 
 mod file;
-#[cfg(test)]
-mod suite;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;
@@ -56,13 +54,20 @@ pub(crate) trait RootProvider: Send + Sync {
     async fn create_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
     /// Wraps nodes, each under its own context.
-    async fn wrap(&self, epoch: Epoch, nodes: &[NodeToWrap<'_>]) -> Result<Vec<Wrapped>, RootError>;
+    async fn wrap(&self, epoch: Epoch, nodes: &[NodeToWrap<'_>])
+    -> Result<Vec<Wrapped>, RootError>;
 
     /// Opens wraps that [`RootProvider::wrap`] made under the same epoch and contexts.
     async fn unwrap(&self, epoch: Epoch, nodes: &[WrappedNode]) -> Result<Vec<NodeKey>, RootError>;
 
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "part of every provider; first called by the shred protocol"))]
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "part of every provider; first called by the shred protocol"
+        )
+    )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
     /// What a receipt may say of the provider.

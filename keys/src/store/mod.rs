@@ -2,8 +2,6 @@
 
 mod pool;
 mod sql;
-#[cfg(test)]
-mod suite;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;
@@ -12,7 +10,9 @@ use async_trait::async_trait;
 
 use lethe_envelope::{KekId, TenantId};
 
-pub(crate) use sql::{SqlKeyStore, StatementGate, Ungated};
+#[cfg(test)]
+pub(crate) use sql::StatementGate;
+pub(crate) use sql::{SqlKeyStore, Ungated};
 
 use crate::location::Location;
 use crate::secret::Wrapped;

@@ -22,18 +22,24 @@ impl SqlKeyStore {
         self.gate.pass()?;
         let mut migrator = match &self.url {
             StoreUrl::Sqlite { path } => {
-                create_sqlite_file(path)
-                    .map_err(|error| StoreError::Unavailable(format!("creating the file: {}", error.kind())))?;
+                create_sqlite_file(path).map_err(|error| {
+                    StoreError::Unavailable(format!("creating the file: {}", error.kind()))
+                })?;
                 sqlx::migrate!("migrations/sqlite")
             }
             StoreUrl::Postgres { .. } => sqlx::migrate!("migrations/postgres"),
         };
         migrator.set_ignore_missing(true);
-        migrator.run(&self.pool).await.map_err(|error| match error {
-            sqlx::migrate::MigrateError::Execute(error) => store_error(&error),
-            sqlx::migrate::MigrateError::VersionMismatch(version) => StoreError::Schema(version),
-            _ => StoreError::Unavailable("migration failed".to_owned()),
-        })?;
+        migrator
+            .run(&self.pool)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::Execute(error) => store_error(&error),
+                sqlx::migrate::MigrateError::VersionMismatch(version) => {
+                    StoreError::Schema(version)
+                }
+                _ => StoreError::Unavailable("migration failed".to_owned()),
+            })?;
         self.gate.pass()
     }
 
@@ -63,10 +69,11 @@ impl SqlKeyStore {
         {
             return Err(StoreError::Missing);
         }
-        let version: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?;
+        let version: i64 =
+            sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
+                .fetch_one(&self.pool)
+                .await
+                .map_err(|error| store_error(&error))?;
         if (SCHEMA_NEEDED..=SCHEMA_ADDITIVE_MAX).contains(&version) {
             Ok(())
         } else {
@@ -83,7 +90,11 @@ impl SqlKeyStore {
         rows::head(&row.ok_or(StoreError::Missing)?)
     }
 
-    pub(super) async fn write_tree(&self, nodes: &[NodeRow], created_ms: i64) -> Result<bool, StoreError> {
+    pub(super) async fn write_tree(
+        &self,
+        nodes: &[NodeRow],
+        created_ms: i64,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.begin().await?;
         self.gate.pass()?;
         let epoch = rows::stored(Epoch::FIRST.0, "epoch")?;
@@ -113,9 +124,20 @@ impl SqlKeyStore {
     }
 }
 
-async fn insert_nodes(transaction: &mut Transaction<'static, Any>, nodes: &[NodeRow]) -> Result<(), StoreError> {
+async fn insert_nodes(
+    transaction: &mut Transaction<'static, Any>,
+    nodes: &[NodeRow],
+) -> Result<(), StoreError> {
     let values: Vec<String> = (0..nodes.len())
-        .map(|row| format!("(${}, ${}, ${}, ${})", row * 4 + 1, row * 4 + 2, row * 4 + 3, row * 4 + 4))
+        .map(|row| {
+            format!(
+                "(${}, ${}, ${}, ${})",
+                row * 4 + 1,
+                row * 4 + 2,
+                row * 4 + 3,
+                row * 4 + 4
+            )
+        })
         .collect();
     // Safe: the text is made of placeholders alone.
     let statement = AssertSqlSafe(format!(
@@ -130,5 +152,9 @@ async fn insert_nodes(transaction: &mut Transaction<'static, Any>, nodes: &[Node
             .bind(rows::stored(node.epoch.0, "epoch")?)
             .bind(node.wrapped.to_vec());
     }
-    query.execute(&mut **transaction).await.map(|_| ()).map_err(|error| store_error(&error))
+    query
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(|error| store_error(&error))
 }

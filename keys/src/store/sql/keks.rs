@@ -24,7 +24,11 @@ impl SqlKeyStore {
             .transpose()
     }
 
-    pub(super) async fn write_kek(&self, row: &KekRow, leaf: &PendingLeaf) -> Result<InsertKek, StoreError> {
+    pub(super) async fn write_kek(
+        &self,
+        row: &KekRow,
+        leaf: &PendingLeaf,
+    ) -> Result<InsertKek, StoreError> {
         let mut transaction = self.begin().await?;
         if row.info.version > 1 {
             self.gate.pass()?;
@@ -51,13 +55,18 @@ impl SqlKeyStore {
 
     async fn why_not_inserted(&self, row: &KekRow) -> Result<InsertKek, StoreError> {
         self.gate.pass()?;
-        let taken: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM keks WHERE tenant = $1 AND version = $2")
-            .bind(row.tenant.as_bytes().to_vec())
-            .bind(i64::from(row.info.version))
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?;
-        Ok(if taken > 0 { InsertKek::VersionTaken } else { InsertKek::Superseded })
+        let taken: i64 =
+            sqlx::query_scalar("SELECT COUNT(*) FROM keks WHERE tenant = $1 AND version = $2")
+                .bind(row.tenant.as_bytes().to_vec())
+                .bind(i64::from(row.info.version))
+                .fetch_one(&self.pool)
+                .await
+                .map_err(|error| store_error(&error))?;
+        Ok(if taken > 0 {
+            InsertKek::VersionTaken
+        } else {
+            InsertKek::Superseded
+        })
     }
 
     pub(super) async fn read_kek(&self, kek_id: KekId) -> Result<Option<KekRow>, StoreError> {
@@ -75,7 +84,10 @@ impl SqlKeyStore {
         .transpose()
     }
 
-    pub(super) async fn read_active_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError> {
+    pub(super) async fn read_active_kek(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Option<KekRow>, StoreError> {
         self.gate.pass()?;
         let columns = rows::KEK_INFO_COLUMNS;
         sqlx::query(AssertSqlSafe(format!(
@@ -108,7 +120,10 @@ impl SqlKeyStore {
     }
 }
 
-async fn retire_previous(transaction: &mut Transaction<'static, Any>, row: &KekRow) -> Result<bool, StoreError> {
+async fn retire_previous(
+    transaction: &mut Transaction<'static, Any>,
+    row: &KekRow,
+) -> Result<bool, StoreError> {
     let retired = sqlx::query(
         "UPDATE keks SET state = $1 WHERE tenant = $2 AND version = $3 AND state = 'active'",
     )
@@ -121,7 +136,10 @@ async fn retire_previous(transaction: &mut Transaction<'static, Any>, row: &KekR
     Ok(retired.rows_affected() == 1)
 }
 
-async fn insert_kek(transaction: &mut Transaction<'static, Any>, row: &KekRow) -> Result<u64, sqlx::Error> {
+async fn insert_kek(
+    transaction: &mut Transaction<'static, Any>,
+    row: &KekRow,
+) -> Result<u64, sqlx::Error> {
     let generation = i64::try_from(row.generation).map_err(|_| sqlx::Error::RowNotFound)?;
     sqlx::query(
         "INSERT INTO keks (kek_id, tenant, version, place, generation, wrapped, commitment, leaf_hash, state, \

@@ -49,7 +49,12 @@ impl SqlKeyStore {
             .map(rows::fence)
             .collect::<Result<_, _>>()?;
         }
-        Ok(Renewed { identity: rows::identity(&head)?, epoch: rows::epoch(&head)?, fence: newest, fences })
+        Ok(Renewed {
+            identity: rows::identity(&head)?,
+            epoch: rows::epoch(&head)?,
+            fence: newest,
+            fences,
+        })
     }
 
     pub(super) async fn delete_lease(&self, gateway: GatewayId) -> Result<(), StoreError> {
@@ -62,14 +67,19 @@ impl SqlKeyStore {
             .map_err(|error| store_error(&error))
     }
 
-    pub(super) async fn write_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
+    pub(super) async fn write_fence(
+        &self,
+        scope: FenceScope,
+        raised_ms: i64,
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         self.gate.pass()?;
-        let row = sqlx::query("UPDATE key_store SET fence = fence + 1 WHERE id = 1 RETURNING fence")
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(|error| store_error(&error))?
-            .ok_or(StoreError::Missing)?;
+        let row =
+            sqlx::query("UPDATE key_store SET fence = fence + 1 WHERE id = 1 RETURNING fence")
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(|error| store_error(&error))?
+                .ok_or(StoreError::Missing)?;
         let fence = rows::count(&row, "fence")?;
         let (kind, tenant) = match scope {
             FenceScope::Tenant(tenant) => ("tenant", Some(tenant.as_bytes().to_vec())),
@@ -90,12 +100,14 @@ impl SqlKeyStore {
 
     pub(super) async fn read_gateways(&self) -> Result<Vec<GatewayRow>, StoreError> {
         self.gate.pass()?;
-        sqlx::query("SELECT gateway, epoch, fence, lease_ms, renewals FROM gateways ORDER BY gateway")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?
-            .iter()
-            .map(rows::gateway)
-            .collect()
+        sqlx::query(
+            "SELECT gateway, epoch, fence, lease_ms, renewals FROM gateways ORDER BY gateway",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?
+        .iter()
+        .map(rows::gateway)
+        .collect()
     }
 }

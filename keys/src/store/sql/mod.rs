@@ -15,7 +15,8 @@ use lethe_envelope::{KekId, TenantId};
 
 use super::pool::{pool, store_error};
 use super::{
-    GatewayRow, InsertKek, KekRow, KeyStore, NodeRow, PendingLeaf, Renewal, Renewed, StoreError, StoreHead,
+    GatewayRow, InsertKek, KekRow, KeyStore, NodeRow, PendingLeaf, Renewal, Renewed, StoreError,
+    StoreHead,
 };
 use crate::config::StoreUrl;
 use crate::location::{Location, POSTGRES_SYSTEM_IDENTIFIER_SQL};
@@ -50,7 +51,11 @@ impl SqlKeyStore {
         deadline: Duration,
         gate: Arc<dyn StatementGate>,
     ) -> Result<Self, StoreError> {
-        Ok(Self { url: url.clone(), pool: pool(url, deadline)?, gate })
+        Ok(Self {
+            url: url.clone(),
+            pool: pool(url, deadline)?,
+            gate,
+        })
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
@@ -61,7 +66,10 @@ impl SqlKeyStore {
 
     async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), StoreError> {
         self.gate.pass()?;
-        transaction.commit().await.map_err(|error| store_error(&error))?;
+        transaction
+            .commit()
+            .await
+            .map_err(|error| store_error(&error))?;
         self.gate.pass()
     }
 }

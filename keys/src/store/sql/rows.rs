@@ -74,7 +74,8 @@ pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
 pub(super) fn kek_info(row: &AnyRow) -> Result<KekInfo, StoreError> {
     Ok(KekInfo {
         kek_id: KekId::from_bytes(bytes(row, "kek_id")?),
-        version: u32::try_from(integer(row, "version")?).map_err(|_| StoreError::Corrupt("version"))?,
+        version: u32::try_from(integer(row, "version")?)
+            .map_err(|_| StoreError::Corrupt("version"))?,
         commitment: bytes(row, "commitment")?,
         state: KekState::parse(&text(row, "state")?).ok_or(StoreError::Corrupt("state"))?,
         created_ms: integer(row, "created_ms")?,
@@ -98,7 +99,10 @@ pub(super) fn fence(row: &AnyRow) -> Result<FenceRow, StoreError> {
         "nodes" => FenceScope::Nodes,
         _ => return Err(StoreError::Corrupt("fence")),
     };
-    Ok(FenceRow { fence: count(row, "fence")?, scope })
+    Ok(FenceRow {
+        fence: count(row, "fence")?,
+        scope,
+    })
 }
 
 pub(super) fn gateway(row: &AnyRow) -> Result<GatewayRow, StoreError> {
