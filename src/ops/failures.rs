@@ -3,6 +3,7 @@
 use crate::ops::error::{Code, OpError};
 use crate::region::{BodyError, RegionError};
 use lethe_envelope::MetadataError;
+use lethe_keys::{KeysError, LeaseEnded};
 use std::error::Error;
 
 /// The object was replaced between two upstream requests of one answer, which starts over.
@@ -50,5 +51,29 @@ impl From<MetadataError> for OpError {
             }
             other => Self::internal(other),
         }
+    }
+}
+
+impl From<KeysError> for OpError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::TenantUnknown { .. } | KeysError::TenantFenced { .. } => {
+                Self::access_denied("This tenant's keys are not available.").caused_by(error)
+            }
+            KeysError::KekUnknown { .. } => {
+                Self::new(Code::AccessDenied, "The key of this object has been destroyed.").caused_by(error)
+            }
+            KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::not_authentic(error),
+            KeysError::KekNotSealing { .. } | KeysError::LeaseEnded | KeysError::Unavailable { .. } => {
+                Self::unavailable("The keys are unavailable. Please retry.", error)
+            }
+            KeysError::Refused { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<LeaseEnded> for OpError {
+    fn from(ended: LeaseEnded) -> Self {
+        Self::unavailable("The keys are unavailable. Please retry.", ended)
     }
 }

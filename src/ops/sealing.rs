@@ -71,7 +71,7 @@ impl Seal for Sealer {
     }
 }
 
-struct Sealing<S, F> {
+struct Sealing<S: Send + 'static, F> {
     incoming: Option<Incoming>,
     sealer: Option<Leased<S>>,
     finish: Option<F>,
