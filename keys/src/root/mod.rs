@@ -65,11 +65,8 @@ pub(crate) trait RootProvider: Send + Sync {
 
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
     #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(
-            dead_code,
-            reason = "part of every provider; first called by the shred protocol"
-        )
+        not(test),
+        allow(dead_code, reason = "part of every provider; first called by the shred protocol")
     )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
