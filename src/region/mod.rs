@@ -4,9 +4,11 @@
 //! nothing but availability: every answer that matters is checked against authenticated data above.
 
 mod error;
+mod s3;
 mod types;
 
 pub use error::{Missing, RegionError};
+pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
     DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,
