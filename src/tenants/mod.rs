@@ -1,8 +1,12 @@
 //! Who asks and what they may: the names that requests carry, as types that cannot hold a bad one.
 
+mod lifecycle;
 mod names;
 
 pub use lethe_envelope::TenantId;
+pub use lifecycle::{
+    CREDENTIAL_SECRET_LABEL, Subject, SubjectError, credential_secret_fields,
+};
 pub use names::{
     AccessKeyId, BucketName, DomainName, NameError, ObjectKey, RegionName, TenantName, UploadId,
 };
