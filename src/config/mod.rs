@@ -109,3 +109,6 @@ fn read(file: &Path) -> Result<String, ConfigError> {
     }
     std::fs::read_to_string(file).map_err(io)
 }
+
+#[cfg(test)]
+mod tests;

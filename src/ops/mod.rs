@@ -3,6 +3,7 @@
 pub mod conditions;
 pub mod error;
 pub mod etag;
+pub mod gateway;
 pub mod range;
 
 pub use conditions::{
@@ -11,4 +12,5 @@ pub use conditions::{
 };
 pub use error::{Code, Detail, OpError};
 pub use etag::ClientEtag;
+pub use gateway::{Domain, Gateway, GatewayError, OpsLimits, Region};
 pub use range::{RangeSpec, ResolvedRange, Unsatisfiable};
