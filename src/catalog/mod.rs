@@ -4,7 +4,12 @@
 //! Every change is one conditional statement whose row count is checked. What spans stores has a durable first step here
 //! (`creating`), idempotent steps after it, and a job that finishes leftovers.
 
+pub(crate) mod database;
+mod sql;
 mod types;
+
+pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlError};
+pub use sql::SqlCatalog;
 
 pub use types::{
     Attempt, AttemptId, Bucket, BucketState, BucketVersioning, Change, CompletedUpload,

@@ -1,12 +1,28 @@
 //! The directory: hash of an access-key id → domain, nothing else; asked only when the local catalogs don't know a key, so that a
 //! gateway can tell a stranger where to go.
 
+mod sql;
+
+pub use sql::SqlDirectory;
+
 use crate::tenants::{AccessKeyId, DomainName};
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 
 /// SHA-256 of `lethe/v1/directory` ‖ an access-key id: what the directory knows instead of the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AccessKeyHash(pub [u8; 32]);
+
+impl AccessKeyHash {
+    /// The hash of an access-key id.
+    #[must_use]
+    pub fn of(key: &AccessKeyId) -> Self {
+        let hash = Sha256::new()
+            .chain_update(b"lethe/v1/directory")
+            .chain_update(key.as_str());
+        Self(hash.finalize().into())
+    }
+}
 
 /// The directory's refusal or failure.
 #[derive(Debug, thiserror::Error)]
