@@ -1,10 +1,14 @@
 //! Who asks and what they may: the names that requests carry, as types that cannot hold a bad one.
 
 mod auth;
+mod lifecycle;
 mod names;
 
 pub use auth::{AuthError, Authenticator};
 pub use lethe_envelope::TenantId;
+pub use lifecycle::{
+    CREDENTIAL_SECRET_LABEL, Subject, SubjectError, credential_secret_fields,
+};
 pub use names::{
     AccessKeyId, BucketName, DomainName, NameError, ObjectKey, RegionName, TenantName, UploadId,
 };
