@@ -1,0 +1,191 @@
+//! Errors, split by what the caller does next.
+
+use std::path::PathBuf;
+
+use lethe_envelope::{KekId, TenantId};
+
+use crate::KeyStoreIdentity;
+use crate::location::NotApart;
+use crate::tree::Epoch;
+
+/// Why an operation on a domain's keys failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// The tenant has no keys: create them first, or it was shredded.
+    #[error("tenant {tenant} has no keys")]
+    TenantUnknown {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// A fence forbids the tenant's keys: it is being shredded.
+    #[error("keys of tenant {tenant} are fenced")]
+    TenantFenced {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// No such KEK of this tenant: shredded, or never there.
+    #[error("kek {kek_id} is not known")]
+    KekUnknown {
+        /// The KEK that was asked for.
+        kek_id: KekId,
+    },
+    /// The KEK opens but does not seal (any more): ask for the sealing KEK again.
+    #[error("kek {kek_id} does not seal new keys")]
+    KekNotSealing {
+        /// The KEK that was asked for.
+        kek_id: KekId,
+    },
+    /// The wrap or secret is not what this key sealed under this context: corrupt or foreign.
+    #[error("wrapped key does not verify under its context")]
+    NotAuthentic,
+    /// The gateway's lease ran out and could not be renewed: answer 503, retry later.
+    #[error("the lease on the key store has ended")]
+    LeaseEnded,
+    /// Key store or root provider did not answer: answer 503; a change may or may not have happened.
+    #[error("{operation}: {cause}")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// What went wrong, without secrets.
+        cause: String,
+    },
+    /// It would be unsafe to go on; retrying does not help.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: Refusal,
+    },
+    /// The key store's contents contradict themselves.
+    #[error("the key store's {what} is corrupt")]
+    Corrupt {
+        /// Which record.
+        what: String,
+    },
+}
+
+/// Why an operation is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing was initialised there; `serve` creates nothing.
+    #[error("there is no key store at {store}; `lethe domain init` makes one")]
+    StoreMissing {
+        /// The store's URL, redacted.
+        store: String,
+    },
+    /// An `init` was interrupted.
+    #[error("the key store is not completely initialised; run `lethe domain init` again")]
+    StoreUnfinished,
+    /// Another domain's keys are there.
+    #[error("the key store holds domain {found}, not {expected}")]
+    DomainMismatch {
+        /// The domain in the configuration.
+        expected: String,
+        /// The domain in the store.
+        found: String,
+    },
+    /// Another key store than the recorded one.
+    #[error("the key store's identity is {found}, not {expected} as recorded")]
+    IdentityMismatch {
+        /// The identity that was recorded.
+        expected: KeyStoreIdentity,
+        /// The identity in the store.
+        found: KeyStoreIdentity,
+    },
+    /// The schema is another version's.
+    #[error(
+        "the key store's schema is version {found}, this program needs {supported}; run `lethe migrate` or upgrade"
+    )]
+    SchemaUnsupported {
+        /// The version in the store, 0 for none.
+        found: i64,
+        /// What this program can use.
+        supported: &'static str,
+    },
+    /// The store is older than what was seen before: a restored backup.
+    #[error(
+        "the key store's epoch is {found}, below epoch {seen} that was already seen: an older copy was restored"
+    )]
+    EpochRolledBack {
+        /// The newest epoch seen.
+        seen: Epoch,
+        /// The store's epoch.
+        found: Epoch,
+    },
+    /// The store's fences are older than those seen before: a restored backup.
+    #[error(
+        "the key store's last fence is {found}, below fence {seen} that was already seen: an older copy was restored"
+    )]
+    FenceRolledBack {
+        /// The newest fence acknowledged.
+        seen: u64,
+        /// The store's last fence.
+        found: u64,
+    },
+    /// Two stores that must be apart are not.
+    #[error(transparent)]
+    NotApart(#[from] NotApart),
+    /// A file root shares the key store's volume.
+    #[error(
+        "root directory {root} lies on the key store's volume; one disk would hold wrapped keys and root key"
+    )]
+    RootOnStoreVolume {
+        /// The root's directory.
+        root: PathBuf,
+    },
+    /// The root has no key for the store's epoch.
+    #[error("the root provider has no key of epoch {epoch}")]
+    RootEpochMissing {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The root belongs to another key store, or does not open this one's nodes.
+    #[error("the root provider's key of epoch {epoch} is another key store's")]
+    RootForeign {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// Root key or directory can be read or changed by others.
+    #[error("{path} has mode {mode:o}; root keys must be closed to group and others")]
+    RootExposed {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The lease is outside the allowed range.
+    #[error("a lease of {lease_s} s is outside 30 to 900 s")]
+    LeaseOutOfRange {
+        /// The configured lease.
+        lease_s: u64,
+    },
+    /// The deadline is zero or not shorter than the lease.
+    #[error("the key store's deadline must be above zero and below the lease")]
+    DeadlineOutOfRange,
+    /// A DEK's context names another tenant, domain or KEK than the call.
+    #[error("the context names another tenant, domain or kek than the call")]
+    ContextMismatch,
+    /// The KEK version to rotate from is neither the active one nor its predecessor.
+    #[error("version {version} of the tenant's kek is not the current one")]
+    VersionNotCurrent {
+        /// The version that was named.
+        version: u32,
+    },
+    /// More KEK versions than a tenant may have.
+    #[error("the tenant has {versions} kek versions, the most there may be")]
+    VersionsExhausted {
+        /// How many there are.
+        versions: u32,
+    },
+    /// A catalog secret longer than any that there is.
+    #[error("a secret of {secret_bytes} bytes is longer than 65536")]
+    SecretTooLong {
+        /// Its length.
+        secret_bytes: usize,
+    },
+}
+
+impl From<Refusal> for KeysError {
+    fn from(reason: Refusal) -> Self {
+        Self::Refused { reason }
+    }
+}

@@ -1,0 +1,175 @@
+//! Opening a domain's keys: everything that must hold before the first key is used.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{Mutex as LoadLock, Notify};
+
+use super::init::{check_domain, open_service_node, root_location};
+use super::{Core, KeyService, LOAD_LOCKS, renewal};
+use crate::calls::{RootCalls, StoreCalls};
+use crate::clock::Clock;
+use crate::config::{KeyServiceConfig, RootConfig};
+use crate::error::{KeysError, Refusal};
+use crate::location::{Location, check_apart};
+use crate::root::{FileRoot, RootProvider};
+use crate::store::{KeyStore, SqlKeyStore, StoreHead, Ungated};
+use crate::types::{GatewayId, KeyStoreIdentity};
+use crate::vault::Vault;
+
+/// The outside world of a key service: a real key store and root, or ones that inject faults.
+pub(crate) struct Backing {
+    pub(crate) store: Arc<dyn KeyStore>,
+    /// Makes the root provider of one key store.
+    pub(crate) root: Box<dyn Fn(KeyStoreIdentity) -> Arc<dyn RootProvider> + Send + Sync>,
+}
+
+impl Backing {
+    pub(crate) fn real(config: &KeyServiceConfig) -> Result<Self, KeysError> {
+        let store = SqlKeyStore::new(&config.key_store, config.deadline, Arc::new(Ungated))
+            .map_err(|error| KeysError::Unavailable {
+                operation: "opening the key store",
+                cause: error.to_string(),
+            })?;
+        let RootConfig::File { dir } = config.root.clone();
+        Ok(Self {
+            store: Arc::new(store),
+            root: Box::new(move |owner| Arc::new(FileRoot::new(&dir, owner))),
+        })
+    }
+
+    pub(super) fn store_calls(&self, config: &KeyServiceConfig) -> StoreCalls {
+        StoreCalls {
+            store: self.store.clone(),
+            deadline: config.deadline,
+            name: config.key_store.to_string(),
+        }
+    }
+
+    pub(super) fn root_calls(
+        &self,
+        config: &KeyServiceConfig,
+        owner: KeyStoreIdentity,
+    ) -> RootCalls {
+        RootCalls {
+            root: (self.root)(owner),
+            deadline: config.deadline,
+        }
+    }
+}
+
+impl KeyService {
+    /// Opens a domain's keys for `serve`, and takes the gateway's lease. Creates nothing.
+    ///
+    /// `expected` is the identity that the catalog recorded when the domain was initialised. Must be called within a
+    /// tokio runtime, which then runs the renewal and the timer until the service is closed or dropped.
+    ///
+    /// # Errors
+    /// [`KeysError::Refused`] when there is no key store, or another one, an older one, one that is not apart from its
+    /// root, or one that the root does not open; [`KeysError::Unavailable`] when store or root do not answer.
+    pub async fn open(
+        config: &KeyServiceConfig,
+        expected: KeyStoreIdentity,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, KeysError> {
+        Self::open_with(config, expected, clock, &Backing::real(config)?).await
+    }
+
+    pub(crate) async fn open_with(
+        config: &KeyServiceConfig,
+        expected: KeyStoreIdentity,
+        clock: Arc<dyn Clock>,
+        backing: &Backing,
+    ) -> Result<Arc<Self>, KeysError> {
+        config.validate()?;
+        let store = backing.store_calls(config);
+        let head = store
+            .call("reading the key store", store.store.head())
+            .await?;
+        check_head(config, expected, &head)?;
+        let location = store
+            .call("locating the key store", store.store.location())
+            .await?;
+        check_root_place(config, &location)?;
+        let root = backing.root_calls(config, head.identity);
+        open_service_node(config, &store, &root, head.epoch).await?;
+
+        let vault = Arc::new(Vault::new(clock.clone(), head.identity, config.lease));
+        let core = Arc::new(Core {
+            domain: config.domain.clone(),
+            identity: head.identity,
+            location,
+            gateway: GatewayId::random().ok_or_else(super::init::no_randomness)?,
+            lease_ms: u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
+            store,
+            root,
+            clock,
+            vault,
+            node_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
+            kek_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
+            renew_now: Notify::new(),
+        });
+        core.take_lease().await?;
+        let tasks = vec![
+            tokio::spawn(renewal::renew(core.clone())),
+            tokio::spawn(renewal::sweep(core.clone())),
+        ];
+        Ok(Arc::new(Self {
+            core,
+            tasks: Mutex::new(tasks),
+        }))
+    }
+}
+
+fn check_head(
+    config: &KeyServiceConfig,
+    expected: KeyStoreIdentity,
+    head: &StoreHead,
+) -> Result<(), KeysError> {
+    check_domain(config, head)?;
+    if head.identity != expected {
+        return Err(Refusal::IdentityMismatch {
+            expected,
+            found: head.identity,
+        }
+        .into());
+    }
+    if !head.ready {
+        return Err(Refusal::StoreUnfinished.into());
+    }
+    if head.epoch < config.epoch_min {
+        return Err(Refusal::EpochRolledBack {
+            seen: config.epoch_min,
+            found: head.epoch,
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// A file root beside the key store would be lost, copied and restored together with it.
+///
+/// Of a PostgreSQL key store's volume nothing is known here: its operator keeps the root off it.
+pub(super) fn check_root_place(
+    config: &KeyServiceConfig,
+    store: &Location,
+) -> Result<(), KeysError> {
+    let RootConfig::File { dir } = &config.root;
+    check_apart(store, &root_location(config)?).map_err(Refusal::from)?;
+    if let Location::Directory { canonical } = store
+        && !config.dev
+        && volume(canonical)? == volume(dir)?
+    {
+        return Err(Refusal::RootOnStoreVolume { root: dir.clone() }.into());
+    }
+    Ok(())
+}
+
+fn volume(directory: &Path) -> Result<u64, KeysError> {
+    let metadata = std::fs::metadata(directory).map_err(|error| KeysError::Unavailable {
+        operation: "looking at a directory's volume",
+        cause: error.kind().to_string(),
+    })?;
+    Ok(metadata.dev())
+}

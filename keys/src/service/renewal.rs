@@ -1,0 +1,92 @@
+//! The lease's two tasks: one renews it, one takes the keys away when it was not renewed.
+
+use std::sync::Arc;
+
+use super::Core;
+use crate::error::KeysError;
+use crate::store::Renewal;
+use crate::vault::{Applied, TICK};
+
+/// Renewals in a row without a pause, so that a store that never stops raising fences cannot keep the task busy.
+const ACKNOWLEDGE_MAX: usize = 64;
+
+impl Core {
+    /// The first renewals; the lease stands when this returns.
+    pub(super) async fn take_lease(&self) -> Result<(), KeysError> {
+        self.renew_and_acknowledge().await?;
+        if self.vault.lease_lasts() {
+            Ok(())
+        } else {
+            Err(KeysError::LeaseEnded)
+        }
+    }
+
+    async fn renew_and_acknowledge(&self) -> Result<(), KeysError> {
+        for _ in 0..ACKNOWLEDGE_MAX {
+            if self.renew_once().await? == Applied::Extended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn renew_once(&self) -> Result<Applied, KeysError> {
+        let (epoch, fence) = self.vault.acknowledged();
+        let renewal = Renewal {
+            gateway: self.gateway,
+            epoch,
+            fence,
+            lease_ms: self.lease_ms,
+            renewed_ms: self.clock.unix_ms(),
+        };
+        // The lease counts from here: the store may see the renewal any time after.
+        let sent = self.clock.boot();
+        match self
+            .store
+            .call("renewing the lease", self.store.store.renew(&renewal))
+            .await
+        {
+            Ok(renewed) => self.vault.renewed(sent, &renewed),
+            Err(error @ KeysError::Unavailable { .. }) => {
+                self.vault.not_renewed(error.clone());
+                Err(error)
+            }
+            // The store answered, and not as a key store of ours does.
+            Err(error) => {
+                self.vault.lose(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Renews every second, or at once when asked to.
+pub(super) async fn renew(core: Arc<Core>) {
+    let mut failing = false;
+    loop {
+        let next = core.clock.boot() + TICK;
+        tokio::select! {
+            () = core.clock.sleep_until(next) => {}
+            () = core.renew_now.notified() => {}
+        }
+        match core.renew_and_acknowledge().await {
+            Ok(()) if failing => {
+                failing = false;
+                tracing::info!(op = "renew_lease", outcome = "ok", "lease renewed again");
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(op = "renew_lease", outcome = "failed", %error, "lease not renewed");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+}
+
+/// Drops keys when their time is over, whoever uses them and whether or not anybody asks.
+pub(super) async fn sweep(core: Arc<Core>) {
+    loop {
+        core.clock.sleep_until(core.vault.next_sweep()).await;
+        core.vault.sweep();
+    }
+}

@@ -1,0 +1,113 @@
+//! Gateways' leases and the fences that renewals acknowledge.
+
+use super::super::pool::store_error;
+use super::super::{FENCES_PER_RENEWAL, GatewayRow, Renewal, Renewed, StoreError};
+use super::{SqlKeyStore, rows};
+use crate::types::{FenceScope, GatewayId};
+
+impl SqlKeyStore {
+    pub(super) async fn write_lease(&self, renewal: &Renewal) -> Result<(), StoreError> {
+        self.gate.pass()?;
+        sqlx::query(
+            "INSERT INTO gateways (gateway, epoch, fence, lease_ms, renewals, renewed_ms) \
+             VALUES ($1, $2, $3, $4, 1, $5) \
+             ON CONFLICT (gateway) DO UPDATE SET epoch = excluded.epoch, fence = excluded.fence, \
+             lease_ms = excluded.lease_ms, renewals = gateways.renewals + 1, renewed_ms = excluded.renewed_ms",
+        )
+        .bind(renewal.gateway.as_bytes().to_vec())
+        .bind(rows::stored(renewal.epoch.0, "epoch")?)
+        .bind(rows::stored(renewal.fence, "fence")?)
+        .bind(rows::stored(renewal.lease_ms, "lease")?)
+        .bind(renewal.renewed_ms)
+        .execute(&self.pool)
+        .await
+        .map(|_| ())
+        .map_err(|error| store_error(&error))
+    }
+
+    pub(super) async fn read_fences(&self, acknowledged: u64) -> Result<Renewed, StoreError> {
+        self.gate.pass()?;
+        let head = sqlx::query("SELECT identity, epoch, fence FROM key_store WHERE id = 1")
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?
+            .ok_or(StoreError::Missing)?;
+        let newest = rows::count(&head, "fence")?;
+        let mut fences = Vec::new();
+        if newest > acknowledged {
+            self.gate.pass()?;
+            fences = sqlx::query(
+                "SELECT fence, kind, tenant FROM fences WHERE fence > $1 AND fence <= $2 ORDER BY fence LIMIT $3",
+            )
+            .bind(rows::stored(acknowledged, "fence")?)
+            .bind(rows::stored(newest, "fence")?)
+            .bind(FENCES_PER_RENEWAL as i64)
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?
+            .iter()
+            .map(rows::fence)
+            .collect::<Result<_, _>>()?;
+        }
+        Ok(Renewed {
+            identity: rows::identity(&head)?,
+            epoch: rows::epoch(&head)?,
+            fence: newest,
+            fences,
+        })
+    }
+
+    pub(super) async fn delete_lease(&self, gateway: GatewayId) -> Result<(), StoreError> {
+        self.gate.pass()?;
+        sqlx::query("DELETE FROM gateways WHERE gateway = $1")
+            .bind(gateway.as_bytes().to_vec())
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(|error| store_error(&error))
+    }
+
+    pub(super) async fn write_fence(
+        &self,
+        scope: FenceScope,
+        raised_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let mut transaction = self.begin().await?;
+        self.gate.pass()?;
+        let row =
+            sqlx::query("UPDATE key_store SET fence = fence + 1 WHERE id = 1 RETURNING fence")
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(|error| store_error(&error))?
+                .ok_or(StoreError::Missing)?;
+        let fence = rows::count(&row, "fence")?;
+        let (kind, tenant) = match scope {
+            FenceScope::Tenant(tenant) => ("tenant", Some(tenant.as_bytes().to_vec())),
+            FenceScope::Nodes => ("nodes", None),
+        };
+        self.gate.pass()?;
+        sqlx::query("INSERT INTO fences (fence, kind, tenant, raised_ms) VALUES ($1, $2, $3, $4)")
+            .bind(rows::stored(fence, "fence")?)
+            .bind(kind)
+            .bind(tenant)
+            .bind(raised_ms)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| store_error(&error))?;
+        self.commit(transaction).await?;
+        Ok(fence)
+    }
+
+    pub(super) async fn read_gateways(&self) -> Result<Vec<GatewayRow>, StoreError> {
+        self.gate.pass()?;
+        sqlx::query(
+            "SELECT gateway, epoch, fence, lease_ms, renewals FROM gateways ORDER BY gateway",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?
+        .iter()
+        .map(rows::gateway)
+        .collect()
+    }
+}

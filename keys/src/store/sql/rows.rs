@@ -1,0 +1,116 @@
+//! Rows of the database as records, checked: what does not parse is corrupt.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use lethe_envelope::{KekId, TenantId};
+
+use super::super::pool::store_error;
+use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, StoreError, StoreHead};
+use crate::tree::{Epoch, Place};
+use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
+
+pub(super) const KEK_INFO_COLUMNS: &str = "kek_id, version, commitment, state, created_ms";
+
+pub(super) fn integer(row: &AnyRow, column: &str) -> Result<i64, StoreError> {
+    row.try_get(column).map_err(|error| store_error(&error))
+}
+
+pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u64, StoreError> {
+    u64::try_from(integer(row, column)?).map_err(|_| StoreError::Corrupt(column))
+}
+
+fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
+    row.try_get(column).map_err(|error| store_error(&error))
+}
+
+fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+    let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
+    bytes.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn head(row: &AnyRow) -> Result<StoreHead, StoreError> {
+    let ready = match text(row, "state")?.as_str() {
+        "ready" => true,
+        "initializing" => false,
+        _ => return Err(StoreError::Corrupt("state")),
+    };
+    Ok(StoreHead {
+        identity: identity(row)?,
+        domain: text(row, "domain")?,
+        ready,
+        epoch: epoch(row)?,
+    })
+}
+
+pub(super) fn identity(row: &AnyRow) -> Result<KeyStoreIdentity, StoreError> {
+    bytes(row, "identity").map(KeyStoreIdentity::from_bytes)
+}
+
+pub(super) fn epoch(row: &AnyRow) -> Result<Epoch, StoreError> {
+    count(row, "epoch").map(Epoch)
+}
+
+fn place(row: &AnyRow) -> Result<Place, StoreError> {
+    u16::try_from(integer(row, "place")?)
+        .ok()
+        .and_then(Place::new)
+        .ok_or(StoreError::Corrupt("place"))
+}
+
+pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
+    Ok(NodeRow {
+        place: place(row)?,
+        generation: count(row, "generation")?,
+        epoch: epoch(row)?,
+        wrapped: bytes(row, "wrapped")?,
+    })
+}
+
+pub(super) fn kek_info(row: &AnyRow) -> Result<KekInfo, StoreError> {
+    Ok(KekInfo {
+        kek_id: KekId::from_bytes(bytes(row, "kek_id")?),
+        version: u32::try_from(integer(row, "version")?)
+            .map_err(|_| StoreError::Corrupt("version"))?,
+        commitment: bytes(row, "commitment")?,
+        state: KekState::parse(&text(row, "state")?).ok_or(StoreError::Corrupt("state"))?,
+        created_ms: integer(row, "created_ms")?,
+    })
+}
+
+pub(super) fn kek(row: &AnyRow) -> Result<KekRow, StoreError> {
+    Ok(KekRow {
+        tenant: TenantId::from_bytes(bytes(row, "tenant")?),
+        info: kek_info(row)?,
+        place: place(row)?,
+        generation: count(row, "generation")?,
+        wrapped: bytes(row, "wrapped")?,
+        leaf_hash: bytes(row, "leaf_hash")?,
+    })
+}
+
+pub(super) fn fence(row: &AnyRow) -> Result<FenceRow, StoreError> {
+    let scope = match text(row, "kind")?.as_str() {
+        "tenant" => FenceScope::Tenant(TenantId::from_bytes(bytes(row, "tenant")?)),
+        "nodes" => FenceScope::Nodes,
+        _ => return Err(StoreError::Corrupt("fence")),
+    };
+    Ok(FenceRow {
+        fence: count(row, "fence")?,
+        scope,
+    })
+}
+
+pub(super) fn gateway(row: &AnyRow) -> Result<GatewayRow, StoreError> {
+    Ok(GatewayRow {
+        gateway: GatewayId::from_bytes(bytes(row, "gateway")?),
+        epoch: epoch(row)?,
+        fence: count(row, "fence")?,
+        lease_ms: count(row, "lease_ms")?,
+        renewals: count(row, "renewals")?,
+    })
+}

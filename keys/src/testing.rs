@@ -1,0 +1,182 @@
+//! For tests: a clock that is moved by hand, and faults in key store and root provider.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::KeyService;
+use crate::clock::Clock;
+use crate::config::KeyServiceConfig;
+use crate::error::KeysError;
+use crate::root::faulty::FaultyRoot;
+use crate::service::Backing;
+use crate::store::faulty::FaultyKeyStore;
+use crate::types::KeyStoreIdentity;
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock {
+    boot: watch::Sender<Duration>,
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self {
+            boot: watch::Sender::new(Duration::from_secs(1_000)),
+        }
+    }
+}
+
+/// The wall-clock time of a [`ManualClock`]'s boot.
+const MANUAL_BOOT_MS: i64 = 1_700_000_000_000;
+
+impl ManualClock {
+    /// Moves the clock forward at once, as a suspended machine sees it.
+    pub fn advance(&self, by: Duration) {
+        self.boot.send_modify(|now| *now += by);
+    }
+}
+
+#[async_trait]
+impl Clock for ManualClock {
+    fn boot(&self) -> Duration {
+        *self.boot.borrow()
+    }
+
+    fn unix_ms(&self) -> i64 {
+        MANUAL_BOOT_MS.saturating_add(i64::try_from(self.boot().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn sleep_until(&self, deadline: Duration) {
+        // The sender is `self`: it cannot be gone while this waits.
+        let _reached = self.boot.subscribe().wait_for(|now| *now >= deadline).await;
+    }
+}
+
+/// A call of the key store or the root provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is the trait method of its name")]
+pub enum Call {
+    StoreLocation,
+    StoreBeginInit,
+    StoreFinishInit,
+    StoreHead,
+    StoreNode,
+    StoreInsertKek,
+    StoreKek,
+    StoreActiveKek,
+    StoreKeks,
+    StoreRenew,
+    StoreRelease,
+    StoreRaiseFence,
+    StoreGateways,
+    StorePing,
+    RootCreateEpoch,
+    RootWrap,
+    RootUnwrap,
+    RootDestroyEpoch,
+}
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It fails and has changed nothing.
+    Failed,
+    /// It fails, but what it was to change is changed.
+    FailedButPersisted,
+    /// It takes this long.
+    Slow(Duration),
+    /// It succeeds with a wrong answer.
+    Lying,
+}
+
+/// Faults that are still to come.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<Vec<(Call, Fault, usize)>>);
+
+impl Faults {
+    /// Lets the next `times` calls of this kind go wrong.
+    pub fn inject(&self, call: Call, fault: Fault, times: usize) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((call, fault, times));
+    }
+
+    /// Lets everything work again.
+    pub fn clear(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn take(&self, call: Call) -> Option<Fault> {
+        let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = planned
+            .iter_mut()
+            .find(|(planned, _, times)| *planned == call && *times > 0)?;
+        entry.2 -= 1;
+        Some(entry.1)
+    }
+
+    /// Runs one call with the fault that is planned for it.
+    pub(crate) async fn run<T, E>(
+        &self,
+        call: Call,
+        failure: impl Fn() -> E,
+        real: impl Future<Output = Result<T, E>>,
+        lie: impl FnOnce(T) -> T,
+    ) -> Result<T, E> {
+        match self.take(call) {
+            None => real.await,
+            Some(Fault::Failed) => Err(failure()),
+            Some(Fault::FailedButPersisted) => {
+                real.await?;
+                Err(failure())
+            }
+            Some(Fault::Slow(by)) => {
+                tokio::time::sleep(by).await;
+                real.await
+            }
+            Some(Fault::Lying) => real.await.map(lie),
+        }
+    }
+}
+
+fn backing(config: &KeyServiceConfig, faults: &Arc<Faults>) -> Result<Backing, KeysError> {
+    let Backing { store, root } = Backing::real(config)?;
+    let for_root = faults.clone();
+    Ok(Backing {
+        store: Arc::new(FaultyKeyStore::new(store, faults.clone())),
+        root: Box::new(move |owner| Arc::new(FaultyRoot::new(root(owner), for_root.clone()))),
+    })
+}
+
+impl KeyService {
+    /// [`KeyService::init`] with faults.
+    ///
+    /// # Errors
+    /// As [`KeyService::init`].
+    pub async fn init_with_faults(
+        config: &KeyServiceConfig,
+        faults: &Arc<Faults>,
+    ) -> Result<KeyStoreIdentity, KeysError> {
+        Self::init_with(config, &backing(config, faults)?).await
+    }
+
+    /// [`KeyService::open`] with faults.
+    ///
+    /// # Errors
+    /// As [`KeyService::open`].
+    pub async fn open_with_faults(
+        config: &KeyServiceConfig,
+        expected: KeyStoreIdentity,
+        clock: Arc<dyn Clock>,
+        faults: &Arc<Faults>,
+    ) -> Result<Arc<Self>, KeysError> {
+        Self::open_with(config, expected, clock, &backing(config, faults)?).await
+    }
+}
