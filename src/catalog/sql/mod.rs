@@ -114,6 +114,18 @@ impl SqlCatalog {
             .ok_or(CatalogError::NotFound { operation, what })
     }
 
+    /// Runs statements in one transaction, for tests that need many rows or look behind the traits.
+    #[cfg(test)]
+    pub(super) async fn run(&self, statements: Vec<Statement>) -> Vec<Vec<Row>> {
+        let mut transaction = self.database.begin().await.unwrap();
+        let mut answers = Vec::new();
+        for statement in statements {
+            answers.push(transaction.rows(statement).await.unwrap());
+        }
+        transaction.commit().await.unwrap();
+        answers
+    }
+
     async fn begin(&self, operation: &'static str) -> Result<Work, CatalogError> {
         let transaction = self.database.begin().await.map_err(at(operation))?;
         Ok(Work {
@@ -131,9 +143,7 @@ async fn record_catalog_identity(
     let insert = Statement::new(
         "INSERT INTO domain (id, catalog_identity, revision) VALUES (1, $1, 0) ON CONFLICT DO NOTHING",
     );
-    transaction
-        .change(insert.bind(identity.as_slice()))
-        .await?;
+    transaction.change(insert.bind(identity.as_slice())).await?;
     transaction.commit().await
 }
 
