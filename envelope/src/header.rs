@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::context;
 use crate::id::{KekId, ObjectId};
 use crate::layout::PLAINTEXT_BYTES_MAX;
-use crate::message::SealedPart;
+use crate::message::{self, SealedPart};
 
 const FORMAT_VERSION: u8 = 1;
 const WRAPPED_DEK: usize = 104;
@@ -58,6 +58,14 @@ pub struct SinglePart {
     pub commitment: [u8; 32],
     /// P, plaintext bytes of the object.
     pub plaintext_bytes: u64,
+}
+
+impl SinglePart {
+    /// The 56 bytes that the stored body must start with; a reader that sees them compares.
+    #[must_use]
+    pub fn prologue(&self) -> [u8; 56] {
+        message::prologue(&self.salt, &self.commitment)
+    }
 }
 
 impl From<SealedPart> for SinglePart {

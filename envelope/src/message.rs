@@ -83,6 +83,14 @@ impl MessageKeys {
     }
 }
 
+/// A message's first 56 bytes: salt, then commitment.
+pub(crate) fn prologue(salt: &[u8; SALT], commitment: &[u8; COMMITMENT]) -> [u8; PROLOGUE] {
+    let mut prologue = [0; PROLOGUE];
+    prologue[..SALT].copy_from_slice(salt);
+    prologue[SALT..].copy_from_slice(commitment);
+    prologue
+}
+
 /// A finished message's pins: what a part record or a header keeps so that exactly this message is the right one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SealedPart {
@@ -143,10 +151,7 @@ impl Sealer {
     /// Salt and commitment, the message's first 56 bytes; [`Sealer::seal`] writes them too.
     #[must_use]
     pub fn prologue(&self) -> [u8; PROLOGUE] {
-        let mut prologue = [0; PROLOGUE];
-        prologue[..SALT].copy_from_slice(&self.salt);
-        prologue[SALT..].copy_from_slice(&self.keys.commitment);
-        prologue
+        prologue(&self.salt, &self.keys.commitment)
     }
 
     /// The message's salt.
@@ -325,6 +330,7 @@ impl Opener {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        out.reserve(self.pending.len() + sealed.len());
         while !sealed.is_empty() {
             if self.ended {
                 return Err(self.fail(OpenError::Excess));
@@ -464,3 +470,6 @@ pub fn open_message(
     opener.finish(&mut plaintext)?;
     Ok(plaintext)
 }
+
+#[cfg(test)]
+mod tests;

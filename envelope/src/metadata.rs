@@ -302,3 +302,6 @@ impl<'a> Reader<'a> {
         (!user.is_empty() && user_metadata_len(&user) <= USER_METADATA_BYTES_MAX).then_some(user)
     }
 }
+
+#[cfg(test)]
+mod tests;

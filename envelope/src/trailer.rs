@@ -342,6 +342,12 @@ impl Trailer {
 }
 
 impl PartRecord {
+    /// The 56 bytes that the part's message must start with; a reader that sees them compares.
+    #[must_use]
+    pub fn prologue(&self) -> [u8; 56] {
+        message::prologue(&self.salt, &self.commitment)
+    }
+
     /// Number (0), checksum algorithm (2), plaintext length (3), salt (8), commitment (32), checksum (64).
     fn encode(&self, record: &mut [u8]) {
         record[..2].copy_from_slice(&self.number.to_be_bytes());
@@ -396,3 +402,6 @@ fn decode_checksum(
     let checksum_type = ChecksumType::from_code(checksum_type)?;
     Checksum::from_field(algorithm, checksum_type, field).map(Some)
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,47 @@ impl KeyServiceConfig {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domain_name_outside_the_alphabet_is_refused() {
+        for good in ["eu", "e", "eu-2", "9"] {
+            assert_eq!(
+                good.parse::<DomainName>().map(|name| name.to_string()),
+                Ok(good.to_owned())
+            );
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "-eu", "eu-", "EU", "e u", "eu\0", "é", long.as_str()] {
+            assert_eq!(bad.parse::<DomainName>(), Err(DomainNameError), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn store_url_with_parameters_or_without_a_file_is_refused() {
+        for (text, path) in [
+            ("sqlite:a/b.db", "a/b.db"),
+            ("sqlite:///a/b.db", "/a/b.db"),
+            ("sqlite:/x", "/x"),
+        ] {
+            let StoreUrl::Sqlite { path: parsed } = text.parse().unwrap() else {
+                panic!("{text}")
+            };
+            assert_eq!(parsed, PathBuf::from(path));
+        }
+        for bad in [
+            "",
+            "sqlite:",
+            "sqlite:dir/",
+            "sqlite::memory:",
+            "sqlite:a?mode=memory",
+            "mysql://x",
+            "a.db",
+        ] {
+            assert!(bad.parse::<StoreUrl>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -108,3 +108,41 @@ pub fn check_apart(first: &Location, second: &Location) -> Result<(), NotApart> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(path: &str) -> Location {
+        Location::Directory {
+            canonical: PathBuf::from(path),
+        }
+    }
+
+    #[test]
+    fn stores_of_one_cluster_or_nested_directories_are_not_apart() {
+        let cluster = Location::of_postgres(-7_000_000_000_000_000_000);
+        for (first, second, apart) in [
+            (cluster.clone(), cluster.clone(), false),
+            (cluster.clone(), Location::of_postgres(5), true),
+            (cluster, directory("/a"), true),
+            (directory("/a"), directory("/a"), false),
+            (directory("/a"), directory("/a/b"), false),
+            (directory("/a/b/c"), directory("/a"), false),
+            (directory("/"), directory("/a"), false),
+            (directory("/a"), directory("/ab"), true),
+            (directory("/a/b"), directory("/a/c"), true),
+        ] {
+            assert_eq!(
+                check_apart(&first, &second).is_ok(),
+                apart,
+                "{first} {second}"
+            );
+            assert_eq!(
+                check_apart(&second, &first).is_ok(),
+                apart,
+                "{second} {first}"
+            );
+        }
+    }
+}

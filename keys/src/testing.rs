@@ -51,7 +51,8 @@ impl Clock for ManualClock {
 
     async fn sleep_until(&self, deadline: Duration) {
         // The sender is `self`: it cannot be gone while this waits.
-        let _reached = self.boot.subscribe().wait_for(|now| *now >= deadline).await;
+        let mut boot = self.boot.subscribe();
+        let _reached = boot.wait_for(|now| *now >= deadline).await;
     }
 }
 

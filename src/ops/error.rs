@@ -349,9 +349,7 @@ impl From<BodyError> for OpError {
                 let known = Code::ALL.iter().find(|c| c.as_str() == code);
                 Self::new(*known.unwrap_or(&Code::BadDigest), message.clone())
             }
-            BodyError::LeaseEnded => {
-                Self::unavailable("The key lease ended. Please retry.", error)
-            }
+            BodyError::LeaseEnded => Self::unavailable("The key lease ended. Please retry.", error),
             BodyError::TimedOut => Self::new(
                 Code::RequestTimeout,
                 "Your socket connection to the server was not read from or written to within the timeout period.",

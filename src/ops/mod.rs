@@ -1,16 +1,32 @@
-//! One file an S3 operation: orchestration only. Knows neither HTTP nor cryptography.
+//! One file an S3 operation: orchestration only. Knows neither HTTP messages nor cryptography.
 
+pub mod buckets;
+pub mod checksum;
 pub mod conditions;
+pub mod copy_object;
+pub mod delete_object;
 pub mod error;
 pub mod etag;
+mod failures;
 pub mod gateway;
+pub mod headers;
+pub mod list_objects;
+pub mod multipart;
+pub mod opened;
+pub mod put_object;
 pub mod range;
+pub mod read_object;
+mod reading;
+pub mod scope;
+pub mod sealing;
+mod stored_head;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use conditions::{
-    CopySourceConditions, EntityTag, EntityTags, IfRange, ReadConditions, Validators, Verdict,
-    WriteCondition,
+    CopySourceConditions, EntityTag, EntityTags, IfRange, ReadConditions, Validators, Verdict, WriteCondition,
 };
 pub use error::{Code, Detail, OpError};
 pub use etag::ClientEtag;
-pub use gateway::{Domain, Gateway, GatewayError, OpsLimits, Region};
+pub use gateway::{Domain, Gateway, OperationLimits, Region};
 pub use range::{RangeSpec, ResolvedRange, Unsatisfiable};

@@ -5,13 +5,17 @@
 
 pub mod embedded;
 mod error;
+mod keys;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
+mod s3;
 mod types;
 
+pub use keys::key_problem;
 pub use error::{Missing, RegionError};
+pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
     DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,

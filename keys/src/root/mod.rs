@@ -2,6 +2,9 @@
 
 mod file;
 
+#[cfg(test)]
+mod suite;
+
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;
 
@@ -63,10 +66,7 @@ pub(crate) trait RootProvider: Send + Sync {
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
     #[cfg_attr(
         not(test),
-        expect(
-            dead_code,
-            reason = "part of every provider; first called by the shred protocol"
-        )
+        allow(dead_code, reason = "part of every provider; first called by the shred protocol")
     )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 

@@ -2,6 +2,8 @@
 
 mod pool;
 mod sql;
+#[cfg(test)]
+mod suite;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;

@@ -40,7 +40,7 @@ impl StatementGate for Ungated {
 /// See the module's text.
 pub(crate) struct SqlKeyStore {
     url: StoreUrl,
-    pool: AnyPool,
+    pub(super) pool: AnyPool,
     gate: Arc<dyn StatementGate>,
 }
 

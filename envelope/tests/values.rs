@@ -1,0 +1,544 @@
+//! Ids, contexts, headers, checksums and the single body as values: one form each, redacted where secret.
+
+use lethe_envelope::header::HEADER_CHARS_MAX;
+use lethe_envelope::*;
+use proptest::prelude::*;
+
+fn draft(single: bool) -> HeaderDraft {
+    HeaderDraft {
+        suite: Suite::Cobblestone256,
+        kek_id: KekId::from_bytes([1; 16]),
+        kek_commitment: [2; 32],
+        object_id: ObjectId::from_bytes([3; 16]),
+        single: single.then_some(SinglePart {
+            salt: [4; 24],
+            commitment: [5; 32],
+            plaintext_bytes: 6,
+        }),
+    }
+}
+
+#[test]
+fn id_text_has_one_form() {
+    let id = TenantId::from_bytes(std::array::from_fn(|index| index as u8 * 17));
+    assert_eq!(id.to_string(), "00112233445566778899aabbccddeeff");
+    assert_eq!(format!("{id:?}"), id.to_string());
+    assert_eq!(id.to_string().parse(), Ok(id));
+    for text in [
+        "",
+        "00",
+        "00112233445566778899AABBCCDDEEFF",
+        "00112233445566778899aabbccddeef",
+        "zz112233445566778899aabbccddeeff",
+    ] {
+        assert_eq!(text.parse::<TenantId>(), Err(IdError), "{text}");
+    }
+    assert_ne!(ObjectId::random(), ObjectId::random());
+}
+
+#[test]
+fn dek_debug_shows_nothing_of_the_key() {
+    let dek = Dek::from_bytes(zeroize::Zeroizing::new([0xab; 32]));
+    assert_eq!(dek.expose(), &[0xab; 32]);
+    assert_eq!(format!("{dek:?}"), "Dek(redacted)");
+    let sealer = Sealer::new(Engine::Ring, dek.expose(), b"context").unwrap();
+    let shown = format!("{sealer:?}");
+    assert!(!shown.contains("171") && !shown.contains("ab,"), "{shown}");
+}
+
+#[test]
+fn header_of_either_kind_comes_back_and_stays_under_700_characters() {
+    for single in [false, true] {
+        let header = draft(single).with_wrapped_dek([7; 104]);
+        let text = header.encode();
+        assert_eq!(Header::decode(&text), Ok(header));
+        assert_eq!(header.kind == Kind::Single, single);
+        assert!(text.len() <= HEADER_CHARS_MAX);
+        assert_eq!(header.draft(), draft(single));
+    }
+    const { assert!(HEADER_CHARS_MAX < 700) };
+}
+
+#[test]
+fn header_of_another_version_suite_kind_or_length_is_refused() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let bytes = STANDARD
+        .decode(draft(true).with_wrapped_dek([7; 104]).encode())
+        .unwrap();
+    let decode = |bytes: &[u8]| Header::decode(&STANDARD.encode(bytes));
+    assert!(decode(&bytes).is_ok());
+    let changed = |at: usize, value: u8| {
+        let mut bytes = bytes.clone();
+        bytes[at] = value;
+        decode(&bytes)
+    };
+    assert_eq!(
+        changed(0, 2),
+        Err(HeaderError::Unknown {
+            version: 2,
+            suite: 1
+        })
+    );
+    assert_eq!(
+        changed(1, 9),
+        Err(HeaderError::Unknown {
+            version: 1,
+            suite: 9
+        })
+    );
+    assert_eq!(changed(2, 0), Err(HeaderError::Malformed));
+    assert_eq!(
+        changed(2, 2),
+        Err(HeaderError::Malformed),
+        "multipart of a single's length"
+    );
+    assert_eq!(changed(2, 3), Err(HeaderError::Malformed));
+    assert_eq!(
+        changed(3 + 64 + 56, 1),
+        Err(HeaderError::Malformed),
+        "P over 5 TiB"
+    );
+    for length in 0..bytes.len() {
+        assert_eq!(
+            decode(&bytes[..length]),
+            Err(HeaderError::Malformed),
+            "{length} bytes"
+        );
+    }
+    assert_eq!(
+        decode(&[bytes.as_slice(), &[0]].concat()),
+        Err(HeaderError::Malformed)
+    );
+    assert_eq!(
+        Header::decode(&"A".repeat(1 << 20)),
+        Err(HeaderError::Malformed)
+    );
+}
+
+#[test]
+fn bindings_every_field_but_the_wrapped_dek_counts() {
+    let base = draft(true);
+    let single = base.single.unwrap();
+    let bindings = base.bindings_sha256(b"metadata");
+    assert_eq!(
+        base.with_wrapped_dek([7; 104]).bindings_sha256(b"metadata"),
+        bindings
+    );
+    assert_eq!(
+        base.with_wrapped_dek([8; 104]).bindings_sha256(b"metadata"),
+        bindings
+    );
+    let others = [
+        HeaderDraft {
+            kek_id: KekId::from_bytes([9; 16]),
+            ..base
+        },
+        HeaderDraft {
+            kek_commitment: [9; 32],
+            ..base
+        },
+        HeaderDraft {
+            object_id: ObjectId::from_bytes([9; 16]),
+            ..base
+        },
+        HeaderDraft {
+            single: None,
+            ..base
+        },
+        HeaderDraft {
+            single: Some(SinglePart {
+                salt: [9; 24],
+                ..single
+            }),
+            ..base
+        },
+        HeaderDraft {
+            single: Some(SinglePart {
+                commitment: [9; 32],
+                ..single
+            }),
+            ..base
+        },
+        HeaderDraft {
+            single: Some(SinglePart {
+                plaintext_bytes: 9,
+                ..single
+            }),
+            ..base
+        },
+    ];
+    for other in others {
+        assert_ne!(other.bindings_sha256(b"metadata"), bindings, "{other:?}");
+    }
+    assert_ne!(base.bindings_sha256(b"metadatb"), bindings);
+    assert_ne!(base.bindings_sha256(b""), bindings);
+}
+
+#[test]
+fn checksum_codes_are_stable_and_unknown_ones_refused() {
+    for (code, algorithm) in (1..).zip(ChecksumAlgorithm::ALL) {
+        assert_eq!(algorithm.code(), code);
+        assert_eq!(ChecksumAlgorithm::from_code(code), Ok(algorithm));
+        assert!(algorithm.value_bytes() <= 64);
+        let wrong = Checksum::new(
+            algorithm,
+            ChecksumType::FullObject,
+            vec![0; algorithm.value_bytes() + 1],
+        );
+        assert!(matches!(wrong, Err(ChecksumError::Length { .. })));
+    }
+    assert_eq!(
+        ChecksumAlgorithm::from_code(0),
+        Err(ChecksumError::UnknownAlgorithm(0))
+    );
+    assert_eq!(
+        ChecksumAlgorithm::from_code(11),
+        Err(ChecksumError::UnknownAlgorithm(11))
+    );
+    assert_eq!(ChecksumType::from_code(1), Ok(ChecksumType::FullObject));
+    assert_eq!(ChecksumType::from_code(2), Ok(ChecksumType::Composite));
+    assert_eq!(
+        ChecksumType::from_code(0),
+        Err(ChecksumError::UnknownType(0))
+    );
+}
+
+/// Contexts of every kind with every field varied on its own.
+fn contexts() -> Vec<Vec<u8>> {
+    let (tenant, other) = (TenantId::from_bytes([1; 16]), TenantId::from_bytes([2; 16]));
+    let object_id = ObjectId::from_bytes([1; 16]);
+    let kek_id = KekId::from_bytes([1; 16]);
+    let part = PartContext {
+        tenant,
+        object_id,
+        part_number: 1,
+    };
+    let trailer = TrailerContext {
+        tenant,
+        object_id,
+        plaintext_bytes: 1,
+    };
+    let metadata = MetadataContext { tenant, object_id };
+    let dek = DekContext {
+        suite: Suite::Cobblestone256,
+        tenant,
+        domain: "eu",
+        bucket: "docs",
+        object_key: "key",
+        object_id,
+        kek_id,
+        subject: None,
+        kind: Kind::Single,
+        plaintext_bytes: Some(0),
+        bindings_sha256: [0; 32],
+    };
+    let kek = KekContext {
+        domain: "eu",
+        node: 1,
+        tenant,
+        kek_id,
+        generation: 1,
+    };
+    let node = NodeContext {
+        domain: "eu",
+        node: 1,
+        generation: 1,
+    };
+    let id = ObjectId::from_bytes([9; 16]);
+    let mut all: Vec<Vec<u8>> = Vec::new();
+    all.extend(
+        [
+            part,
+            PartContext {
+                tenant: other,
+                ..part
+            },
+            PartContext {
+                object_id: id,
+                ..part
+            },
+            PartContext {
+                part_number: 2,
+                ..part
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all.extend(
+        [
+            trailer,
+            TrailerContext {
+                tenant: other,
+                ..trailer
+            },
+            TrailerContext {
+                object_id: id,
+                ..trailer
+            },
+            TrailerContext {
+                plaintext_bytes: 2,
+                ..trailer
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all.extend(
+        [
+            metadata,
+            MetadataContext {
+                tenant: other,
+                ..metadata
+            },
+            MetadataContext {
+                object_id: id,
+                ..metadata
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all.extend(
+        [
+            dek,
+            DekContext {
+                tenant: other,
+                ..dek
+            },
+            DekContext {
+                domain: "us",
+                ..dek
+            },
+            DekContext {
+                bucket: "doc",
+                object_key: "skey",
+                ..dek
+            },
+            DekContext {
+                bucket: "docskey",
+                object_key: "",
+                ..dek
+            },
+            DekContext {
+                bucket: "docs2",
+                ..dek
+            },
+            DekContext {
+                object_key: "key2",
+                ..dek
+            },
+            DekContext {
+                object_id: id,
+                ..dek
+            },
+            DekContext {
+                kek_id: KekId::from_bytes([9; 16]),
+                ..dek
+            },
+            DekContext {
+                subject: Some("s"),
+                ..dek
+            },
+            DekContext {
+                kind: Kind::Multipart,
+                ..dek
+            },
+            DekContext {
+                plaintext_bytes: None,
+                ..dek
+            },
+            DekContext {
+                plaintext_bytes: Some(1),
+                ..dek
+            },
+            DekContext {
+                bindings_sha256: [1; 32],
+                ..dek
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all.extend(
+        [
+            kek,
+            KekContext {
+                domain: "us",
+                ..kek
+            },
+            KekContext { node: 2, ..kek },
+            KekContext {
+                tenant: other,
+                ..kek
+            },
+            KekContext {
+                kek_id: KekId::from_bytes([9; 16]),
+                ..kek
+            },
+            KekContext {
+                generation: 2,
+                ..kek
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all.extend(
+        [
+            node,
+            NodeContext {
+                domain: "us",
+                ..node
+            },
+            NodeContext { node: 2, ..node },
+            NodeContext {
+                generation: 2,
+                ..node
+            },
+        ]
+        .map(|c| c.to_bytes()),
+    );
+    all
+}
+
+#[test]
+fn contexts_of_any_kind_and_field_all_differ_and_none_starts_another() {
+    let contexts = contexts();
+    for (index, context) in contexts.iter().enumerate() {
+        for (other_index, other) in contexts.iter().enumerate() {
+            let same = index == other_index;
+            assert_eq!(
+                context.starts_with(other),
+                same,
+                "{index} and {other_index}"
+            );
+        }
+    }
+}
+
+#[test]
+fn kek_commitment_key_tenant_and_id_all_count() {
+    let (tenant, kek_id) = (TenantId::from_bytes([1; 16]), KekId::from_bytes([2; 16]));
+    let commitment = kek_commitment(&[3; 32], tenant, kek_id);
+    assert_ne!(kek_commitment(&[4; 32], tenant, kek_id), commitment);
+    assert_ne!(
+        kek_commitment(&[3; 32], TenantId::from_bytes([9; 16]), kek_id),
+        commitment
+    );
+    assert_ne!(
+        kek_commitment(&[3; 32], tenant, KekId::from_bytes([9; 16])),
+        commitment
+    );
+    assert_ne!(
+        kek_commitment(
+            &[3; 32],
+            TenantId::from_bytes([2; 16]),
+            KekId::from_bytes([1; 16])
+        ),
+        commitment
+    );
+}
+
+type Names = [String; 4];
+
+fn names() -> impl Strategy<Value = Names> {
+    let name = || "[ab\\x00/.]{0,3}|k{1024}";
+    [name(), name(), name(), name()].prop_map(|names| names)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+    #[test]
+    fn dek_context_different_names_never_give_the_same_bytes(one in names(), other in names()) {
+        let bytes = |[domain, bucket, object_key, subject]: &Names| DekContext {
+            suite: Suite::Cobblestone256,
+            tenant: TenantId::from_bytes([1; 16]),
+            domain,
+            bucket,
+            object_key,
+            object_id: ObjectId::from_bytes([1; 16]),
+            kek_id: KekId::from_bytes([1; 16]),
+            subject: Some(subject),
+            kind: Kind::Multipart,
+            plaintext_bytes: None,
+            bindings_sha256: [0; 32],
+        }.to_bytes();
+        prop_assert_eq!(bytes(&one) == bytes(&other), one == other);
+    }
+}
+
+fn single(plaintext_bytes: u64) -> SingleSealer {
+    let (tenant, id) = (TenantId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
+    SingleSealer::new(
+        Engine::Ring,
+        &Dek::generate().unwrap(),
+        tenant,
+        id,
+        plaintext_bytes,
+    )
+    .unwrap()
+}
+
+#[test]
+fn single_body_of_any_length_is_as_long_as_the_layout_says() {
+    for length in [0, 1, 16_383, 16_384, 16_385, 5 << 20, (15 << 20) + 7] {
+        let mut sealer = single(length);
+        let mut body = Vec::new();
+        sealer.seal(&vec![1; length as usize], &mut body).unwrap();
+        let pins = sealer.single_part();
+        sealer.finish(None, &mut body).unwrap();
+        assert_eq!(
+            body.len() as u64,
+            layout::stored_len(length),
+            "length {length}"
+        );
+        assert_eq!(body[..56], pins.prologue());
+        assert_eq!(pins.plaintext_bytes, length);
+    }
+}
+
+#[test]
+fn single_body_longer_or_shorter_than_announced_is_refused() {
+    let mut sealer = single(10);
+    let mut body = Vec::new();
+    sealer.seal(&[0; 4], &mut body).unwrap();
+    let longer = sealer.seal(&[0; 7], &mut body);
+    assert_eq!(
+        longer,
+        Err(SingleError::Length {
+            announced: 10,
+            found: 11
+        })
+    );
+    let before = body.len();
+    let shorter = sealer.finish(None, &mut body);
+    assert_eq!(
+        shorter,
+        Err(SingleError::Length {
+            announced: 10,
+            found: 4
+        })
+    );
+    assert_eq!(body.len(), before, "an unfinished body grew");
+}
+
+#[test]
+fn single_body_with_an_impossible_checksum_or_length_is_refused() {
+    let checksum = Checksum {
+        algorithm: ChecksumAlgorithm::Sha1,
+        checksum_type: ChecksumType::FullObject,
+        value: vec![0; 19],
+    };
+    let mut body = Vec::new();
+    assert!(matches!(
+        single(0).finish(Some(checksum), &mut body),
+        Err(SingleError::Trailer(_))
+    ));
+    assert!(body.is_empty());
+    let (tenant, id) = (TenantId::from_bytes([1; 16]), ObjectId::from_bytes([2; 16]));
+    let over = layout::PLAINTEXT_BYTES_MAX + 1;
+    let refused = SingleSealer::new(Engine::Ring, &Dek::generate().unwrap(), tenant, id, over);
+    assert_eq!(
+        refused.err(),
+        Some(SingleError::TooLarge {
+            plaintext_bytes: over
+        })
+    );
+}

@@ -1,0 +1,291 @@
+//! What every root provider must do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::faulty::FaultyRoot;
+use super::*;
+use crate::secret::KeyBytes;
+use crate::testing::{Call, Fault, Faults};
+use crate::types::KeyStoreIdentity;
+
+const OWNER: KeyStoreIdentity = KeyStoreIdentity::from_bytes([1; 16]);
+const STRANGER: KeyStoreIdentity = KeyStoreIdentity::from_bytes([2; 16]);
+
+fn keys(count: usize) -> Vec<NodeKey> {
+    (0..count)
+        .map(|_| NodeKey(KeyBytes::random().unwrap()))
+        .collect()
+}
+
+fn context(number: usize) -> Vec<u8> {
+    format!("place {number}").into_bytes()
+}
+
+async fn wrap(
+    root: &dyn RootProvider,
+    epoch: Epoch,
+    keys: &[NodeKey],
+) -> Result<Vec<WrappedNode>, RootError> {
+    let nodes: Vec<_> = keys
+        .iter()
+        .enumerate()
+        .map(|(number, key)| NodeToWrap {
+            context: context(number),
+            key,
+        })
+        .collect();
+    let wrapped = root.wrap(epoch, &nodes).await?;
+    assert_eq!(wrapped.len(), keys.len());
+    Ok(wrapped
+        .into_iter()
+        .enumerate()
+        .map(|(number, wrapped)| WrappedNode {
+            context: context(number),
+            wrapped,
+        })
+        .collect())
+}
+
+async fn batch_comes_back_in_order(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let keys = keys(5);
+    let wrapped = wrap(root, Epoch(1), &keys).await.unwrap();
+    let opened = root.unwrap(Epoch(1), &wrapped).await.unwrap();
+    assert_eq!(opened.len(), keys.len());
+    assert!(
+        keys.iter()
+            .zip(&opened)
+            .all(|(key, opened)| key.0.same_as(&opened.0))
+    );
+    assert!(!keys[0].0.same_as(&opened[1].0));
+}
+
+async fn creating_an_epoch_again_keeps_its_key(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(2)).await.unwrap();
+    let wrapped = wrap(root, Epoch(2), &keys(1)).await.unwrap();
+    root.create_epoch(Epoch(2)).await.unwrap();
+    assert!(root.unwrap(Epoch(2), &wrapped).await.is_ok());
+}
+
+async fn wrap_of_another_epoch_or_context_is_foreign(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(3)).await.unwrap();
+    root.create_epoch(Epoch(4)).await.unwrap();
+    let wrapped = wrap(root, Epoch(3), &keys(2)).await.unwrap();
+    assert!(matches!(
+        root.unwrap(Epoch(4), &wrapped).await,
+        Err(RootError::Foreign(Epoch(4)))
+    ));
+    let swapped = [WrappedNode {
+        context: context(1),
+        wrapped: wrapped[0].wrapped,
+    }];
+    assert!(matches!(
+        root.unwrap(Epoch(3), &swapped).await,
+        Err(RootError::Foreign(_))
+    ));
+    for bit in 0..wrapped[0].wrapped.len() * 8 {
+        let mut flipped = wrapped[0].wrapped;
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        let flipped = [WrappedNode {
+            context: context(0),
+            wrapped: flipped,
+        }];
+        assert!(
+            matches!(
+                root.unwrap(Epoch(3), &flipped).await,
+                Err(RootError::Foreign(_))
+            ),
+            "bit {bit}"
+        );
+    }
+}
+
+async fn destroyed_epoch_opens_nothing(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(5)).await.unwrap();
+    let wrapped = wrap(root, Epoch(5), &keys(1)).await.unwrap();
+    root.destroy_epoch(Epoch(5)).await.unwrap();
+    assert!(matches!(
+        root.unwrap(Epoch(5), &wrapped).await,
+        Err(RootError::EpochMissing(Epoch(5)))
+    ));
+    root.destroy_epoch(Epoch(5)).await.unwrap();
+    assert!(matches!(
+        wrap(root, Epoch(5), &keys(1)).await,
+        Err(RootError::EpochMissing(_))
+    ));
+}
+
+async fn faults_are_retryable(real: Arc<dyn RootProvider>) {
+    let faults = Arc::new(Faults::default());
+    let root = FaultyRoot::new(real.clone(), faults.clone());
+    faults.inject(Call::RootCreateEpoch, Fault::Failed, 1);
+    assert!(root.create_epoch(Epoch(6)).await.is_err());
+    assert!(matches!(
+        wrap(&*real, Epoch(6), &keys(1)).await,
+        Err(RootError::EpochMissing(_))
+    ));
+    faults.inject(Call::RootCreateEpoch, Fault::FailedButPersisted, 1);
+    assert!(root.create_epoch(Epoch(6)).await.is_err());
+    let keys = keys(1);
+    let wrapped = wrap(&*real, Epoch(6), &keys).await.unwrap();
+    root.create_epoch(Epoch(6)).await.unwrap();
+    faults.inject(Call::RootUnwrap, Fault::Lying, 1);
+    let lied = root.unwrap(Epoch(6), &wrapped).await.unwrap();
+    assert!(!lied[0].0.same_as(&keys[0].0));
+    let told = root.unwrap(Epoch(6), &wrapped).await.unwrap();
+    assert!(told[0].0.same_as(&keys[0].0));
+    faults.inject(Call::RootDestroyEpoch, Fault::FailedButPersisted, 1);
+    assert!(root.destroy_epoch(Epoch(6)).await.is_err());
+    root.destroy_epoch(Epoch(6)).await.unwrap();
+    assert!(matches!(
+        root.unwrap(Epoch(6), &wrapped).await,
+        Err(RootError::EpochMissing(_))
+    ));
+}
+
+async fn whole_suite(root: Arc<dyn RootProvider>) {
+    batch_comes_back_in_order(&*root).await;
+    creating_an_epoch_again_keeps_its_key(&*root).await;
+    wrap_of_another_epoch_or_context_is_foreign(&*root).await;
+    destroyed_epoch_opens_nothing(&*root).await;
+    faults_are_retryable(root).await;
+}
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    chmod(directory.path(), 0o700);
+    directory
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn file_root_passes_the_suite() {
+    let directory = directory();
+    whole_suite(Arc::new(FileRoot::new(directory.path(), OWNER))).await;
+}
+
+#[tokio::test]
+async fn faultless_faulty_root_passes_the_suite() {
+    let directory = directory();
+    let real = Arc::new(FileRoot::new(directory.path(), OWNER));
+    whole_suite(Arc::new(FaultyRoot::new(real, Arc::default()))).await;
+}
+
+#[tokio::test]
+async fn file_root_of_another_key_store_is_foreign() {
+    let directory = directory();
+    FileRoot::new(directory.path(), OWNER)
+        .create_epoch(Epoch(1))
+        .await
+        .unwrap();
+    let stranger = FileRoot::new(directory.path(), STRANGER);
+    assert_eq!(
+        stranger.create_epoch(Epoch(1)).await,
+        Err(RootError::Foreign(Epoch(1)))
+    );
+    assert_eq!(
+        stranger.destroy_epoch(Epoch(1)).await,
+        Err(RootError::Foreign(Epoch(1)))
+    );
+    assert!(
+        FileRoot::new(directory.path(), OWNER)
+            .create_epoch(Epoch(1))
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn file_root_open_to_others_is_refused() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let path = directory.path().join("epoch-1.key");
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    for mode in [0o640, 0o604, 0o620, 0o660] {
+        chmod(&path, mode);
+        let refused = root.wrap(Epoch(1), &[]).await;
+        assert_eq!(
+            refused,
+            Err(RootError::Exposed {
+                path: path.clone(),
+                mode
+            })
+        );
+    }
+    chmod(&path, 0o400);
+    assert!(root.wrap(Epoch(1), &[]).await.is_ok());
+    chmod(directory.path(), 0o770);
+    assert!(matches!(
+        root.wrap(Epoch(1), &[]).await,
+        Err(RootError::Exposed { mode: 0o770, .. })
+    ));
+}
+
+#[tokio::test]
+async fn file_root_with_any_byte_changed_is_not_used() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let path = directory.path().join("epoch-1.key");
+    let good = fs::read(&path).unwrap();
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        fs::write(&path, &bad).unwrap();
+        assert_eq!(
+            root.wrap(Epoch(1), &[]).await,
+            Err(RootError::Corrupt(Epoch(1))),
+            "byte {at}"
+        );
+    }
+    for length in [0, good.len() - 1] {
+        fs::write(&path, &good[..length]).unwrap();
+        assert_eq!(
+            root.create_epoch(Epoch(1)).await,
+            Err(RootError::Corrupt(Epoch(1)))
+        );
+    }
+    // One epoch's file under another's name.
+    fs::write(&path, &good).unwrap();
+    fs::copy(&path, directory.path().join("epoch-2.key")).unwrap();
+    assert_eq!(
+        root.create_epoch(Epoch(2)).await,
+        Err(RootError::Corrupt(Epoch(2)))
+    );
+}
+
+#[tokio::test]
+async fn file_root_created_at_once_has_one_key_and_no_leftovers() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    let tasks: Vec<_> = (0..16)
+        .map(|_| {
+            let root = root.clone();
+            tokio::spawn(async move {
+                root.create_epoch(Epoch(1)).await.unwrap();
+                let keys = keys(1);
+                let wrapped = wrap(&root, Epoch(1), &keys).await.unwrap();
+                (keys, wrapped)
+            })
+        })
+        .collect();
+    for task in tasks {
+        let (keys, wrapped) = task.await.unwrap();
+        assert!(
+            root.unwrap(Epoch(1), &wrapped).await.unwrap()[0]
+                .0
+                .same_as(&keys[0].0)
+        );
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}

@@ -1,0 +1,180 @@
+//! CopyObject: one key is wrapped again for the new place, and no data passes through the gateway.
+
+use crate::clock::UnixMs;
+use crate::ops::conditions::{CopySourceConditions, Validators, WriteCondition};
+use crate::ops::error::{Code, OpError};
+use crate::ops::etag::ClientEtag;
+use crate::ops::gateway::Gateway;
+use crate::ops::opened::{self, OpenedObject};
+use crate::ops::put_object::{STORED_BYTES_MAX, seal_head, settle, upstream_condition};
+use crate::ops::read_object::object_checksum;
+use crate::ops::scope::BucketScope;
+use crate::region::{
+    CompletedPart, CopyRequest, HeadFields, ObjectRef, PartCopyRequest, PutCondition, RegionError, SourceCondition, VersionId,
+    WriteOutcome,
+};
+use crate::tenants::ObjectKey;
+use lethe_envelope::{Checksum, ObjectMetadata};
+use std::sync::Arc;
+
+/// Raw bytes that one upstream part copy takes.
+const RAW_PART_BYTES: u64 = 1 << 30;
+
+/// One copy within a tenant.
+pub struct CopyObject {
+    /// The source's bucket.
+    pub source: BucketScope,
+    /// The source's key.
+    pub source_key: ObjectKey,
+    /// The source's version.
+    pub source_version: Option<VersionId>,
+    /// What must hold of the source.
+    pub source_conditions: CopySourceConditions,
+    /// The copy's key.
+    pub key: ObjectKey,
+    /// New metadata instead of the source's.
+    pub metadata: Option<ObjectMetadata>,
+    /// New tags instead of the source's.
+    pub tags: Option<Vec<(String, String)>>,
+    /// What must hold at the destination.
+    pub condition: WriteCondition,
+}
+
+/// The answer of a copy.
+pub struct CopyAnswer {
+    /// The copy's ETag.
+    pub etag: ClientEtag,
+    /// When it was made.
+    pub last_modified: UnixMs,
+    /// The copy's version.
+    pub version: Option<VersionId>,
+    /// The source's version.
+    pub source_version: Option<VersionId>,
+    /// The checksum that the copy has from its source.
+    pub checksum: Option<(Checksum, usize)>,
+}
+
+/// Copies an object.
+///
+/// # Errors
+/// `NoSuchKey`, `PreconditionFailed`, `InvalidRequest` for a copy onto itself that changes nothing.
+pub async fn copy_object(gateway: &Gateway, scope: &BucketScope, copy: &CopyObject) -> Result<CopyAnswer, OpError> {
+    if copy.condition.is_conditional() && !scope.region.store.profile().conditional_copy {
+        return Err(OpError::not_implemented("This region does not support conditional copies."));
+    }
+    if copy.source.region.name != scope.region.name {
+        return Err(OpError::not_implemented("Copies between regions are not supported."));
+    }
+    let onto_itself = copy.source.bucket.name == scope.bucket.name && copy.source_key == copy.key;
+    if onto_itself && copy.source_version.is_none() && copy.metadata.is_none() {
+        return Err(OpError::new(
+            Code::InvalidRequest,
+            "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, \
+             storage class, website redirect location or encryption attributes.",
+        ));
+    }
+    let object = open_source(gateway, copy).await?;
+    let checksum = object_checksum(gateway, &copy.source, &copy.source_key, &object).await?;
+    let condition = upstream_condition(scope, &copy.key, &copy.condition).await?;
+    let head = new_head(gateway, scope, copy, &object).await?;
+    let from = copy.source.at(&copy.source_key);
+    let outcome = match object.head.stored_bytes > STORED_BYTES_MAX {
+        true => copy_raw_parts(scope, copy, &object, from, &head, &condition).await,
+        false => {
+            let request = CopyRequest {
+                from,
+                from_version: object.head.version.clone(),
+                source: SourceCondition { etag: object.head.etag.clone() },
+                head: head.clone(),
+                copy_tags: copy.tags.is_none(),
+                condition: condition.clone(),
+            };
+            scope.region.store.copy(scope.tenant, &scope.at(&copy.key), &request).await
+        }
+    };
+    let outcome = match outcome {
+        // Without a condition of its own at the destination, what failed is that the source is no longer what was opened.
+        Err(error @ RegionError::PreconditionFailed { .. }) if condition == PutCondition::Always => {
+            return Err(OpError::further_read(error));
+        }
+        outcome => settle(scope, &copy.key, &head, outcome).await?,
+    };
+    Ok(CopyAnswer {
+        etag: ClientEtag::from_upstream(&outcome.etag),
+        last_modified: outcome.last_modified.unwrap_or_else(|| gateway.clock.now()),
+        version: outcome.version,
+        source_version: object.head.version.clone(),
+        checksum,
+    })
+}
+
+async fn open_source(gateway: &Gateway, copy: &CopyObject) -> Result<OpenedObject, OpError> {
+    let at = copy.source.at(&copy.source_key);
+    let head = copy.source.region.store.head(copy.source.tenant, &at, copy.source_version.as_ref()).await?;
+    let object = opened::open_head(gateway, &copy.source, &copy.source_key, head).await?;
+    let etag = object.client_etag();
+    if !copy.source_conditions.hold(Validators { etag: &etag, last_modified: object.head.last_modified }) {
+        return Err(OpError::precondition_failed());
+    }
+    Ok(object)
+}
+
+/// The copy's head: the same DEK and object id, wrapped for the new place under the current KEK.
+async fn new_head(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    copy: &CopyObject,
+    object: &OpenedObject,
+) -> Result<HeadFields, OpError> {
+    let mut metadata = copy.metadata.clone().unwrap_or_else(|| object.metadata.clone());
+    metadata.checksum.clone_from(&object.metadata.checksum);
+    let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
+    let header = &object.header;
+    let at = opened::dek_context(&copy.source, &copy.source_key, &header.draft(), &object.sealed_metadata);
+    let dek = scope.domain.keys.unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &at).await?;
+    let tags = copy.tags.clone().unwrap_or_default();
+    seal_head(gateway, scope, &copy.key, &kek, header.object_id, &dek, header.single, &metadata, tags).await
+}
+
+/// Copies a stored body over 5 GiB part by part, raw.
+async fn copy_raw_parts(
+    scope: &BucketScope,
+    copy: &CopyObject,
+    object: &OpenedObject,
+    from: ObjectRef,
+    head: &HeadFields,
+    condition: &PutCondition,
+) -> Result<WriteOutcome, RegionError> {
+    let (store, tenant, to) = (Arc::clone(&scope.region.store), scope.tenant, scope.at(&copy.key));
+    let mut head = head.clone();
+    if copy.tags.is_none() {
+        head.tags = store.tags(tenant, &from, object.head.version.as_ref()).await?;
+    }
+    let upload = store.create_upload(tenant, &to, &head).await?;
+    let copied = async {
+        let mut parts = Vec::new();
+        let (mut first, mut number) = (0, 0u16);
+        while first < object.head.stored_bytes {
+            number += 1;
+            let last = (first + RAW_PART_BYTES).min(object.head.stored_bytes) - 1;
+            let request = PartCopyRequest {
+                upload: upload.clone(),
+                number,
+                from: from.clone(),
+                from_version: object.head.version.clone(),
+                source: SourceCondition { etag: object.head.etag.clone() },
+                range: (first, last),
+            };
+            let etag = store.upload_part_copy(tenant, &to, &request).await?;
+            parts.push(CompletedPart { number, etag });
+            first = last + 1;
+        }
+        store.complete_upload(tenant, &to, &upload, &parts, condition).await
+    };
+    let outcome = copied.await;
+    if matches!(&outcome, Err(error) if !matches!(error, RegionError::Unknown { .. })) {
+        // The copy's error is what counts; parts that stay behind are the sweeping job's.
+        let _ = store.abort_upload(tenant, &to, &upload).await;
+    }
+    outcome
+}

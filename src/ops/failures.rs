@@ -1,0 +1,79 @@
+//! Failures that the operations themselves find, as [`OpError`]s.
+
+use crate::ops::error::{Code, OpError};
+use crate::region::{BodyError, RegionError};
+use lethe_envelope::MetadataError;
+use lethe_keys::{KeysError, LeaseEnded};
+use std::error::Error;
+
+/// The object was replaced between two upstream requests of one answer, which starts over.
+#[derive(Debug, thiserror::Error)]
+#[error("the object changed while it was read")]
+struct ObjectChanged;
+
+impl OpError {
+    /// What is stored is not what was sealed: corrupt, moved or forged. The client is told nothing more.
+    #[must_use]
+    pub fn not_authentic(cause: impl std::fmt::Display) -> Self {
+        Self::new(Code::InternalError, "The stored object is not authentic and can't be served.")
+            .caused_by(format!("not authentic: {cause}"))
+    }
+
+    /// The failure of a further upstream request of one answer.
+    #[must_use]
+    pub fn further_read(error: RegionError) -> Self {
+        match error {
+            RegionError::PreconditionFailed { .. } | RegionError::NotFound { .. } | RegionError::DeleteMarker { .. } => {
+                Self::new(Code::SlowDown, "The object changed while it was read. Please retry.").caused_by(ObjectChanged)
+            }
+            other => other.into(),
+        }
+    }
+
+    /// Whether the answer should start over.
+    #[must_use]
+    pub fn is_object_changed(&self) -> bool {
+        self.source().is_some_and(<dyn Error>::is::<ObjectChanged>)
+    }
+
+    /// An upstream body that broke: not the client's fault.
+    #[must_use]
+    pub fn upstream_body(error: BodyError) -> Self {
+        Self::unavailable("The region's answer broke off. Please retry.", error)
+    }
+}
+
+impl From<MetadataError> for OpError {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::TooLarge { .. } => {
+                Self::new(Code::MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size.")
+            }
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<KeysError> for OpError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::TenantUnknown { .. } | KeysError::TenantFenced { .. } => {
+                Self::access_denied("This tenant's keys are not available.").caused_by(error)
+            }
+            KeysError::KekUnknown { .. } => {
+                Self::new(Code::AccessDenied, "The key of this object has been destroyed.").caused_by(error)
+            }
+            KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::not_authentic(error),
+            KeysError::KekNotSealing { .. } | KeysError::LeaseEnded | KeysError::Unavailable { .. } => {
+                Self::unavailable("The keys are unavailable. Please retry.", error)
+            }
+            KeysError::Refused { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<LeaseEnded> for OpError {
+    fn from(ended: LeaseEnded) -> Self {
+        Self::unavailable("The keys are unavailable. Please retry.", ended)
+    }
+}

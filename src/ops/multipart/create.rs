@@ -1,0 +1,101 @@
+//! CreateMultipartUpload and AbortMultipartUpload.
+
+use crate::catalog::{NewUpload, Upload};
+use crate::ops::error::{Code, OpError};
+use crate::ops::gateway::Gateway;
+use crate::ops::put_object::seal_head;
+use crate::ops::scope::BucketScope;
+use crate::ops::stored_head;
+use crate::tenants::{ObjectKey, UploadId};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType, Dek, ObjectId, ObjectMetadata};
+
+/// A new upload.
+pub struct CreateUpload {
+    /// The object's key.
+    pub key: ObjectKey,
+    /// What to seal beside it.
+    pub metadata: ObjectMetadata,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// The checksum that its parts are to carry.
+    pub algorithm: Option<ChecksumAlgorithm>,
+    /// How the whole object's checksum comes from the parts'.
+    pub checksum_type: Option<ChecksumType>,
+}
+
+/// S3's rules of which algorithm can be full-object or composite, and which it is when the client names none.
+fn checksum(create: &CreateUpload) -> Result<Option<(ChecksumAlgorithm, ChecksumType)>, OpError> {
+    use ChecksumAlgorithm::{Crc32, Crc32c, Crc64Nvme};
+    use ChecksumType::{Composite, FullObject};
+    match (create.algorithm, create.checksum_type) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(OpError::invalid_request(
+            "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+        )),
+        (Some(Crc64Nvme), None | Some(FullObject)) => Ok(Some((Crc64Nvme, FullObject))),
+        (Some(algorithm), None | Some(Composite)) if algorithm != Crc64Nvme => Ok(Some((algorithm, Composite))),
+        (Some(algorithm @ (Crc32 | Crc32c)), Some(FullObject)) => Ok(Some((algorithm, FullObject))),
+        _ => Err(OpError::invalid_request(
+            "The checksum type can't be used with the checksum algorithm: SHA1 and SHA256 are COMPOSITE, CRC64NVME is FULL_OBJECT.",
+        )),
+    }
+}
+
+/// Opens an upload. The first step is durable, so an upload that is cut off here is swept.
+///
+/// # Errors
+/// `InvalidRequest`, `MetadataTooLarge`, or what the region answers.
+pub async fn create_upload(gateway: &Gateway, scope: &BucketScope, create: CreateUpload) -> Result<Upload, OpError> {
+    let checksum = checksum(&create)?;
+    let CreateUpload { key, metadata, tags, .. } = create;
+    let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
+    let dek = Dek::generate().map_err(OpError::internal)?;
+    let object_id = ObjectId::random().map_err(OpError::internal)?;
+    let head = seal_head(gateway, scope, &key, &kek, object_id, &dek, None, &metadata, tags).await?;
+    let (header, sealed_metadata) =
+        stored_head::unpack(&head)?.ok_or_else(|| OpError::internal("a packed head did not unpack"))?;
+    let id = ObjectId::random().map_err(OpError::internal)?.to_string();
+    let id = UploadId::new(id).map_err(OpError::internal)?;
+    let new = NewUpload {
+        id: id.clone(),
+        bucket: scope.bucket.name.clone(),
+        key: key.clone(),
+        object_id,
+        kek_id: kek.kek_id,
+        header: header.encode(),
+        sealed_metadata,
+        checksum,
+        created: gateway.clock.now(),
+    };
+    let catalog = &scope.domain.catalog;
+    catalog.begin_upload(scope.tenant, &new).await?;
+    let upstream = match scope.region.store.create_upload(scope.tenant, &scope.at(&key), &head).await {
+        Ok(upstream) => upstream,
+        Err(error) => {
+            catalog.begin_abort(scope.tenant, &id).await?;
+            catalog.forget_upload(scope.tenant, &id).await?;
+            return Err(error.into());
+        }
+    };
+    catalog.open_upload(scope.tenant, &id, &upstream.0).await?;
+    Ok(catalog.upload(scope.tenant, &id).await?)
+}
+
+/// Drops an upload and everything stored for it.
+///
+/// # Errors
+/// `NoSuchUpload`; `OperationAborted` while it is being completed.
+pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<(), OpError> {
+    let upload = super::find(scope, key, id).await?;
+    if upload.answer.is_some() {
+        return Err(OpError::new(Code::NoSuchUpload, "The specified upload has been completed."));
+    }
+    let catalog = &scope.domain.catalog;
+    let upload = catalog.begin_abort(scope.tenant, &upload.new.id).await?;
+    if let Some(upstream) = &upload.upstream {
+        scope.region.store.abort_upload(scope.tenant, &scope.at(key), upstream).await?;
+    }
+    super::drop_spooled(scope, &upload.new.id).await?;
+    catalog.forget_upload(scope.tenant, &upload.new.id).await?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Multipart uploads (`docs/format.md` §9): one DEK an upload, a record of its own for every attempt at a part, and one trailer.
+
+mod complete;
+mod create;
+mod list;
+mod part;
+mod tail;
+
+pub use complete::{CompleteAnswer, CompleteUpload, RequestedPart, complete_upload};
+pub use create::{CreateUpload, abort_upload, create_upload};
+pub use list::{PartPage, list_parts, list_uploads};
+pub use part::{PartAnswer, UploadPart, UploadPartCopy, upload_part, upload_part_copy};
+
+use crate::catalog::{Upload, UploadState};
+use crate::ops::error::OpError;
+use crate::ops::opened::dek_context;
+use crate::ops::scope::BucketScope;
+use crate::region::{ObjectRef, UpstreamUploadId};
+use crate::tenants::{ObjectKey, UploadId};
+use lethe_envelope::{Dek, Header};
+
+/// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
+async fn find(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, OpError> {
+    let id = UploadId::new(id).map_err(|_| OpError::no_such_upload())?;
+    let upload = scope.domain.catalog.upload(scope.tenant, &id).await?;
+    let is_here = upload.new.bucket == scope.bucket.name && upload.new.key == *key;
+    match upload.state {
+        UploadState::Open | UploadState::Completing | UploadState::Completed if is_here => Ok(upload),
+        _ => Err(OpError::no_such_upload()),
+    }
+}
+
+/// The upload's DEK, unwrapped under its place.
+async fn unwrap(scope: &BucketScope, upload: &Upload) -> Result<Dek, OpError> {
+    let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
+    let context = dek_context(scope, &upload.new.key, &header.draft(), &upload.new.sealed_metadata);
+    Ok(scope.domain.keys.unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context).await?)
+}
+
+fn upstream(upload: &Upload) -> Result<&UpstreamUploadId, OpError> {
+    upload.upstream.as_ref().ok_or_else(OpError::no_such_upload)
+}
+
+/// A spooled attempt's place: the region's spool bucket, under a name that tells nothing.
+fn spool_at(scope: &BucketScope, key: &ObjectKey) -> ObjectRef {
+    ObjectRef { bucket: scope.region.spool.clone(), key: key.clone() }
+}
+
+/// Deletes what an upload has spooled; what can't be deleted now is the sweeping job's.
+async fn drop_spooled(scope: &BucketScope, id: &UploadId) -> Result<(), OpError> {
+    for spooled in scope.domain.catalog.spooled(scope.tenant, id).await? {
+        let at = spool_at(scope, &spooled.key);
+        scope.region.store.delete(scope.tenant, &at, &crate::region::DeleteRequest::default()).await?;
+    }
+    Ok(())
+}
+
+/// The upload's header and sealed metadata as the finished object has them.
+fn finished_head(scope: &BucketScope, upload: &Upload) -> Result<crate::region::HeadFields, OpError> {
+    let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
+    crate::ops::stored_head::pack(&header, &upload.new.sealed_metadata, Vec::new(), scope.region.store.profile())
+}

@@ -1,0 +1,311 @@
+//! Plaintext of a range of an object, as a stream that releases authenticated segments only.
+//!
+//! When the upstream's connection breaks, reading goes on from the last authenticated byte; when a segment does not verify, the
+//! stream fails and the client's connection is reset: never a clean end.
+
+use crate::ops::error::OpError;
+use crate::ops::opened::OpenedObject;
+use crate::ops::scope::BucketScope;
+use crate::region::{BodyError, ByteRange, ByteStream, ObjectRef, StoredObject};
+use bytes::{Buf as _, Bytes};
+use futures::StreamExt as _;
+use lethe_envelope::{Dek, Engine, Opener, PartContext, PartRecord, SegmentSpan, Trailer, layout};
+use lethe_keys::Leased;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How often one answer goes back to the upstream after a broken connection.
+const RESUMES_MAX: u32 = 4;
+/// An unread rest of an upstream body up to this size is read away, so that the connection can be used again.
+const DRAIN_BYTES_MAX: u64 = 256 << 10;
+const PROLOGUE_BYTES: usize = layout::SALT_AND_COMMITMENT_BYTES as usize;
+
+/// What of one part a range needs.
+#[derive(Clone)]
+struct Leg {
+    part: PartRecord,
+    span: SegmentSpan,
+    /// Whether the part's salt and commitment lie before the span in the stored range.
+    prologue: bool,
+}
+
+/// The stored bytes that hold a plaintext range, and how to open them.
+struct Plan {
+    stored_first: u64,
+    stored_last: u64,
+    legs: VecDeque<Leg>,
+}
+
+/// Plans plaintext bytes `first..=last`; `None` when there are none.
+fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
+    let mut legs = VecDeque::new();
+    let mut stored_first = None;
+    let mut stored_last = 0;
+    for slice in parts.parts_for_range(first, last) {
+        let span = layout::segments_for_range(slice.first, slice.last).clamped(slice.part.plaintext_bytes);
+        stored_first.get_or_insert(slice.stored_offset + span.stored_first);
+        stored_last = slice.stored_offset + span.stored_last;
+        legs.push_back(Leg { part: slice.part.clone(), span, prologue: !legs.is_empty() });
+    }
+    stored_first.map(|stored_first| Plan { stored_first, stored_last, legs })
+}
+
+/// The stored range that holds plaintext bytes `first..=last` of a single PUT, whatever its length: the guess for an object that is
+/// not known yet.
+#[must_use]
+pub fn guess_single(first: u64, last: u64) -> ByteRange {
+    let span = layout::segments_for_range(first, last);
+    ByteRange::Inclusive { first: span.stored_first, last: span.stored_last.min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)) }
+}
+
+struct OpenLeg {
+    opener: Leased<Opener>,
+    sealed_left: u64,
+    skip: u64,
+    take: u64,
+}
+
+/// Reads plaintext bytes `position..=last` of one object.
+pub struct Reader {
+    scope: BucketScope,
+    engine: Engine,
+    at: ObjectRef,
+    object: Arc<OpenedObject>,
+    parts: Arc<Trailer>,
+    dek: Arc<Leased<Dek>>,
+    position: u64,
+    last: u64,
+    legs: VecDeque<Leg>,
+    open: Option<OpenLeg>,
+    prologue: Vec<u8>,
+    source: Option<(ByteStream, u64)>,
+    resumes_left: u32,
+    done: bool,
+}
+
+impl Reader {
+    /// A reader of plaintext bytes `first..=last`. `body` is an answer that the store already gives, used when it begins where
+    /// the range does; otherwise the reader asks for its own.
+    ///
+    /// # Errors
+    /// What the store answers to the first request.
+    pub async fn open(
+        engine: Engine,
+        scope: &BucketScope,
+        at: ObjectRef,
+        object: Arc<OpenedObject>,
+        parts: Arc<Trailer>,
+        range: Option<(u64, u64)>,
+        body: Option<StoredObject>,
+    ) -> Result<Self, OpError> {
+        let mut reader = Self {
+            scope: scope.clone(),
+            engine,
+            at,
+            dek: Arc::clone(&object.dek),
+            object,
+            parts,
+            position: 0,
+            last: 0,
+            legs: VecDeque::new(),
+            open: None,
+            prologue: Vec::new(),
+            source: None,
+            resumes_left: RESUMES_MAX,
+            done: true,
+        };
+        let Some((first, last)) = range else { return Ok(reader) };
+        (reader.position, reader.last) = (first, last);
+        if let Some(plan) = plan(&reader.parts, first, last) {
+            reader.done = false;
+            reader.start(plan, body).await?;
+        }
+        Ok(reader)
+    }
+
+    async fn start(&mut self, plan: Plan, body: Option<StoredObject>) -> Result<(), OpError> {
+        let Plan { stored_first, stored_last, legs } = plan;
+        self.legs = legs;
+        self.open = None;
+        self.prologue.clear();
+        let body = match body {
+            Some(body) if body.first <= stored_first && body.first + body.body_bytes > stored_last => body,
+            _ => {
+                let range = ByteRange::Inclusive { first: stored_first, last: stored_last };
+                let store = &self.scope.region.store;
+                store.get(self.scope.tenant, &self.at, &self.object.read(range)).await.map_err(OpError::further_read)?
+            }
+        };
+        if body.first > stored_first || body.first + body.body_bytes <= stored_last {
+            return Err(OpError::internal("cannot read an object's stored range: the store answered with another range"));
+        }
+        let skip = stored_first - body.first;
+        self.source = Some((skip_stored(body.body, skip), body.body_bytes - skip));
+        Ok(())
+    }
+
+    /// The plaintext as a stream.
+    #[must_use]
+    pub fn into_stream(self) -> ByteStream {
+        futures::stream::try_unfold(self, |mut reader| async move {
+            let chunk = reader.next().await?;
+            Ok(chunk.map(|chunk| (chunk, reader)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
+        while !self.done {
+            let mut plaintext = Vec::new();
+            let failed = match self.pull().await {
+                Ok(Some(sealed)) => {
+                    self.feed(sealed, &mut plaintext)?;
+                    None
+                }
+                Ok(None) => Some(BodyError::Incomplete),
+                Err(error) => Some(error),
+            };
+            self.position += plaintext.len() as u64;
+            if self.position > self.last {
+                self.done = true;
+                self.drain().await;
+            } else if let Some(error) = failed {
+                self.resume(error).await?;
+            }
+            if !plaintext.is_empty() {
+                return Ok(Some(Bytes::from(plaintext)));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn pull(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let Some((source, left)) = &mut self.source else { return Ok(None) };
+        let chunk = source.next().await.transpose()?;
+        *left = left.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
+        Ok(chunk)
+    }
+
+    /// Opens sealed bytes. An `Err` is final: what came is not what was stored.
+    fn feed(&mut self, mut sealed: Bytes, plaintext: &mut Vec<u8>) -> Result<(), BodyError> {
+        while !sealed.is_empty() {
+            if self.open.is_none() && !self.next_leg(&mut sealed)? {
+                break;
+            }
+            let Some(leg) = &mut self.open else { continue };
+            let taken = usize::try_from(leg.sealed_left).unwrap_or(usize::MAX).min(sealed.len());
+            let before = plaintext.len();
+            leg.opener
+                .with(|opener| opener.open(&sealed[..taken], plaintext))
+                .map_err(|_| BodyError::LeaseEnded)?
+                .map_err(not_authentic)?;
+            sealed.advance(taken);
+            leg.sealed_left -= taken as u64;
+            trim(plaintext, before, &mut leg.skip, &mut leg.take);
+            if leg.sealed_left == 0 {
+                self.finish_leg(plaintext)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_leg(&mut self, plaintext: &mut Vec<u8>) -> Result<(), BodyError> {
+        let Some(mut leg) = self.open.take() else { return Ok(()) };
+        let before = plaintext.len();
+        let opener = leg.opener.take().map_err(|_| BodyError::LeaseEnded)?;
+        opener.finish(plaintext).map_err(not_authentic)?;
+        trim(plaintext, before, &mut leg.skip, &mut leg.take);
+        Ok(())
+    }
+
+    /// Starts the next leg once its prologue is there; false when there is none.
+    fn next_leg(&mut self, sealed: &mut Bytes) -> Result<bool, BodyError> {
+        let Some(leg) = self.legs.front() else { return Ok(false) };
+        if leg.prologue && self.prologue.len() < PROLOGUE_BYTES {
+            let taken = (PROLOGUE_BYTES - self.prologue.len()).min(sealed.len());
+            self.prologue.extend_from_slice(&sealed[..taken]);
+            sealed.advance(taken);
+            if self.prologue.len() < PROLOGUE_BYTES {
+                return Ok(true);
+            }
+            let (salt, commitment) = self.prologue.split_at(leg.part.salt.len());
+            if salt != leg.part.salt || commitment != leg.part.commitment {
+                return Err(not_authentic("a part is not the completed attempt"));
+            }
+        }
+        self.prologue.clear();
+        let Some(leg) = self.legs.pop_front() else { return Ok(false) };
+        let context = PartContext {
+            tenant: self.scope.tenant,
+            object_id: self.object.header.object_id,
+            part_number: u64::from(leg.part.number),
+        };
+        let opener = self
+            .dek
+            .with(|dek| {
+                Opener::new(self.engine, dek.expose(), &context.to_bytes(), &leg.part.salt, &leg.part.commitment)
+                    .and_then(|opener| opener.at_span(&leg.span, leg.part.plaintext_bytes))
+            })
+            .map_err(|_| BodyError::LeaseEnded)?
+            .map_err(not_authentic)?;
+        self.open = Some(OpenLeg {
+            opener: self.scope.domain.keys.hold(self.scope.tenant, opener),
+            sealed_left: leg.span.stored_last + 1 - leg.span.stored_first,
+            skip: leg.span.skip_bytes,
+            take: leg.span.plaintext_bytes,
+        });
+        Ok(true)
+    }
+
+    /// Goes on from the last authenticated byte after the upstream's connection broke.
+    async fn resume(&mut self, error: BodyError) -> Result<(), BodyError> {
+        if self.resumes_left == 0 {
+            return Err(error);
+        }
+        self.resumes_left -= 1;
+        tracing::debug!(%error, "resuming an upstream read");
+        let Some(plan) = plan(&self.parts, self.position, self.last) else { return Err(error) };
+        self.start(plan, None).await.map_err(|failed| {
+            tracing::warn!(error = %failed, "cannot resume an upstream read");
+            error
+        })
+    }
+
+    async fn drain(&mut self) {
+        if let Some((mut source, left)) = self.source.take()
+            && left <= DRAIN_BYTES_MAX
+        {
+            while let Some(Ok(_)) = source.next().await {}
+        }
+    }
+}
+
+/// Keeps of the plaintext appended since `before` only what the range wants.
+fn trim(plaintext: &mut Vec<u8>, before: usize, skip: &mut u64, take: &mut u64) {
+    let appended = plaintext.len() - before;
+    let skipped = usize::try_from(*skip).unwrap_or(usize::MAX).min(appended);
+    plaintext.drain(before..before + skipped);
+    *skip -= skipped as u64;
+    let kept = usize::try_from(*take).unwrap_or(usize::MAX).min(appended - skipped);
+    plaintext.truncate(before + kept);
+    *take -= kept as u64;
+}
+
+fn skip_stored(body: ByteStream, mut skip: u64) -> ByteStream {
+    if skip == 0 {
+        return body;
+    }
+    body.map(move |chunk| {
+        let mut chunk = chunk?;
+        let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
+        chunk.advance(skipped);
+        skip -= skipped as u64;
+        Ok(chunk)
+    })
+    .boxed()
+}
+
+fn not_authentic(error: impl std::fmt::Display) -> BodyError {
+    tracing::error!(%error, "stored bytes are not authentic");
+    BodyError::Mismatch { code: "InternalError", message: "the stored object is not authentic".to_owned() }
+}

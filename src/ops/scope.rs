@@ -1,0 +1,131 @@
+//! What one request may touch: the caller's own tenant, and of that tenant one bucket.
+
+use crate::catalog::{Bucket, BucketState, CatalogError};
+use crate::ops::error::{Code, OpError};
+use crate::ops::gateway::{Domain, Gateway, Region};
+use crate::region::{ObjectRef, VersionId};
+use crate::tenants::{BucketName, Caller, ObjectKey, TenantId, TenantState};
+use std::sync::Arc;
+
+/// Whether an operation changes anything: a terminating tenant is read-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reads.
+    Read,
+    /// Writes.
+    Write,
+}
+
+/// The caller's tenant with its domain and home region.
+#[derive(Clone)]
+pub struct TenantScope {
+    /// The caller's tenant.
+    pub tenant: TenantId,
+    /// Its domain.
+    pub domain: Arc<Domain>,
+    /// Its region.
+    pub region: Arc<Region>,
+}
+
+/// One bucket of the caller's tenant.
+#[derive(Clone)]
+pub struct BucketScope {
+    /// The caller's tenant.
+    pub tenant: TenantId,
+    /// The bucket's domain.
+    pub domain: Arc<Domain>,
+    /// The bucket's region.
+    pub region: Arc<Region>,
+    /// The bucket.
+    pub bucket: Bucket,
+}
+
+/// The caller's tenant, when its state allows the access.
+///
+/// # Errors
+/// `AccessDenied` when the tenant is suspended, terminating (for writes) or gone.
+pub fn tenant_scope(gateway: &Gateway, caller: &Caller, access: Access) -> Result<TenantScope, OpError> {
+    let tenant = &caller.tenant;
+    match (tenant.state, access) {
+        (TenantState::Active, _) | (TenantState::Terminating, Access::Read) => {}
+        (TenantState::Terminating, Access::Write) => {
+            return Err(OpError::new(Code::AccessDenied, "This tenant is being terminated and is read-only."));
+        }
+        _ => return Err(OpError::new(Code::AccessDenied, "This tenant is not active.")),
+    }
+    let region = gateway.region(&tenant.region).ok_or_else(|| {
+        OpError::new(Code::AuthorizationHeaderMalformed, format!("This gateway does not serve region {}.", tenant.region))
+    })?;
+    let domain = gateway
+        .domain(&region.domain)
+        .ok_or_else(|| OpError::internal("cannot find the region's domain: the domain is not configured"))?;
+    Ok(TenantScope { tenant: tenant.id, domain: Arc::clone(domain), region: Arc::clone(region) })
+}
+
+/// An active bucket of the caller's tenant.
+///
+/// # Errors
+/// `NoSuchBucket` when the tenant has none of that name, whoever else may.
+pub async fn bucket_scope(
+    gateway: &Gateway,
+    caller: &Caller,
+    bucket: &str,
+    access: Access,
+) -> Result<BucketScope, OpError> {
+    let scope = tenant_scope(gateway, caller, access)?;
+    let name = BucketName::new(bucket).map_err(|_| no_such_bucket())?;
+    let bucket = match scope.domain.catalog.bucket(scope.tenant, &name).await {
+        Ok(bucket) if bucket.state == BucketState::Active => bucket,
+        Ok(_) | Err(CatalogError::NotFound { .. }) => return Err(no_such_bucket()),
+        Err(other) => return Err(other.into()),
+    };
+    let region = gateway
+        .region(&bucket.region)
+        .ok_or_else(|| OpError::internal("cannot find the bucket's region: the region is not configured"))?;
+    Ok(BucketScope { tenant: scope.tenant, domain: scope.domain, region: Arc::clone(region), bucket })
+}
+
+/// S3's answer for a bucket that the tenant does not have.
+#[must_use]
+pub fn no_such_bucket() -> OpError {
+    OpError::new(Code::NoSuchBucket, "The specified bucket does not exist")
+}
+
+impl BucketScope {
+    /// The object's place upstream.
+    #[must_use]
+    pub fn at(&self, key: &ObjectKey) -> ObjectRef {
+        ObjectRef { bucket: self.bucket.upstream.clone(), key: key.clone() }
+    }
+
+    /// A key that this region keeps as it is.
+    ///
+    /// # Errors
+    /// `KeyTooLongError` or `InvalidArgument` for a key that the region would change or refuse: it is never stored under another
+    /// name.
+    pub fn key(&self, key: &str) -> Result<ObjectKey, OpError> {
+        if key.len() > 1024 {
+            return Err(OpError::new(Code::KeyTooLongError, "Your key is too long"));
+        }
+        let key = ObjectKey::new(key).map_err(|_| OpError::new(Code::InvalidArgument, "The key must not be empty."))?;
+        match crate::region::key_problem(&self.region.store.profile().keys, key.as_str()) {
+            None => Ok(key),
+            Some(problem) => Err(OpError::new(Code::InvalidArgument,
+                format!("This region's store would not keep this key as it is: {problem}. Use another key."),
+            )),
+        }
+    }
+}
+
+/// A version id from a query; the empty one is refused as S3 does.
+///
+/// # Errors
+/// `InvalidArgument` when it is empty or too long.
+pub fn version(text: Option<&str>) -> Result<Option<VersionId>, OpError> {
+    match text {
+        None => Ok(None),
+        Some("") => Err(OpError::new(Code::InvalidArgument, "Version id cannot be the empty string")),
+        Some(text) if text.len() > 1024 => Err(OpError::new(Code::InvalidArgument, "Invalid version id specified")),
+        Some(text) => Ok(Some(VersionId(text.to_owned()))),
+    }
+}

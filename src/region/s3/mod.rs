@@ -1,0 +1,326 @@
+//! A region whose store speaks S3.
+//!
+//! Objects and parts go through a lean client, everything else through the AWS SDK; both share one transport and one
+//! credential provider. Bodies are not signed: what matters in them is authenticated above.
+
+mod body;
+mod buckets;
+mod config;
+mod credentials;
+mod errors;
+mod headers;
+mod identity;
+mod lean;
+mod lists;
+mod objects;
+mod retry;
+mod sdk;
+mod transport;
+mod uploads;
+mod versions;
+mod xml;
+
+pub use config::{ConnectError, Deadlines, UpstreamConfig};
+pub use credentials::CredentialsError;
+pub use identity::RegionIdentity;
+
+use crate::clock::SystemClock;
+use crate::region::{
+    Body, CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
+    ListRequest, Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError,
+    RegionProfile, RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest,
+    UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning,
+    WriteOutcome,
+};
+use crate::tenants::TenantId;
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use config::Endpoint;
+use credentials::FileCredentials;
+use http::header::{HeaderName, HeaderValue};
+use retry::Retries;
+use std::fmt;
+use std::sync::Arc;
+use transport::Transport;
+
+const CRC64NVME: HeaderName = HeaderName::from_static("x-amz-checksum-crc64nvme");
+
+/// An S3 store as a region. Keys, bodies and heads are the gateway's; this only carries them.
+pub struct S3Store {
+    endpoint: Endpoint,
+    region: String,
+    bucket_prefix: String,
+    profile: RegionProfile,
+    retries: Retries,
+    transport: Arc<Transport>,
+    credentials: Arc<FileCredentials>,
+    /// For calls with small requests and answers.
+    sdk: aws_sdk_s3::Client,
+    /// For calls that make the store move bytes.
+    sdk_long: aws_sdk_s3::Client,
+    clock: SystemClock,
+}
+
+impl fmt::Debug for S3Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("S3Store")
+            .field("endpoint", &self.endpoint.authority)
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+impl S3Store {
+    /// Prepares the clients; no connection is made yet.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the configuration, the certificates to trust or the credentials can't be used.
+    pub async fn connect(
+        config: UpstreamConfig,
+        profile: RegionProfile,
+    ) -> Result<Self, ConnectError> {
+        let endpoint = config.check()?;
+        let credentials = Arc::new(FileCredentials::open(&config.credentials_file).await?);
+        let transport = Arc::new(Transport::new(&config).await?);
+        let client = |deadline| {
+            sdk::client(
+                &config,
+                &endpoint,
+                Arc::clone(&transport),
+                Arc::clone(&credentials),
+                deadline,
+            )
+        };
+        let (sdk, sdk_long) = (
+            client(config.deadlines.small_call()),
+            client(config.deadlines.long_call()),
+        );
+        Ok(Self {
+            sdk,
+            sdk_long,
+            retries: Retries {
+                attempts_max: config.attempts_max,
+                begin_within: config.deadlines.small_call() / 2,
+            },
+            region: config.region,
+            bucket_prefix: config.bucket_prefix,
+            endpoint,
+            profile,
+            transport,
+            credentials,
+            clock: SystemClock,
+        })
+    }
+
+    /// What the names of this store's buckets begin with.
+    #[must_use]
+    pub fn bucket_prefix(&self) -> &str {
+        &self.bucket_prefix
+    }
+
+    /// A checksum over stored bytes for stores that take one (AWS demands one under object lock). A stream's is not
+    /// known before its end, so only bodies in memory have it.
+    fn checksum_header(&self, body: &Body) -> Option<(HeaderName, HeaderValue)> {
+        let Body::Replayable(bytes) = body else {
+            return None;
+        };
+        if !self.profile.put_checksum {
+            return None;
+        }
+        let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes);
+        let value = HeaderValue::from_str(&STANDARD.encode(crc.to_be_bytes())).ok()?;
+        Some((CRC64NVME, value))
+    }
+}
+
+#[async_trait]
+impl RegionStore for S3Store {
+    async fn create_bucket(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        self.make_bucket(bucket).await
+    }
+
+    async fn delete_bucket(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        self.drop_bucket(bucket).await
+    }
+
+    async fn bucket_exists(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<bool, RegionError> {
+        self.has_bucket(bucket).await
+    }
+
+    async fn versioning(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Versioning, RegionError> {
+        self.bucket_versioning(bucket).await
+    }
+
+    async fn set_versioning(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+        state: Versioning,
+    ) -> Result<(), RegionError> {
+        self.set_bucket_versioning(bucket, state).await
+    }
+
+    async fn put(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        request: PutRequest,
+    ) -> Result<WriteOutcome, RegionError> {
+        self.put_object(at, request).await
+    }
+
+    async fn get(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        request: &GetRequest,
+    ) -> Result<StoredObject, RegionError> {
+        self.get_object(at, request).await
+    }
+
+    async fn head(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<StoredHead, RegionError> {
+        self.head_object(at, version).await
+    }
+
+    async fn delete(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        request: &DeleteRequest,
+    ) -> Result<DeleteOutcome, RegionError> {
+        self.delete_object(at, request).await
+    }
+
+    async fn copy(
+        &self,
+        _tenant: TenantId,
+        to: &ObjectRef,
+        request: &CopyRequest,
+    ) -> Result<WriteOutcome, RegionError> {
+        self.copy_object(to, request).await
+    }
+
+    async fn list(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+    ) -> Result<Listing, RegionError> {
+        self.list_objects(bucket, request).await
+    }
+
+    async fn list_versions(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+    ) -> Result<VersionListing, RegionError> {
+        self.list_object_versions(bucket, request).await
+    }
+
+    async fn create_upload(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        head: &HeadFields,
+    ) -> Result<UpstreamUploadId, RegionError> {
+        self.open_upload(at, head).await
+    }
+
+    async fn upload_part(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        request: UploadPartRequest,
+    ) -> Result<String, RegionError> {
+        self.put_part(at, request).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        request: &PartCopyRequest,
+    ) -> Result<String, RegionError> {
+        self.copy_part(at, request).await
+    }
+
+    async fn complete_upload(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+        parts: &[CompletedPart],
+        condition: &PutCondition,
+    ) -> Result<WriteOutcome, RegionError> {
+        self.finish_upload(at, upload, parts, condition).await
+    }
+
+    async fn abort_upload(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<(), RegionError> {
+        self.drop_upload(at, upload).await
+    }
+
+    async fn list_parts(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<Vec<StoredPart>, RegionError> {
+        self.stored_parts(at, upload).await
+    }
+
+    async fn tags(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<Vec<(String, String)>, RegionError> {
+        self.object_tags(at, version).await
+    }
+
+    async fn set_tags(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        tags: &[(String, String)],
+    ) -> Result<(), RegionError> {
+        self.set_object_tags(at, version, tags).await
+    }
+
+    async fn ping(&self) -> Result<(), RegionError> {
+        // Whether the identity's bucket is there yet does not matter: the store answered, and took the credentials.
+        self.has_bucket(&self.identity_bucket()).await.map(|_| ())
+    }
+
+    fn profile(&self) -> &RegionProfile {
+        &self.profile
+    }
+}
