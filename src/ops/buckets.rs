@@ -3,38 +3,39 @@
 use crate::catalog::{Bucket, BucketState, BucketVersioning, NewBucket};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Gateway, Region};
-use crate::ops::scope::{BucketScope, TenantScope, no_such_bucket};
+use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
+use crate::placement::upstream_bucket_name;
 use crate::region::{RegionError, UpstreamBucket, Versioning};
-use crate::tenants::BucketName;
+use crate::tenants::{BucketName, Caller, RegionName};
 
-const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-const RANDOM_CHARACTERS: usize = 26;
-
-/// A new upstream bucket's name: `<prefix>-<26 random base32 characters>`, which tells neither tenant nor bucket.
-///
-/// # Errors
-/// An internal error when the system has no randomness.
-pub fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
-    let mut random = [0u8; RANDOM_CHARACTERS];
+/// A new upstream bucket's name, which tells neither tenant nor bucket.
+fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
+    let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| OpError::internal(format!("cannot draw a bucket name: {error}")))?;
-    let characters: String = random.iter().map(|byte| char::from(BASE32[usize::from(byte & 31)])).collect();
-    Ok(UpstreamBucket::from_catalog(format!("{prefix}-{characters}")))
+    Ok(upstream_bucket_name(prefix, random))
 }
 
 /// Creates a bucket, or finishes one whose creation was cut off.
 ///
 /// # Errors
 /// `BucketAlreadyOwnedByYou`, `TooManyBuckets`, `OperationAborted` while it is being deleted.
-pub async fn create_bucket(gateway: &Gateway, scope: &TenantScope, name: BucketName) -> Result<Bucket, OpError> {
-    let Region { name: region, store, bucket_prefix, .. } = &*scope.region;
+pub async fn create_bucket(
+    gateway: &Gateway,
+    caller: &Caller,
+    name: BucketName,
+    constraint: Option<&RegionName>,
+) -> Result<Bucket, OpError> {
+    let scope = tenant_scope(gateway, caller, Access::Write)?;
+    let region = gateway.region_for_new_bucket(&caller.tenant, constraint)?;
+    let Region { name: region, store, bucket_prefix, .. } = &**region;
     let new = NewBucket {
         name: name.clone(),
         region: region.clone(),
         upstream: draw_upstream_name(bucket_prefix)?,
-        created: gateway.clock.now(),
+        created: gateway.clock().now(),
     };
     let catalog = &scope.domain.catalog;
-    let bucket = catalog.begin_bucket(scope.tenant, &new, gateway.limits.buckets_max).await?;
+    let bucket = catalog.begin_bucket(scope.tenant, &new, gateway.limits().buckets_max).await?;
     match bucket.state {
         BucketState::Active => {
             return Err(OpError::new(
@@ -56,9 +57,10 @@ pub async fn create_bucket(gateway: &Gateway, scope: &TenantScope, name: BucketN
 ///
 /// # Errors
 /// `BucketNotEmpty` when it holds objects, versions or open uploads.
-pub async fn delete_bucket(scope: &TenantScope, name: &BucketName) -> Result<(), OpError> {
-    let (catalog, store) = (&scope.domain.catalog, &scope.region.store);
+pub async fn delete_bucket(gateway: &Gateway, scope: &TenantScope, name: &BucketName) -> Result<(), OpError> {
+    let catalog = &scope.domain.catalog;
     let bucket = catalog.bucket(scope.tenant, name).await?;
+    let store = &gateway.region(&bucket.region)?.store;
     if bucket.state == BucketState::Creating {
         return Err(no_such_bucket());
     }
@@ -99,18 +101,3 @@ pub async fn set_versioning(scope: &BucketScope, state: Versioning) -> Result<()
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn upstream_name_is_a_bucket_name_and_random() {
-        let names: std::collections::BTreeSet<_> =
-            (0..100).map(|_| draw_upstream_name("lethe").unwrap().as_str().to_owned()).collect();
-        assert_eq!(names.len(), 100);
-        for name in names {
-            assert!(BucketName::new(name.as_str()).is_ok(), "{name}");
-            assert_eq!(name.len(), "lethe-".len() + RANDOM_CHARACTERS);
-        }
-    }
-}

@@ -101,7 +101,7 @@ pub async fn copy_object(gateway: &Gateway, scope: &BucketScope, copy: &CopyObje
     };
     Ok(CopyAnswer {
         etag: ClientEtag::from_upstream(&outcome.etag),
-        last_modified: outcome.last_modified.unwrap_or_else(|| gateway.clock.now()),
+        last_modified: outcome.last_modified.unwrap_or_else(|| gateway.clock().now()),
         version: outcome.version,
         source_version: object.head.version.clone(),
         checksum,

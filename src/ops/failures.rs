@@ -1,6 +1,7 @@
 //! Failures that the operations themselves find, as [`OpError`]s.
 
-use crate::ops::error::{Code, OpError};
+use crate::ops::error::{Code, Detail, OpError};
+use crate::placement::Refusal;
 use crate::region::{BodyError, RegionError};
 use lethe_envelope::MetadataError;
 use lethe_keys::{KeysError, LeaseEnded};
@@ -75,5 +76,26 @@ impl From<KeysError> for OpError {
 impl From<LeaseEnded> for OpError {
     fn from(ended: LeaseEnded) -> Self {
         Self::unavailable("The keys are unavailable. Please retry.", ended)
+    }
+}
+
+impl From<Refusal> for OpError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Elsewhere(redirect) => {
+                let error = Self::new(
+                    Code::PermanentRedirect,
+                    "Another endpoint serves this region. Send all future requests to it.",
+                )
+                .with(Detail::Endpoint(redirect.public_endpoint));
+                match redirect.region {
+                    Some(region) => error.with(Detail::Region(region)),
+                    None => error,
+                }
+            }
+            Refusal::RegionUnknown(_) | Refusal::OutsideDomain { .. } | Refusal::NotTheTenants { .. } => {
+                Self::new(Code::InvalidLocationConstraint, "The specified location-constraint is not valid: use the tenant's region.")
+            }
+        }
     }
 }

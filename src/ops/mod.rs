@@ -22,11 +22,12 @@ pub mod sealing;
 mod stored_head;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trailers;
 
 pub use conditions::{
     CopySourceConditions, EntityTag, EntityTags, IfRange, ReadConditions, Validators, Verdict, WriteCondition,
 };
 pub use error::{Code, Detail, OpError};
 pub use etag::ClientEtag;
-pub use gateway::{Domain, Gateway, OperationLimits, Region};
+pub use gateway::{Domain, Gateway, GatewayError, OpsLimits, Region};
 pub use range::{RangeSpec, ResolvedRange, Unsatisfiable};

@@ -53,13 +53,8 @@ pub fn tenant_scope(gateway: &Gateway, caller: &Caller, access: Access) -> Resul
         }
         _ => return Err(OpError::new(Code::AccessDenied, "This tenant is not active.")),
     }
-    let region = gateway.region(&tenant.region).ok_or_else(|| {
-        OpError::new(Code::AuthorizationHeaderMalformed, format!("This gateway does not serve region {}.", tenant.region))
-    })?;
-    let domain = gateway
-        .domain(&region.domain)
-        .ok_or_else(|| OpError::internal("cannot find the region's domain: the domain is not configured"))?;
-    Ok(TenantScope { tenant: tenant.id, domain: Arc::clone(domain), region: Arc::clone(region) })
+    let region = gateway.region(&tenant.region)?;
+    Ok(TenantScope { tenant: tenant.id, domain: Arc::clone(&region.domain), region: Arc::clone(region) })
 }
 
 /// An active bucket of the caller's tenant.
@@ -79,9 +74,7 @@ pub async fn bucket_scope(
         Ok(_) | Err(CatalogError::NotFound { .. }) => return Err(no_such_bucket()),
         Err(other) => return Err(other.into()),
     };
-    let region = gateway
-        .region(&bucket.region)
-        .ok_or_else(|| OpError::internal("cannot find the bucket's region: the region is not configured"))?;
+    let region = gateway.region(&bucket.region)?;
     Ok(BucketScope { tenant: scope.tenant, domain: scope.domain, region: Arc::clone(region), bucket })
 }
 

@@ -88,7 +88,7 @@ pub async fn complete_upload(
     }
     let plan = plan(scope, &upload, complete).await?;
     let catalog = &scope.domain.catalog;
-    let fence = match catalog.begin_complete(scope.tenant, &upload.new.id, gateway.clock.now(), COMPLETE_LEASE_MS).await {
+    let fence = match catalog.begin_complete(scope.tenant, &upload.new.id, gateway.clock().now(), COMPLETE_LEASE_MS).await {
         Ok(fence) => fence,
         Err(CatalogError::Conflict { .. }) => return wait_for_other(scope, complete).await,
         Err(other) => return Err(other.into()),
@@ -259,7 +259,7 @@ async fn finish(
         version: outcome.version.map(|version| version.0),
         checksum: plan.checksum.clone(),
     };
-    catalog.finish_complete(tenant, id, fence, &answer, gateway.clock.now()).await?;
+    catalog.finish_complete(tenant, id, fence, &answer, gateway.clock().now()).await?;
     if let Err(error) = super::drop_spooled(scope, id).await {
         tracing::debug!(%error, "spooled parts are left to the sweeping job");
     }

@@ -65,7 +65,7 @@ pub async fn create_upload(gateway: &Gateway, scope: &BucketScope, create: Creat
         header: header.encode(),
         sealed_metadata,
         checksum,
-        created: gateway.clock.now(),
+        created: gateway.clock().now(),
     };
     let catalog = &scope.domain.catalog;
     catalog.begin_upload(scope.tenant, &new).await?;

@@ -106,7 +106,7 @@ async fn store_attempt(
     let context = PartContext { tenant, object_id: upload.new.object_id, part_number: u64::from(number) };
     let sealer = Sealer::new(gateway.engine, dek.expose(), &context.to_bytes()).map_err(OpError::internal)?;
     drop(dek);
-    let attempt = catalog.begin_attempt(tenant, &upload.new.id, number, gateway.clock.now()).await?;
+    let attempt = catalog.begin_attempt(tenant, &upload.new.id, number, gateway.clock().now()).await?;
     let spool_key = is_spooled(scope, upload, &part)
         .await?
         .then(|| ObjectKey::new(format!("{}/{number}/{}", upload.new.id, attempt.0)))
@@ -124,7 +124,7 @@ async fn store_attempt(
         checksum: checksum.clone(),
         spool_key,
     };
-    let now = gateway.clock.now();
+    let now = gateway.clock().now();
     catalog.finish_attempt(tenant, &upload.new.id, attempt, &finished, now).await?;
     Ok(PartAnswer { etag: ClientEtag::from_upstream(&etag), checksum: checksum.filter(|_| asked), last_modified: now })
 }

@@ -1,0 +1,176 @@
+//! What every answer has, whoever made it: request ids, the server's name, no body where HTTP has none, and a body that is
+//! counted and logged when it is through.
+
+use super::context::{GatewayId, RequestContext, RequestId};
+use super::io::Phase;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use s3s::{Body, StdError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
+/// Gives an answer what every answer has.
+pub(super) fn shape(
+    response: &mut Response<Body>,
+    request: RequestId,
+    gateway: GatewayId,
+    is_head: bool,
+) {
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() || status.is_redirection() {
+        name_request(response.body_mut(), request, gateway);
+    }
+    let headers = response.headers_mut();
+    let mut set = |name: HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
+        }
+    };
+    set(REQUEST_ID, request.to_string());
+    set(HOST_ID, gateway.host_id(request));
+    headers.insert(header::SERVER, HeaderValue::from_static("Lethe"));
+    let is_error = status.is_client_error() || status.is_server_error();
+    if status == StatusCode::NOT_MODIFIED || (is_head && is_error) {
+        headers.remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_LENGTH);
+        *response.body_mut() = Body::empty();
+    }
+}
+
+/// Adds the ids to an error document of s3s's, which knows none when the error is its own.
+fn name_request(body: &mut Body, request: RequestId, gateway: GatewayId) {
+    let Some(bytes) = body.bytes() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(&bytes) else {
+        return;
+    };
+    let Some(document) = text.strip_suffix("</Error>") else {
+        return;
+    };
+    let mut named = document.to_owned();
+    if !document.contains("<RequestId>") {
+        named.push_str(&format!("<RequestId>{request}</RequestId>"));
+    }
+    if !document.contains("<HostId>") {
+        named.push_str(&format!("<HostId>{}</HostId>", gateway.host_id(request)));
+    }
+    named.push_str("</Error>");
+    *body = Body::from(named);
+}
+
+/// An answer's body. When it is dropped the request is over: it is logged, and what it held is released.
+pub(super) struct Answer {
+    body: Body,
+    context: Arc<RequestContext>,
+    status: u16,
+    bytes: u64,
+    is_whole: bool,
+    phase: Phase,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, context: Arc<RequestContext>, status: u16, phase: Phase) -> Self {
+        Self {
+            is_whole: body.is_end_stream(),
+            body,
+            context,
+            status,
+            bytes: 0,
+            phase,
+        }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let this = &mut *self;
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => {
+                this.bytes += frame.data_ref().map_or(0, |d| d.len() as u64);
+                this.is_whole = this.body.is_end_stream();
+            }
+            Some(Err(error)) => {
+                this.is_whole = false;
+                tracing::warn!(request_id = %this.context.id(), "answer broken off: {error}");
+            }
+            None => this.is_whole = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.context.log(self.status, self.bytes, self.is_whole);
+        self.phase.end_request();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shaped(status: StatusCode, body: &str, is_head: bool) -> Response<Body> {
+        let mut response = Response::new(Body::from(body.to_owned()));
+        *response.status_mut() = status;
+        shape(&mut response, RequestId::NONE, GatewayId([0; 16]), is_head);
+        response
+    }
+
+    fn text(response: &Response<Body>) -> String {
+        let bytes = response.body().bytes().unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_answer_has_ids_and_a_server() {
+        let response = shaped(StatusCode::OK, "data</Error>", false);
+        assert_eq!(response.headers()[REQUEST_ID], "0000000000000000");
+        assert!(response.headers().contains_key(HOST_ID));
+        assert_eq!(response.headers()[header::SERVER], "Lethe");
+        assert_eq!(text(&response), "data</Error>");
+    }
+
+    #[test]
+    fn error_documents_name_the_request_once() {
+        let without = shaped(
+            StatusCode::FORBIDDEN,
+            "<Error><Code>X</Code></Error>",
+            false,
+        );
+        assert_eq!(text(&without).matches("<RequestId>").count(), 1);
+        assert_eq!(text(&without).matches("<HostId>").count(), 1);
+        let with = "<Error><RequestId>1</RequestId></Error>";
+        let response = shaped(StatusCode::FORBIDDEN, with, false);
+        assert_eq!(text(&response).matches("<RequestId>").count(), 1);
+    }
+
+    #[test]
+    fn errors_to_head_have_no_body() {
+        let response = shaped(StatusCode::NOT_FOUND, "<Error></Error>", true);
+        assert_eq!(text(&response), "");
+        let response = shaped(StatusCode::NOT_MODIFIED, "<Error></Error>", false);
+        assert_eq!(text(&response), "");
+    }
+}

@@ -1,0 +1,145 @@
+//! Who asks. The service looks the credential up once, before s3s; s3s then verifies the signature with it, and only after that
+//! is anything said or done in the tenant's name.
+
+use super::context::RequestContext;
+use super::error;
+use super::limits::Shares;
+use crate::ops::OpError;
+use crate::tenants::{AccessKeyId, AuthError, Authenticator, Caller, TenantId, TenantState};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3ErrorCode, S3Result};
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// The credential of the request that the current task serves.
+pub(super) struct Resolved {
+    secret: Zeroizing<String>,
+    pub(super) caller: Caller,
+}
+
+tokio::task_local! {
+    pub(super) static RESOLVED: Arc<Resolved>;
+}
+
+/// Looks up who says to have signed, within a deadline.
+///
+/// # Errors
+/// The answer for the client. Keys that never were, revoked ones, and those of tenants that are not there yet or any more are
+/// told apart by nothing.
+pub(super) async fn resolve(
+    authenticator: &dyn Authenticator,
+    id: &AccessKeyId,
+    deadline: Duration,
+) -> Result<Arc<Resolved>, OpError> {
+    let lookup = tokio::time::timeout(deadline, authenticator.secret(id));
+    let (secret, caller) = lookup.await.map_err(|_| AuthError::Unavailable {
+        reason: format!("no answer within {} ms", deadline.as_millis()),
+    })??;
+    match caller.tenant.state {
+        TenantState::Creating | TenantState::Shredded => Err(AuthError::Unknown.into()),
+        TenantState::Active | TenantState::Suspended | TenantState::Terminating => {
+            Ok(Arc::new(Resolved { secret, caller }))
+        }
+    }
+}
+
+/// Gives s3s the secret that the service has looked up for this request, and no other.
+pub(super) struct EdgeAuth;
+
+#[async_trait::async_trait]
+impl S3Auth for EdgeAuth {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let secret = RESOLVED.try_with(|resolved| {
+            let is_same = resolved.caller.access_key_id.as_str() == access_key;
+            is_same.then(|| SecretKey::from(resolved.secret.as_str()))
+        });
+        secret
+            .ok()
+            .flatten()
+            .ok_or_else(|| S3ErrorCode::InvalidAccessKeyId.into())
+    }
+}
+
+/// What a verified caller may do, and how much of it at once.
+pub(super) struct EdgeAccess {
+    pub(super) shares: Arc<Shares<TenantId>>,
+}
+
+#[async_trait::async_trait]
+impl S3Access for EdgeAccess {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let context = cx.extensions_mut().get::<Arc<RequestContext>>().cloned();
+        let resolved = RESOLVED.try_with(Arc::clone).ok();
+        let (Some(context), Some(resolved)) = (context, resolved) else {
+            return Err(S3ErrorCode::AccessDenied.into());
+        };
+        let caller = &resolved.caller;
+        let signed_by_caller = cx
+            .credentials()
+            .is_some_and(|c| c.access_key == caller.access_key_id.as_str());
+        if !signed_by_caller {
+            return Err(S3ErrorCode::AccessDenied.into());
+        }
+        context.record_caller(caller);
+        let path = cx.s3_path();
+        context.record_target(
+            cx.s3_op().name(),
+            path.get_bucket_name(),
+            path.get_object_key(),
+        );
+        let admitted = may(caller.tenant.state, cx.s3_op().name()).and_then(|()| {
+            let share = self.shares.take(caller.tenant.id);
+            share.ok_or_else(OpError::slow_down)
+        });
+        match admitted {
+            Ok(share) => context.hold_share(share),
+            Err(refused) => return Err(error::to_s3(refused, context.id())),
+        }
+        let caller = caller.clone();
+        cx.extensions_mut().insert(caller);
+        Ok(())
+    }
+}
+
+/// Whether a tenant in a state may ask for an operation.
+fn may(state: TenantState, op: &str) -> Result<(), OpError> {
+    let reads = ["Get", "Head", "List"].iter().any(|p| op.starts_with(p));
+    match state {
+        TenantState::Active => Ok(()),
+        TenantState::Terminating if reads => Ok(()),
+        TenantState::Terminating => Err(OpError::access_denied(
+            "This tenant is being terminated: its objects can be read until the grace period ends, but not changed.",
+        )),
+        TenantState::Suspended => Err(OpError::access_denied("This tenant is suspended.")),
+        TenantState::Creating | TenantState::Shredded => Err(AuthError::Unknown.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Code;
+
+    #[test]
+    fn terminating_tenants_only_read() {
+        let code = |state, op| may(state, op).map_err(|e| e.code());
+        for op in ["GetObject", "HeadBucket", "ListParts"] {
+            assert_eq!(code(TenantState::Terminating, op), Ok(()));
+        }
+        for op in ["PutObject", "DeleteObjects", "CopyObject", "CreateBucket"] {
+            let refused = code(TenantState::Terminating, op);
+            assert_eq!(refused, Err(Code::AccessDenied), "{op}");
+            assert_eq!(code(TenantState::Active, op), Ok(()));
+        }
+        let suspended = code(TenantState::Suspended, "GetObject");
+        assert_eq!(suspended, Err(Code::AccessDenied));
+    }
+
+    #[tokio::test]
+    async fn secret_outside_a_request_is_nobodys() {
+        let refused = EdgeAuth.get_secret_key("AKID").await.unwrap_err();
+        assert_eq!(refused.code(), &S3ErrorCode::InvalidAccessKeyId);
+    }
+}

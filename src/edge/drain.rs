@@ -1,0 +1,68 @@
+//! The end of a connection whose client may still be sending: closing at once would reset it, and the client would lose the answer
+//! that says why.
+
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Most bytes read and thrown away.
+const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Longest time spent on it.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Says that nothing more is coming, then reads until the client is done, within 1 MiB and 2 s.
+pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let deadline = Instant::now() + DRAIN_MAX;
+    if !matches!(timeout(DRAIN_MAX, stream.shutdown()).await, Ok(Ok(()))) {
+        return;
+    }
+    let mut buffer = vec![0; 16 * 1024];
+    let mut left = DRAIN_BYTES_MAX;
+    while left > 0 {
+        match timeout_at(deadline, stream.read(&mut buffer)).await {
+            Ok(Ok(read)) if read > 0 => left = left.saturating_sub(read),
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn linger_ends_after_two_seconds_of_silence() {
+        let (ours, _theirs) = tokio::io::duplex(64);
+        let began = Instant::now();
+        linger(ours).await;
+        assert_eq!(began.elapsed(), DRAIN_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn linger_ends_after_one_mebibyte() {
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let sender = tokio::spawn(async move {
+            let chunk = vec![7; 64 * 1024];
+            let mut sent = 0;
+            while theirs.write_all(&chunk).await.is_ok() {
+                sent += chunk.len();
+            }
+            sent
+        });
+        let began = Instant::now();
+        linger(ours).await;
+        assert!(began.elapsed() < DRAIN_MAX);
+        let sent = sender.await.unwrap();
+        assert!((DRAIN_BYTES_MAX..2 * DRAIN_BYTES_MAX).contains(&sent));
+    }
+
+    #[tokio::test]
+    async fn client_that_stops_ends_it_at_once() {
+        let (ours, theirs) = tokio::io::duplex(64);
+        drop(theirs);
+        let began = Instant::now();
+        linger(ours).await;
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+}

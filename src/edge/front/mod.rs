@@ -1,0 +1,101 @@
+//! The front: S3's messages to operations and back. No decisions of its own.
+
+mod buckets;
+mod convert;
+mod listings;
+mod multipart;
+mod objects;
+mod service;
+
+use super::context::{RequestContext, RequestId};
+use super::error;
+use super::guard::body::Declared;
+use crate::ops::error::OpError;
+use crate::ops::gateway::Gateway;
+use crate::ops::scope::{self, Access, BucketScope, TenantScope};
+use crate::ops::sealing::{PlainStream, Trailers};
+use crate::region::BodyError;
+use crate::tenants::Caller;
+use futures::{StreamExt as _, TryStreamExt as _};
+use s3s::dto::StreamingBlob;
+use s3s::{S3Request, S3Response, S3Result};
+use std::future::Future;
+use std::sync::Arc;
+
+/// S3's operations over a gateway.
+#[derive(Clone)]
+pub struct Front {
+    gateway: Arc<Gateway>,
+}
+
+impl Front {
+    /// A front for a gateway.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+
+    /// Runs one operation as the verified caller.
+    async fn run<I, O, F, Work>(&self, request: S3Request<I>, work: F) -> S3Result<S3Response<O>>
+    where
+        F: FnOnce(Call, S3Request<I>) -> Work + Send,
+        Work: Future<Output = Result<S3Response<O>, OpError>> + Send,
+        I: Send,
+    {
+        let context = request.extensions.get::<Arc<RequestContext>>().cloned();
+        let id = context.as_ref().map_or(RequestId::NONE, |context| context.id());
+        let Some(caller) = request.extensions.get::<Caller>().cloned() else {
+            return Err(error::to_s3(OpError::access_denied("Access Denied"), id));
+        };
+        let declared = request.extensions.get::<Declared>().cloned();
+        let call = Call { gateway: Arc::clone(&self.gateway), caller, declared, id };
+        work(call, request).await.map_err(|failed| error::to_s3(failed, id))
+    }
+}
+
+/// One verified call.
+#[derive(Clone)]
+struct Call {
+    gateway: Arc<Gateway>,
+    caller: Caller,
+    declared: Option<Declared>,
+    id: RequestId,
+}
+
+/// A request's body with its length.
+struct IncomingBody {
+    stream: PlainStream,
+    plaintext_bytes: u64,
+    trailers: Trailers,
+}
+
+impl Call {
+    fn tenant(&self, access: Access) -> Result<TenantScope, OpError> {
+        scope::tenant_scope(&self.gateway, &self.caller, access)
+    }
+
+    async fn bucket(&self, name: &str, access: Access) -> Result<BucketScope, OpError> {
+        scope::bucket_scope(&self.gateway, &self.caller, name, access).await
+    }
+
+    /// The decoded body: it fails before its last byte when it is not what was declared.
+    fn body<I>(&self, body: Option<StreamingBlob>, request: &S3Request<I>) -> Result<IncomingBody, OpError> {
+        let declared =
+            self.declared.as_ref().ok_or_else(|| OpError::internal("the guard declared nothing of the body"))?;
+        let trailing = request.trailing_headers.clone();
+        let trailers: Trailers = Box::new(move || trailing.and_then(|trailing| trailing.take()));
+        let plaintext_bytes = declared.plaintext_bytes.unwrap_or(0);
+        let stream = match body {
+            Some(body) => declared.stream(body).map_err(BodyError::from).boxed(),
+            None => futures::stream::empty().boxed(),
+        };
+        Ok(IncomingBody { stream, plaintext_bytes, trailers })
+    }
+
+    fn owner(&self) -> s3s::dto::Owner {
+        s3s::dto::Owner {
+            id: Some(self.caller.tenant.id.to_string()),
+            display_name: Some(self.caller.tenant.name.to_string()),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The bodies of the edge's fuzz targets: everything that reads bytes of a stranger before a signature is verified.
+
+use super::guard::authorization;
+use super::guard::checksums::ChecksumHeader;
+use super::guard::chunked::ChunkedFraming;
+use super::guard::payload::{Form, Payload};
+use super::guard::query::Query;
+use super::{HostRules, conditions, guard, range};
+use bytes::Bytes;
+use std::collections::VecDeque;
+
+/// Reads one text as everything that a head can hold.
+pub fn head(text: &str) {
+    let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
+    if let Ok(query) = Query::parse(line) {
+        let mut headers = http::HeaderMap::new();
+        if let Ok(value) = rest.parse() {
+            headers.insert(http::header::AUTHORIZATION, value);
+        }
+        let _ = authorization::read(&headers, &query);
+    }
+    let _ = guard::date::parse(line);
+    let _ = range::parse(line);
+    let _ = conditions::parse_tags(line);
+    let _ = conditions::parse_date(line);
+    if let Ok(rules) = HostRules::new(&["s3.example.com"]) {
+        let _ = rules.addressing(line);
+    }
+}
+
+/// Reads bytes as an aws-chunked body, in pieces whose length the first byte says.
+pub fn chunked(data: &[u8]) {
+    let [piece, declared, form, body @ ..] = data else {
+        return;
+    };
+    let form = match form % 3 {
+        0 => Form::SignedChunks { trailer: None },
+        1 => Form::SignedChunks {
+            trailer: Some(ChecksumHeader::Crc32),
+        },
+        _ => Form::UnsignedChunks {
+            trailer: ChecksumHeader::Crc32,
+        },
+    };
+    let payload = Payload {
+        form,
+        declared_bytes: Some(u64::from(*declared)),
+        streams_object: true,
+    };
+    let Some(mut framing) = ChunkedFraming::of(&payload, 64) else {
+        return;
+    };
+    let mut out = VecDeque::new();
+    for piece in body.chunks(usize::from(*piece).max(1)) {
+        if framing
+            .push(Bytes::copy_from_slice(piece), &mut out)
+            .is_err()
+        {
+            return;
+        }
+    }
+    let _ = framing.finish(&mut out);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn fuzz_bodies_run_on_anything(text in ".{0,200}", data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            super::head(&text);
+            super::chunked(&data);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! One request from its head to its answer's last byte: guard, credential, s3s, answer.
+
+use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
+use super::context::{GatewayId, RequestContext, RequestId};
+use super::guard::body::{Declared, FaultSlot, GuardedBody};
+use super::guard::{self, scope};
+use super::host::HostRules;
+use super::io::Phase;
+use super::limits::{InFlight, Shares};
+use super::{EdgeLimits, answer, error};
+use crate::clock::Clock;
+use crate::ops::OpError;
+use crate::tenants::{Authenticator, TenantId};
+use answer::Answer;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, header};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{Body, S3, StdError};
+use std::sync::Arc;
+
+/// Most bytes of a document (a delete list, a list of parts) that s3s buffers.
+const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Serves requests; one for all connections.
+pub(super) struct EdgeService {
+    s3: S3Service,
+    authenticator: Arc<dyn Authenticator>,
+    clock: Arc<dyn Clock>,
+    hosts: HostRules,
+    limits: EdgeLimits,
+    in_flight: InFlight,
+    gateway: GatewayId,
+}
+
+impl EdgeService {
+    pub(super) fn new(
+        s3: impl S3,
+        authenticator: Arc<dyn Authenticator>,
+        clock: Arc<dyn Clock>,
+        hosts: HostRules,
+        limits: EdgeLimits,
+        gateway: GatewayId,
+    ) -> Self {
+        let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
+        let mut config = S3Config::default();
+        config.xml_max_body_size = DOCUMENT_BYTES_MAX;
+        let mut builder = S3ServiceBuilder::new(s3);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_auth(EdgeAuth);
+        builder.set_access(EdgeAccess { shares });
+        builder.set_host(hosts.clone());
+        Self {
+            s3: builder.build(),
+            authenticator,
+            clock,
+            hosts,
+            in_flight: InFlight::new(limits.requests_max),
+            limits,
+            gateway,
+        }
+    }
+
+    /// Answers one request; `phase` learns when its answer is through.
+    pub(super) async fn answer<B>(&self, request: Request<B>, phase: Phase) -> Response<Answer>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        let id = RequestId::random();
+        let context = RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE));
+        let (parts, body) = request.into_parts();
+        let is_head = parts.method == http::Method::HEAD;
+        let has_body = !body.is_end_stream();
+        let faults = FaultSlot::default();
+        let served = match id {
+            Ok(_) => self.serve(parts, body, &context, &faults).await,
+            Err(failed) => Err(failed),
+        };
+        let mut response = match served {
+            // s3s answers a broken document with an internal error; the guard knows better.
+            Ok(response) if response.status().is_server_error() => match faults.get() {
+                Some(fault) => self.refuse(&fault.into(), &context),
+                None => response,
+            },
+            Ok(response) => response,
+            Err(refused) => {
+                let mut response = self.refuse(&refused, &context);
+                if has_body {
+                    // The body is not read to its end: the connection closes, after a while (`drain`).
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                response
+            }
+        };
+        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        let status = response.status().as_u16();
+        response.map(|body| Answer::new(body, context, status, phase))
+    }
+
+    fn refuse(&self, refused: &OpError, context: &RequestContext) -> Response<Body> {
+        error::to_response(refused, context.id(), self.gateway)
+    }
+
+    async fn serve<B>(
+        &self,
+        mut parts: Parts,
+        body: B,
+        context: &Arc<RequestContext>,
+        faults: &FaultSlot,
+    ) -> Result<Response<Body>, OpError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    {
+        context.hold_place(self.in_flight.enter()?);
+        let now = self.clock.now();
+        let admission = guard::inspect(&parts, &self.hosts, &self.limits.body, now)?;
+        let signed = &admission.signed;
+        let resolved = auth::resolve(
+            &*self.authenticator,
+            &signed.access_key_id,
+            self.limits.credential_deadline,
+        )
+        .await?;
+        scope::check_region(signed, &resolved.caller.tenant.region)?;
+        let body = GuardedBody::new(
+            body,
+            &admission.payload,
+            &self.limits.body,
+            self.limits.body_quiet_max,
+            faults.clone(),
+        );
+        parts.extensions.insert(Arc::clone(context));
+        parts.extensions.insert(Declared {
+            plaintext_bytes: admission.payload.declared_bytes,
+            faults: faults.clone(),
+        });
+        let request = Request::from_parts(parts, Body::http_body_unsync(body));
+        let answered = RESOLVED.scope(resolved, self.s3.call(request)).await;
+        answered.map_err(|failed| OpError::internal(StdError::from(failed)))
+    }
+}
