@@ -4,11 +4,20 @@
 //! Every change is one conditional statement whose row count is checked. What spans stores has a durable first step here
 //! (`creating`), idempotent steps after it, and a job that finishes leftovers.
 
+mod cache;
 pub(crate) mod database;
+#[cfg(any(test, feature = "testing"))]
+mod faulty;
+mod forward;
 mod sql;
+#[cfg(test)]
+mod suite;
 mod types;
 
+pub use cache::{CacheOptions, CachedCatalog};
 pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlError};
+#[cfg(any(test, feature = "testing"))]
+pub use faulty::{Fault, FaultKind, FaultyCatalog};
 pub use sql::SqlCatalog;
 
 pub use types::{

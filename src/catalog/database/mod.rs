@@ -78,9 +78,9 @@ impl Database {
         let deadline = Instant::now() + self.deadline;
         let inner = match &self.pools {
             // IMMEDIATE: a transaction that reads first and then writes would otherwise fail when another process wrote.
-            Pools::Sqlite { writer, .. } => Inner::Sqlite(
-                within(deadline, writer.begin_with("BEGIN IMMEDIATE")).await?,
-            ),
+            Pools::Sqlite { writer, .. } => {
+                Inner::Sqlite(within(deadline, writer.begin_with("BEGIN IMMEDIATE")).await?)
+            }
             Pools::Postgres(pool) => Inner::Postgres(within(deadline, pool.begin()).await?),
         };
         Ok(Transaction { inner, deadline })

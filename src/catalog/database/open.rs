@@ -4,12 +4,10 @@ use super::{
     Database, DatabaseError, OpenError, Pools, Statement, StoreLocation, StoreOptions, StoreUrl,
     within,
 };
-use sqlx::{ConnectOptions as _, Connection as _};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -122,11 +120,7 @@ pub(crate) async fn open(
     Ok(database)
 }
 
-async fn version(
-    schema: &Schema,
-    url: &StoreUrl,
-    database: &Database,
-) -> Result<i64, OpenError> {
+async fn version(schema: &Schema, url: &StoreUrl, database: &Database) -> Result<i64, OpenError> {
     let rows = database
         .read(Statement::new(schema.version_query))
         .await
@@ -205,12 +199,10 @@ async fn connect(
 ) -> Result<Database, OpenError> {
     match url {
         StoreUrl::Sqlite(path) => {
-            let at = path
-                .canonicalize()
-                .map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => schema.missing(url),
-                    _ => schema.file(url, "finding its file", error),
-                })?;
+            let at = path.canonicalize().map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => schema.missing(url),
+                _ => schema.file(url, "finding its file", error),
+            })?;
             let directory = at.parent().unwrap_or(Path::new("/")).to_path_buf();
             connect_sqlite(&at, options, StoreLocation::Directory(directory))
                 .await
@@ -295,7 +287,10 @@ fn quiet(target: &PgConnectOptions) -> PgConnectOptions {
 
 /// The database file and its directory, closed to others; what SQLite lays beside the file takes the file's mode.
 fn create_file(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(directory) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

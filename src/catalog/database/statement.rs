@@ -130,14 +130,4 @@ impl Row {
             .try_into()
             .map_err(|_| DatabaseError::corrupt(column))
     }
-
-    /// A column of exactly `N` bytes, or null.
-    pub(crate) fn optional_array<const N: usize>(
-        &self,
-        column: &'static str,
-    ) -> Result<Option<[u8; N]>, DatabaseError> {
-        self.get::<Option<Vec<u8>>>(column)?
-            .map(|bytes| bytes.try_into().map_err(|_| DatabaseError::corrupt(column)))
-            .transpose()
-    }
 }

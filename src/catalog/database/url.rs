@@ -74,11 +74,9 @@ impl fmt::Display for StoreUrl {
                 let user = options.get_username();
                 let database = options.get_database().unwrap_or_default();
                 match options.get_socket() {
-                    Some(socket) => write!(
-                        f,
-                        "postgres://{user}@/{database}?host={}",
-                        socket.display()
-                    ),
+                    Some(socket) => {
+                        write!(f, "postgres://{user}@/{database}?host={}", socket.display())
+                    }
                     None => write!(
                         f,
                         "postgres://{user}@{}:{}/{database}",
@@ -134,10 +132,7 @@ mod tests {
             "postgres://lethe@db.example.com:5433/eu?password=hunter2",
         ] {
             let url: StoreUrl = text.parse().unwrap();
-            assert_eq!(
-                url.to_string(),
-                "postgres://lethe@db.example.com:5433/eu"
-            );
+            assert_eq!(url.to_string(), "postgres://lethe@db.example.com:5433/eu");
             assert!(!format!("{url:?}").contains("hunter2"));
         }
     }

@@ -103,7 +103,8 @@ impl SqlCatalog {
             return Err(why_not_open(&mut work, tenant, upload).await);
         };
         let order: i64 = row.get("attempts_finished").map_err(at(operation))?;
-        let Some(number) = record_finished(&mut work, tenant, upload, attempt, finished, now).await?
+        let Some(number) =
+            record_finished(&mut work, tenant, upload, attempt, finished, now).await?
         else {
             return why_not_finished(&mut work, tenant, upload, attempt, finished).await;
         };

@@ -1,9 +1,7 @@
 //! How states and kinds are written in rows, and how rows are read back. What can't be read is `Corrupt`.
 
 use super::super::database::{DatabaseError, Row, Value};
-use super::super::{
-    BucketState, BucketVersioning, Change, CredentialState, JobKind, UploadState,
-};
+use super::super::{BucketState, BucketVersioning, Change, CredentialState, JobKind, UploadState};
 use crate::tenants::{
     AccessKeyId, BucketName, NameError, ObjectKey, RegionName, TenantId, TenantState,
 };
@@ -108,10 +106,7 @@ pub(super) fn object_key(row: &Row, column: &'static str) -> Result<ObjectKey, D
 }
 
 /// An unsigned number of a BIGINT column.
-pub(super) fn number<T: TryFrom<i64>>(
-    row: &Row,
-    column: &'static str,
-) -> Result<T, DatabaseError> {
+pub(super) fn number<T: TryFrom<i64>>(row: &Row, column: &'static str) -> Result<T, DatabaseError> {
     T::try_from(row.get::<i64>(column)?).map_err(|_| DatabaseError::corrupt(column))
 }
 
@@ -169,7 +164,9 @@ pub(super) fn checksum(
         (None, None) => Ok(None),
         (Some((algorithm, checksum_type)), Some(bytes)) => {
             let checksum = Checksum::new(algorithm, checksum_type, bytes);
-            checksum.map(Some).map_err(|_| DatabaseError::corrupt(value))
+            checksum
+                .map(Some)
+                .map_err(|_| DatabaseError::corrupt(value))
         }
         _ => Err(DatabaseError::corrupt(value)),
     }
@@ -192,7 +189,10 @@ pub(super) fn change(row: &Row) -> Result<Change, DatabaseError> {
     match row.get::<String>("kind")?.as_str() {
         "tenant" => Ok(Change::Tenant(tenant()?)),
         "credential" => Ok(Change::Credential(name(row, "name", AccessKeyId::new)?)),
-        "bucket" => Ok(Change::Bucket(tenant()?, name(row, "name", BucketName::new)?)),
+        "bucket" => Ok(Change::Bucket(
+            tenant()?,
+            name(row, "name", BucketName::new)?,
+        )),
         "region" => Ok(Change::Region(name(row, "name", RegionName::new)?)),
         _ => Err(DatabaseError::corrupt("kind")),
     }

@@ -1,9 +1,7 @@
 //! What the catalog records of its domain: identities, regions, the revision.
 
 use super::super::database::Statement;
-use super::super::{
-    CatalogError, Change, DomainStore, RegionCheck, Revision, StoreIdentities,
-};
+use super::super::{CatalogError, Change, DomainStore, RegionCheck, Revision, StoreIdentities};
 use super::{SqlCatalog, at, codes};
 use crate::clock::UnixMs;
 use crate::region::UpstreamBucket;
@@ -67,10 +65,9 @@ impl DomainStore for SqlCatalog {
 
     async fn region_identity(&self, region: &RegionName) -> Result<[u8; 16], CatalogError> {
         let operation = "region_identity";
-        let question = Statement::new(
-            "SELECT identity FROM regions WHERE name = $1 AND identity IS NOT NULL",
-        )
-        .bind(region.as_str());
+        let question =
+            Statement::new("SELECT identity FROM regions WHERE name = $1 AND identity IS NOT NULL")
+                .bind(region.as_str());
         let row = self.read_one(operation, "region", question).await?;
         row.array("identity").map_err(at(operation))
     }
@@ -171,7 +168,11 @@ impl DomainStore for SqlCatalog {
         };
         let newest: i64 = first.get("newest").map_err(at(operation))?;
         let revision: Option<i64> = first.get("revision").map_err(at(operation))?;
-        let rows = if revision.is_some() { rows.as_slice() } else { &[] };
+        let rows = if revision.is_some() {
+            rows.as_slice()
+        } else {
+            &[]
+        };
         // Every revision has one row, until it is pruned. A newest one before `since` is a catalog put back to an older state.
         let complete = i64::try_from(rows.len()).ok() == newest.checked_sub(since.0);
         if !complete {

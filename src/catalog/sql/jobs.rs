@@ -136,8 +136,7 @@ impl JobStore for SqlCatalog {
         if work.change(again).await? == 1 {
             return work.commit().await;
         }
-        let delete =
-            held("DELETE FROM jobs WHERE id = $1 AND fence = $2 AND owner IS NOT NULL");
+        let delete = held("DELETE FROM jobs WHERE id = $1 AND fence = $2 AND owner IS NOT NULL");
         if work.change(delete).await? == 1 {
             return work.commit().await;
         }

@@ -114,6 +114,28 @@ impl SqlCatalog {
             .ok_or(CatalogError::NotFound { operation, what })
     }
 
+    /// Runs statements in one transaction, for tests that need many rows or look behind the traits.
+    #[cfg(test)]
+    pub(super) async fn run(&self, statements: Vec<Statement>) -> Vec<Vec<Row>> {
+        let mut transaction = self.database.begin().await.unwrap();
+        let mut answers = Vec::new();
+        for statement in statements {
+            answers.push(transaction.rows(statement).await.unwrap());
+        }
+        transaction.commit().await.unwrap();
+        answers
+    }
+
+    /// Begins a change, and leaves it as a gateway does that is killed before the commit.
+    #[cfg(test)]
+    pub(super) async fn begin_and_drop(&self, tenant: crate::tenants::TenantId) {
+        let mut work = self.begin("begin_bucket").await.unwrap();
+        let count = Statement::new("UPDATE tenants SET bucket_count = 99 WHERE id = $1");
+        assert_eq!(work.change(count.bind(tenant)).await.unwrap(), 1);
+        let bump = Statement::new("UPDATE domain SET revision = revision + 1");
+        assert_eq!(work.change(bump).await.unwrap(), 1);
+    }
+
     async fn begin(&self, operation: &'static str) -> Result<Work, CatalogError> {
         let transaction = self.database.begin().await.map_err(at(operation))?;
         Ok(Work {
@@ -131,9 +153,7 @@ async fn record_catalog_identity(
     let insert = Statement::new(
         "INSERT INTO domain (id, catalog_identity, revision) VALUES (1, $1, 0) ON CONFLICT DO NOTHING",
     );
-    transaction
-        .change(insert.bind(identity.as_slice()))
-        .await?;
+    transaction.change(insert.bind(identity.as_slice())).await?;
     transaction.commit().await
 }
 

@@ -36,12 +36,11 @@ impl TenantStore for SqlCatalog {
         if work.change(insert).await? == 1 {
             return work.commit_with(&Change::Tenant(new.id)).await;
         }
-        let same = Statement::new(
-            "SELECT id FROM tenants WHERE id = $1 AND name = $2 AND region = $3",
-        )
-        .bind(new.id)
-        .bind(new.name.as_str())
-        .bind(new.region.as_str());
+        let same =
+            Statement::new("SELECT id FROM tenants WHERE id = $1 AND name = $2 AND region = $3")
+                .bind(new.id)
+                .bind(new.name.as_str())
+                .bind(new.region.as_str());
         match work.row(same).await? {
             Some(_) => Ok(()),
             None => Err(work.exists("tenant")),
@@ -80,10 +79,9 @@ impl TenantStore for SqlCatalog {
 
     async fn tenant(&self, tenant: TenantId) -> Result<Tenant, CatalogError> {
         let operation = "tenant";
-        let question = Statement::new(
-            "SELECT id, name, region, state, created FROM tenants WHERE id = $1",
-        )
-        .bind(tenant);
+        let question =
+            Statement::new("SELECT id, name, region, state, created FROM tenants WHERE id = $1")
+                .bind(tenant);
         let row = self.read_one(operation, "tenant", question).await?;
         tenant_of(&row).map_err(at(operation))
     }
@@ -123,7 +121,10 @@ impl TenantStore for SqlCatalog {
         if tenants.len() > wanted
             && let Some(next) = tenants.pop()
         {
-            let before = tenants.iter().take_while(|tenant| tenant.name < next.name).count();
+            let before = tenants
+                .iter()
+                .take_while(|tenant| tenant.name < next.name)
+                .count();
             if before > 0 {
                 tenants.truncate(before);
             }

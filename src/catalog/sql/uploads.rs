@@ -36,12 +36,7 @@ pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
         Some(etag) => Some(CompletedUpload {
             etag,
             version: row.get("answer_version")?,
-            checksum: codes::checksum(
-                row,
-                "answer_algorithm",
-                "answer_type",
-                "answer_checksum",
-            )?,
+            checksum: codes::checksum(row, "answer_algorithm", "answer_type", "answer_checksum")?,
         }),
     };
     Ok(Upload {

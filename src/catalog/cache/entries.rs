@@ -1,0 +1,136 @@
+//! What is cached, bounded, and the count of evictions that tells whether an answer is older than one.
+
+use super::CacheOptions;
+use crate::catalog::{Bucket, BucketState, Change, CredentialRow, CredentialState};
+use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantState};
+use moka::future::Cache;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(super) struct Entries {
+    credentials: Cache<AccessKeyId, Arc<CredentialRow>>,
+    tenants: Cache<TenantId, Arc<Tenant>>,
+    buckets: Cache<(TenantId, BucketName), Arc<Bucket>>,
+    unknown: Cache<AccessKeyId, ()>,
+    evictions: AtomicU64,
+}
+
+/// The count of evictions at one moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct EvictionCount(u64);
+
+impl Entries {
+    pub(super) fn new(options: &CacheOptions) -> Self {
+        Self {
+            credentials: Cache::new(options.entries_max),
+            tenants: Cache::new(options.entries_max),
+            buckets: Cache::new(options.entries_max),
+            unknown: Cache::builder()
+                .max_capacity(options.unknown_max)
+                .time_to_live(options.unknown_for)
+                .build(),
+            evictions: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn count(&self) -> EvictionCount {
+        EvictionCount(self.evictions.load(Ordering::SeqCst))
+    }
+
+    pub(super) async fn credential(&self, id: &AccessKeyId) -> Option<(CredentialRow, Tenant)> {
+        let credential = self.credentials.get(id).await?;
+        let tenant = self.tenants.get(&credential.tenant).await?;
+        Some((credential.as_ref().clone(), tenant.as_ref().clone()))
+    }
+
+    pub(super) async fn is_unknown(&self, id: &AccessKeyId) -> bool {
+        self.unknown.get(id).await.is_some()
+    }
+
+    pub(super) async fn tenant(&self, tenant: TenantId) -> Option<Tenant> {
+        let tenant = self.tenants.get(&tenant).await?;
+        Some(tenant.as_ref().clone())
+    }
+
+    pub(super) async fn bucket(&self, tenant: TenantId, name: &BucketName) -> Option<Bucket> {
+        let bucket = self.buckets.get(&(tenant, name.clone())).await?;
+        Some(bucket.as_ref().clone())
+    }
+
+    /// Rows that are being made are not kept: another gateway may finish them before its next request comes here.
+    pub(super) async fn keep_credential(&self, credential: &CredentialRow, asked: EvictionCount) {
+        if credential.state == CredentialState::Creating {
+            return;
+        }
+        let id = credential.id.clone();
+        self.credentials
+            .insert(id.clone(), Arc::new(credential.clone()))
+            .await;
+        if self.count() != asked {
+            self.credentials.invalidate(&id).await;
+        }
+    }
+
+    pub(super) async fn keep_tenant(&self, tenant: &Tenant, asked: EvictionCount) {
+        if tenant.state == TenantState::Creating {
+            return;
+        }
+        self.tenants
+            .insert(tenant.id, Arc::new(tenant.clone()))
+            .await;
+        if self.count() != asked {
+            self.tenants.invalidate(&tenant.id).await;
+        }
+    }
+
+    pub(super) async fn keep_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &Bucket,
+        asked: EvictionCount,
+    ) {
+        if bucket.state != BucketState::Active {
+            return;
+        }
+        let key = (tenant, bucket.name.clone());
+        self.buckets
+            .insert(key.clone(), Arc::new(bucket.clone()))
+            .await;
+        if self.count() != asked {
+            self.buckets.invalidate(&key).await;
+        }
+    }
+
+    pub(super) async fn keep_unknown(&self, id: &AccessKeyId, asked: EvictionCount) {
+        self.unknown.insert(id.clone(), ()).await;
+        if self.count() != asked {
+            self.unknown.invalidate(id).await;
+        }
+    }
+
+    pub(super) async fn evict(&self, changes: &[Change]) {
+        self.evictions.fetch_add(1, Ordering::SeqCst);
+        for change in changes {
+            match change {
+                Change::Tenant(tenant) => self.tenants.invalidate(tenant).await,
+                Change::Credential(id) => {
+                    self.credentials.invalidate(id).await;
+                    self.unknown.invalidate(id).await;
+                }
+                Change::Bucket(tenant, name) => {
+                    self.buckets.invalidate(&(*tenant, name.clone())).await;
+                }
+                // Nothing of a region is cached here.
+                Change::Region(_) => {}
+            }
+        }
+    }
+
+    pub(super) fn clear(&self) {
+        self.evictions.fetch_add(1, Ordering::SeqCst);
+        self.credentials.invalidate_all();
+        self.tenants.invalidate_all();
+        self.buckets.invalidate_all();
+        self.unknown.invalidate_all();
+    }
+}

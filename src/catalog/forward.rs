@@ -1,0 +1,470 @@
+//! The catalog's traits on something that holds another catalog, method by method, each by a macro of the caller's that is given the
+//! operation's name and the call.
+
+/// All that the traits' signatures name.
+pub(super) mod names {
+    pub(in crate::catalog) use crate::catalog::{
+        Attempt, AttemptId, Bucket, BucketState, BucketStore, BucketVersioning, CatalogError,
+        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, Job, JobFence, JobId,
+        JobKind, JobStore, NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck,
+        Revision, Spooled, StoreIdentities, TenantStore, Upload, UploadPage, UploadStore,
+    };
+    pub(in crate::catalog) use crate::clock::UnixMs;
+    pub(in crate::catalog) use crate::region::UpstreamBucket;
+    pub(in crate::catalog) use crate::tenants::{
+        AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantName, TenantState, UploadId,
+    };
+}
+
+#[cfg(any(test, feature = "testing"))]
+macro_rules! forward_tenant_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl TenantStore for $type {
+                async fn begin_tenant(&self, new: &NewTenant) -> Result<(), CatalogError> {
+                    $call!(self, "begin_tenant", begin_tenant(new))
+                }
+                async fn move_tenant(
+                    &self,
+                    tenant: TenantId,
+                    from: &[TenantState],
+                    to: TenantState,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "move_tenant", move_tenant(tenant, from, to))
+                }
+                async fn tenant(&self, tenant: TenantId) -> Result<Tenant, CatalogError> {
+                    $call!(self, "tenant", tenant(tenant))
+                }
+                async fn tenant_named(&self, name: &TenantName) -> Result<Tenant, CatalogError> {
+                    $call!(self, "tenant_named", tenant_named(name))
+                }
+                async fn tenants(
+                    &self,
+                    after: Option<&TenantName>,
+                    rows_max: u32,
+                ) -> Result<Vec<Tenant>, CatalogError> {
+                    $call!(self, "tenants", tenants(after, rows_max))
+                }
+            }
+        };
+    };
+}
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use forward_tenant_store;
+
+#[cfg(any(test, feature = "testing"))]
+macro_rules! forward_credential_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl CredentialStore for $type {
+                async fn begin_credential(&self, new: &NewCredential) -> Result<(), CatalogError> {
+                    $call!(self, "begin_credential", begin_credential(new))
+                }
+                async fn activate_credential(
+                    &self,
+                    tenant: TenantId,
+                    id: &AccessKeyId,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "activate_credential", activate_credential(tenant, id))
+                }
+                async fn revoke_credential(
+                    &self,
+                    tenant: TenantId,
+                    id: &AccessKeyId,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "revoke_credential", revoke_credential(tenant, id))
+                }
+                async fn credential(
+                    &self,
+                    id: &AccessKeyId,
+                ) -> Result<(CredentialRow, Tenant), CatalogError> {
+                    $call!(self, "credential", credential(id))
+                }
+                async fn credentials(
+                    &self,
+                    tenant: TenantId,
+                ) -> Result<Vec<CredentialRow>, CatalogError> {
+                    $call!(self, "credentials", credentials(tenant))
+                }
+            }
+        };
+    };
+}
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use forward_credential_store;
+
+#[cfg(any(test, feature = "testing"))]
+macro_rules! forward_bucket_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl BucketStore for $type {
+                async fn begin_bucket(
+                    &self,
+                    tenant: TenantId,
+                    new: &NewBucket,
+                    buckets_max: u32,
+                ) -> Result<Bucket, CatalogError> {
+                    $call!(self, "begin_bucket", begin_bucket(tenant, new, buckets_max))
+                }
+                async fn move_bucket(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                    from: &[BucketState],
+                    to: BucketState,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "move_bucket", move_bucket(tenant, name, from, to))
+                }
+                async fn set_bucket_versioning(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                    versioning: BucketVersioning,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "set_bucket_versioning",
+                        set_bucket_versioning(tenant, name, versioning)
+                    )
+                }
+                async fn forget_bucket(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "forget_bucket", forget_bucket(tenant, name))
+                }
+                async fn bucket(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                ) -> Result<Bucket, CatalogError> {
+                    $call!(self, "bucket", bucket(tenant, name))
+                }
+                async fn buckets(&self, tenant: TenantId) -> Result<Vec<Bucket>, CatalogError> {
+                    $call!(self, "buckets", buckets(tenant))
+                }
+                async fn bucket_has_uploads(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                ) -> Result<bool, CatalogError> {
+                    $call!(self, "bucket_has_uploads", bucket_has_uploads(tenant, name))
+                }
+            }
+        };
+    };
+}
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use forward_bucket_store;
+
+macro_rules! forward_upload_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl UploadStore for $type {
+                async fn begin_upload(
+                    &self,
+                    tenant: TenantId,
+                    new: &NewUpload,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "begin_upload", begin_upload(tenant, new))
+                }
+                async fn open_upload(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    upstream: &str,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "open_upload", open_upload(tenant, upload, upstream))
+                }
+                async fn upload(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                ) -> Result<Upload, CatalogError> {
+                    $call!(self, "upload", upload(tenant, upload))
+                }
+                async fn uploads(
+                    &self,
+                    tenant: TenantId,
+                    bucket: &BucketName,
+                    prefix: &str,
+                    after: Option<(&str, Option<&UploadId>)>,
+                    rows_max: u32,
+                ) -> Result<UploadPage, CatalogError> {
+                    $call!(
+                        self,
+                        "uploads",
+                        uploads(tenant, bucket, prefix, after, rows_max)
+                    )
+                }
+                async fn begin_attempt(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    number: u16,
+                    now: UnixMs,
+                ) -> Result<AttemptId, CatalogError> {
+                    $call!(
+                        self,
+                        "begin_attempt",
+                        begin_attempt(tenant, upload, number, now)
+                    )
+                }
+                async fn finish_attempt(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    attempt: AttemptId,
+                    finished: &NewAttempt,
+                    now: UnixMs,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "finish_attempt",
+                        finish_attempt(tenant, upload, attempt, finished, now)
+                    )
+                }
+                async fn parts(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    after: u16,
+                    rows_max: u32,
+                ) -> Result<Vec<Attempt>, CatalogError> {
+                    $call!(self, "parts", parts(tenant, upload, after, rows_max))
+                }
+                async fn attempts(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    number: u16,
+                ) -> Result<Vec<Attempt>, CatalogError> {
+                    $call!(self, "attempts", attempts(tenant, upload, number))
+                }
+                async fn begin_complete(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    now: UnixMs,
+                    lease_ms: i64,
+                ) -> Result<JobFence, CatalogError> {
+                    $call!(
+                        self,
+                        "begin_complete",
+                        begin_complete(tenant, upload, now, lease_ms)
+                    )
+                }
+                async fn fix_part_list(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    fence: JobFence,
+                    part_list: &[u8],
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "fix_part_list",
+                        fix_part_list(tenant, upload, fence, part_list)
+                    )
+                }
+                async fn release_complete(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    fence: JobFence,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "release_complete",
+                        release_complete(tenant, upload, fence)
+                    )
+                }
+                async fn finish_complete(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    fence: JobFence,
+                    answer: &CompletedUpload,
+                    now: UnixMs,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "finish_complete",
+                        finish_complete(tenant, upload, fence, answer, now)
+                    )
+                }
+                async fn begin_abort(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                ) -> Result<Upload, CatalogError> {
+                    $call!(self, "begin_abort", begin_abort(tenant, upload))
+                }
+                async fn forget_upload(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "forget_upload", forget_upload(tenant, upload))
+                }
+                async fn stale_uploads(
+                    &self,
+                    idle_before: UnixMs,
+                    unfinished_before: UnixMs,
+                    completed_before: UnixMs,
+                    rows_max: u32,
+                ) -> Result<Vec<(TenantId, Upload)>, CatalogError> {
+                    $call!(
+                        self,
+                        "stale_uploads",
+                        stale_uploads(idle_before, unfinished_before, completed_before, rows_max)
+                    )
+                }
+                async fn spooled(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                ) -> Result<Vec<Spooled>, CatalogError> {
+                    $call!(self, "spooled", spooled(tenant, upload))
+                }
+            }
+        };
+    };
+}
+pub(crate) use forward_upload_store;
+
+macro_rules! forward_job_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl JobStore for $type {
+                async fn enqueue(
+                    &self,
+                    kind: JobKind,
+                    subject: &str,
+                    due: UnixMs,
+                ) -> Result<JobId, CatalogError> {
+                    $call!(self, "enqueue", enqueue(kind, subject, due))
+                }
+                async fn claim(
+                    &self,
+                    owner: &str,
+                    now: UnixMs,
+                    lease_ms: i64,
+                ) -> Result<Option<Job>, CatalogError> {
+                    $call!(self, "claim", claim(owner, now, lease_ms))
+                }
+                async fn renew(
+                    &self,
+                    job: JobId,
+                    fence: JobFence,
+                    until: UnixMs,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "renew", renew(job, fence, until))
+                }
+                async fn finish(&self, job: JobId, fence: JobFence) -> Result<(), CatalogError> {
+                    $call!(self, "finish", finish(job, fence))
+                }
+                async fn retry(
+                    &self,
+                    job: JobId,
+                    fence: JobFence,
+                    due: UnixMs,
+                    reason: &str,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "retry", retry(job, fence, due, reason))
+                }
+                async fn jobs(&self, rows_max: u32) -> Result<Vec<Job>, CatalogError> {
+                    $call!(self, "jobs", jobs(rows_max))
+                }
+            }
+        };
+    };
+}
+pub(crate) use forward_job_store;
+
+macro_rules! forward_domain_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl DomainStore for $type {
+                async fn identities(&self) -> Result<StoreIdentities, CatalogError> {
+                    $call!(self, "identities", identities())
+                }
+                async fn record_identities(
+                    &self,
+                    identities: &StoreIdentities,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "record_identities", record_identities(identities))
+                }
+                async fn record_region(
+                    &self,
+                    region: &RegionName,
+                    identity: [u8; 16],
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "record_region", record_region(region, identity))
+                }
+                async fn region_identity(
+                    &self,
+                    region: &RegionName,
+                ) -> Result<[u8; 16], CatalogError> {
+                    $call!(self, "region_identity", region_identity(region))
+                }
+                async fn spool_bucket(
+                    &self,
+                    region: &RegionName,
+                    proposed: &UpstreamBucket,
+                ) -> Result<UpstreamBucket, CatalogError> {
+                    $call!(self, "spool_bucket", spool_bucket(region, proposed))
+                }
+                async fn store_region_check(
+                    &self,
+                    region: &RegionName,
+                    check: &RegionCheck,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "store_region_check",
+                        store_region_check(region, check)
+                    )
+                }
+                async fn region_check(
+                    &self,
+                    region: &RegionName,
+                ) -> Result<RegionCheck, CatalogError> {
+                    $call!(self, "region_check", region_check(region))
+                }
+                async fn revision(&self) -> Result<Revision, CatalogError> {
+                    $call!(self, "revision", revision())
+                }
+                async fn changes_since(
+                    &self,
+                    since: Revision,
+                ) -> Result<Option<Vec<Change>>, CatalogError> {
+                    $call!(self, "changes_since", changes_since(since))
+                }
+                async fn ping(&self) -> Result<(), CatalogError> {
+                    $call!(self, "ping", ping())
+                }
+            }
+        };
+    };
+}
+pub(crate) use forward_domain_store;

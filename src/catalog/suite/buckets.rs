@@ -1,0 +1,134 @@
+use super::World;
+use super::fixtures::{
+    assert_refused, bucket, bucket_name, new_bucket, new_upload, tenant, upload,
+};
+use crate::catalog::{BucketState, BucketVersioning, CatalogError, UploadState};
+use crate::tenants::TenantId;
+use futures::future::join_all;
+
+pub(super) async fn bucket_begun_twice_is_the_first(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let first = new_bucket("docs");
+    let made = catalog.begin_bucket(acme, &first, 1).await.unwrap();
+    assert_eq!((made.state, made.format), (BucketState::Creating, 1));
+    // The quota is used up, but this is no new bucket.
+    let again = catalog
+        .begin_bucket(acme, &new_bucket("docs"), 1)
+        .await
+        .unwrap();
+    assert_eq!(again, made);
+    assert_eq!(again.upstream, first.upstream);
+    assert!(catalog.buckets(acme).await.unwrap().is_empty());
+
+    let name = bucket_name("docs");
+    let from = [BucketState::Creating];
+    catalog
+        .move_bucket(acme, &name, &from, BucketState::Active)
+        .await
+        .unwrap();
+    catalog
+        .move_bucket(acme, &name, &from, BucketState::Active)
+        .await
+        .unwrap();
+    catalog
+        .set_bucket_versioning(acme, &name, BucketVersioning::Enabled)
+        .await
+        .unwrap();
+    let found = catalog.buckets(acme).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].versioning, BucketVersioning::Enabled);
+    assert_eq!(catalog.bucket(acme, &name).await.unwrap(), found[0]);
+
+    let stranger = TenantId::random().unwrap();
+    let refused = catalog.begin_bucket(stranger, &new_bucket("docs"), 1).await;
+    assert_refused!(refused, NotFound);
+    let globex = tenant(catalog, "globex").await;
+    let mut same_upstream = new_bucket("docs");
+    same_upstream.upstream = first.upstream;
+    let refused = catalog.begin_bucket(globex, &same_upstream, 1).await;
+    assert_refused!(refused, Exists);
+}
+
+pub(super) async fn bucket_quota_holds_in_a_race(world: &World) {
+    let acme = tenant(&world.catalog, "acme").await;
+    let attempts = (0..20).map(|number| {
+        let catalog = if number % 2 == 0 {
+            world.catalog.clone()
+        } else {
+            world.other.clone()
+        };
+        async move {
+            let new = new_bucket(&format!("bucket-{number}"));
+            catalog.begin_bucket(acme, &new, 5).await
+        }
+    });
+    let outcomes = join_all(attempts).await;
+    let made = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Err(CatalogError::Quota { max: 5, .. })))
+        .count();
+    assert_eq!((made, refused), (5, 15), "{outcomes:?}");
+}
+
+pub(super) async fn bucket_forgotten_gives_its_place_back(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let name = bucket_name("docs");
+    catalog.forget_bucket(acme, &name).await.unwrap();
+    let old = bucket(catalog, acme, "docs").await;
+    assert_refused!(catalog.forget_bucket(acme, &name).await, Conflict);
+    let active = [BucketState::Active];
+    catalog
+        .move_bucket(acme, &name, &active, BucketState::Deleting)
+        .await
+        .unwrap();
+    let refused = catalog.begin_bucket(acme, &new_bucket("more"), 1).await;
+    assert_refused!(refused, Quota);
+    catalog.forget_bucket(acme, &name).await.unwrap();
+    catalog.forget_bucket(acme, &name).await.unwrap();
+    assert_refused!(catalog.bucket(acme, &name).await, NotFound);
+    let new = catalog
+        .begin_bucket(acme, &new_bucket("docs"), 1)
+        .await
+        .unwrap();
+    assert_ne!(new.upstream, old.upstream);
+}
+
+pub(super) async fn bucket_forgotten_aborts_its_uploads(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let name = bucket_name("docs");
+    bucket(catalog, acme, "docs").await;
+    let open = upload(catalog, acme, 1, "key").await;
+    assert!(catalog.bucket_has_uploads(acme, &name).await.unwrap());
+    catalog
+        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .await
+        .unwrap();
+    catalog.forget_bucket(acme, &name).await.unwrap();
+    bucket(catalog, acme, "docs").await;
+    assert!(!catalog.bucket_has_uploads(acme, &name).await.unwrap());
+    let page = catalog.uploads(acme, &name, "", None, 10).await.unwrap();
+    assert!(page.uploads.is_empty());
+    let left = catalog.upload(acme, &open).await.unwrap();
+    assert_eq!(left.state, UploadState::Aborting);
+}
+
+pub(super) async fn bucket_being_deleted_takes_no_upload(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let name = bucket_name("docs");
+    let new = new_upload(1, "docs", "key");
+    assert_refused!(catalog.begin_upload(acme, &new).await, NotFound);
+    bucket(catalog, acme, "docs").await;
+    catalog
+        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .await
+        .unwrap();
+    assert_refused!(catalog.begin_upload(acme, &new).await, Conflict);
+    let versioning = BucketVersioning::Enabled;
+    let refused = catalog.set_bucket_versioning(acme, &name, versioning).await;
+    assert_refused!(refused, Conflict);
+}
