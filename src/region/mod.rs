@@ -3,8 +3,13 @@
 //! A region store knows tenants by id and buckets by their upstream names; it sees ciphertext only. It is trusted with
 //! nothing but availability: every answer that matters is checked against authenticated data above.
 
+pub mod embedded;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod faulty;
 mod s3;
+#[cfg(any(test, feature = "testing"))]
+pub mod suite;
 mod types;
 
 pub use error::{Missing, RegionError};
