@@ -1,1 +1,34 @@
-//! (being written)
+//! The admin API: one HTTP API over tenants, credentials, regions and keys, which the command line uses too.
+
+mod create;
+mod credentials;
+mod domains;
+mod error;
+mod health;
+mod keys;
+mod objects;
+mod openapi;
+mod principal;
+mod regions;
+mod server;
+mod state;
+mod tenants;
+
+pub use create::{NewSecret, create_tenant, import_credential, issue_credential};
+pub use credentials::{CredentialView, IssuedCredential};
+pub use domains::DomainView;
+pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use health::{DependencyView, ReadyView};
+pub use keys::KekView;
+pub use objects::ObjectView;
+pub use openapi::document;
+pub use principal::{Principal, Role, authenticate};
+pub use regions::{RegionCheckView, RegionView};
+pub use server::{router, serve};
+pub use state::{
+    Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective, RegionProbe,
+};
+pub use tenants::TenantView;
+
+#[cfg(test)]
+mod tests;

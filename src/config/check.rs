@@ -3,14 +3,14 @@
 use super::error::Problem;
 use super::limits::limits;
 use super::model::{
-    Config, DomainConfig, DomainStores, Listener, LogConfig, LogFormat, Principal, RegionConfig,
-    Role, Roles, TlsFiles,
+    Config, DomainConfig, DomainStores, Listener, LogConfig, LogFormat, RegionConfig, Roles, TlsFiles,
 };
 use super::raw::{
     RawAdmin, RawConfig, RawDomain, RawGateway, RawLog, RawPlace, RawPrincipal, RawTls,
 };
 use super::regions::{check_regions, endpoint};
 use super::store_url::store_url;
+use crate::admin::{Principal, Role};
 use crate::tenants::{DomainName, RegionName};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -228,9 +228,6 @@ fn domain_stores(base: &Path, name: &str, raw: &RawDomain) -> Result<Option<Doma
             _ => Ok(None),
         };
     };
-    let url = |key: &str, text: &str, password_file: Option<&PathBuf>| {
-        store_url(base, &["domains", name, key], text, password_file)
-    };
     let lease_s = raw.lease_s.unwrap_or(300);
     if !(30..=900).contains(&lease_s) {
         return Err(Problem::at(
@@ -241,8 +238,8 @@ fn domain_stores(base: &Path, name: &str, raw: &RawDomain) -> Result<Option<Doma
     }
     let directory = |key: &str, kind: &str, place: &RawPlace| dir(base, &["domains", name, key], kind, place);
     Ok(Some(DomainStores {
-        catalog: url("catalog", catalog, raw.catalog_password_file.as_ref())?,
-        key_store: url("key_store", key_store, raw.key_store_password_file.as_ref())?,
+        catalog: store_url(base, &["domains", name, "catalog"], catalog, raw.catalog_password_file.as_ref())?,
+        key_store: store_url(base, &["domains", name, "key_store"], key_store, raw.key_store_password_file.as_ref())?,
         root_dir: directory("root", "file", root)?,
         key_backup_dir: raw.key_backup.as_ref().map(|p| directory("key_backup", "dir", p)).transpose()?,
         log_dir: raw.log.as_ref().map(|p| directory("log", "dir", p)).transpose()?,

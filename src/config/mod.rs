@@ -13,8 +13,8 @@ mod store_url;
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use model::{
-    Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat, Principal,
-    RegionConfig, Role, Roles, S3Backend, TlsFiles,
+    Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat, RegionConfig,
+    Roles, S3Backend, TlsFiles,
 };
 
 use document::Document;

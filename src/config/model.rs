@@ -1,7 +1,8 @@
 //! A checked configuration.
 
+use crate::admin::Principal;
+use crate::catalog;
 use crate::tenants::{DomainName, RegionName};
-use lethe_keys::StoreUrl;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub struct Config {
     /// The regions that this gateway serves, in the order of the file.
     pub serves: Vec<RegionName>,
     /// The directory's database.
-    pub directory: StoreUrl,
+    pub directory: catalog::StoreUrl,
     /// Domains by name.
     pub domains: BTreeMap<DomainName, DomainConfig>,
     /// Regions by name.
@@ -54,40 +55,6 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What a principal may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Everything but approving.
-    Operator,
-    /// Reads, and approves what an operator asked for.
-    Approver,
-    /// Reads.
-    Auditor,
-}
-
-impl Role {
-    /// As `lethe.toml` spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Approver => "approver",
-            Self::Auditor => "auditor",
-        }
-    }
-}
-
-/// One who may use the admin API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal {
-    /// As logs name them.
-    pub name: String,
-    /// What they may do.
-    pub role: Role,
-    /// SHA-256 of their bearer token.
-    pub token_sha256: [u8; 32],
-}
-
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Roles {
@@ -112,9 +79,9 @@ pub struct DomainConfig {
 #[derive(Debug)]
 pub struct DomainStores {
     /// The catalog.
-    pub catalog: StoreUrl,
+    pub catalog: catalog::StoreUrl,
     /// The key store.
-    pub key_store: StoreUrl,
+    pub key_store: lethe_keys::StoreUrl,
     /// The file root provider's directory.
     pub root_dir: PathBuf,
     /// The key backup's directory.
@@ -163,8 +130,6 @@ pub struct S3Backend {
     pub ca: Option<PathBuf>,
     /// Whether an `http://` endpoint is permitted.
     pub allow_plain_http: bool,
-    /// Whether buckets stand in the path rather than in the host name.
-    pub path_style: bool,
 }
 
 /// Bounds on what one process takes on.

@@ -133,7 +133,6 @@ pub(super) struct RawBackend {
     pub(super) credentials_file: Option<PathBuf>,
     pub(super) ca: Option<PathBuf>,
     pub(super) allow_plain_http: Option<bool>,
-    pub(super) path_style: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -91,7 +91,6 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
             ("credentials_file", raw.credentials_file.is_some()),
             ("ca", raw.ca.is_some()),
             ("allow_plain_http", raw.allow_plain_http.is_some()),
-            ("path_style", raw.path_style.is_some()),
         ]
         .into_iter()
         .find_map(|(key, there)| there.then_some(key)),
@@ -115,11 +114,11 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
     let url = raw.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
     endpoint(&["regions", region, "backend", "endpoint"], url, allow_plain_http)?;
     let bucket_prefix = raw.bucket_prefix.clone().unwrap_or_else(|| "lethe".to_owned());
-    if bucket_prefix.len() > crate::placement::PREFIX_BYTES_MAX || bucket_prefix.parse::<RegionName>().is_err() {
+    if bucket_prefix.len() < 3 || bucket_prefix.len() > 36 || bucket_prefix.parse::<RegionName>().is_err() {
         return Err(at(
             "bucket_prefix",
             "can't begin a bucket name".to_owned(),
-            "write 1 to 36 lower-case letters, digits and dashes",
+            "write 3 to 36 lower-case letters, digits and dashes",
         ));
     }
     Ok(Backend::S3(S3Backend {
@@ -129,7 +128,6 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
         credentials_file: base.join(raw.credentials_file.as_ref().ok_or_else(|| missing("credentials_file"))?),
         ca: raw.ca.as_ref().map(|ca| base.join(ca)),
         allow_plain_http,
-        path_style: raw.path_style.unwrap_or(true),
     }))
 }
 

@@ -1,9 +1,9 @@
 //! Store URLs: relative SQLite paths resolved, PostgreSQL passwords taken from a file.
 
 use super::error::Problem;
-use lethe_keys::StoreUrl;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use zeroize::Zeroizing;
 
 /// Longest secret file that is read, in bytes.
@@ -16,12 +16,13 @@ const PASSWORD: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-pub(super) fn store_url(
+/// A store's URL, as the catalog's or the key store's own type.
+pub(super) fn store_url<U: FromStr>(
     base: &Path,
     path: &[&str],
     text: &str,
     password_file: Option<&PathBuf>,
-) -> Result<StoreUrl, Problem> {
+) -> Result<U, Problem> {
     let form = "write sqlite:PATH or postgres://user@host/database";
     if let Some(file) = text.strip_prefix("sqlite:") {
         if password_file.is_some() {

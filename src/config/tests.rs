@@ -173,13 +173,13 @@ fn store_url_password_comes_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("pw"), "p@ss:w/rd\n").unwrap();
     let text = with(
-        "catalog = \"sqlite:eu/catalog.db\"",
-        "catalog = \"postgres://lethe@db/eu\"\ncatalog_password_file = \"pw\"",
+        "key_store = \"sqlite:eu-keys/keys.db\"",
+        "key_store = \"postgres://lethe@db/eu\"\nkey_store_password_file = \"pw\"",
     );
     let file = dir.path().join("lethe.toml");
     let config = parse(&file, &text, &Environment::default()).unwrap();
     let stores = config.domains[&"eu".parse().unwrap()].stores.as_ref().unwrap();
-    let lethe_keys::StoreUrl::Postgres { url } = &stores.catalog else {
+    let lethe_keys::StoreUrl::Postgres { url } = &stores.key_store else {
         panic!("not postgres");
     };
     assert_eq!(url.as_str(), "postgres://lethe:p%40ss%3Aw%2Frd@db/eu");
@@ -216,7 +216,7 @@ fn dev_file_takes_regions_and_refuses_misspelt_sections() {
     let read = || load_for_dev(&file, &Environment::default(), &domains);
     assert_eq!(read().unwrap().regions.len(), 1);
     std::fs::write(&file, regions.replace("regions.", "region.")).unwrap();
-    assert_eq!(read().unwrap_err().key, "region");
+    assert_eq!(read().unwrap_err().problem, "unknown key `region`");
     std::fs::write(&file, "[regions.eu-central-1]\ndomain = \"eu\"\n").unwrap();
     assert_eq!(read().unwrap_err().key, "regions.eu-central-1");
 }

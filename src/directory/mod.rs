@@ -55,3 +55,6 @@ pub trait Directory: Send + Sync + 'static {
     /// A cheap question, for `/readyz`.
     async fn ping(&self) -> Result<(), DirectoryError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,11 @@ impl PostgresCluster {
             .arg(&data)
             .args(["-U", "lethe", "-A", "trust", "-E", "UTF8", "--no-sync"])
             // A default collation that is not bytewise, as many servers have: what relies on it shows.
-            .args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en"])
+            .args([
+                "--locale=C.UTF-8",
+                "--locale-provider=icu",
+                "--icu-locale=en",
+            ])
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", text(&made));
@@ -129,7 +133,11 @@ impl PostgresCluster {
 
     fn run_sql(&self, database: &str, sql: &str) -> io::Result<()> {
         let beside = self.programs.join("psql");
-        let psql = if beside.is_file() { beside } else { PathBuf::from("psql") };
+        let psql = if beside.is_file() {
+            beside
+        } else {
+            PathBuf::from("psql")
+        };
         let done = Command::new(psql)
             .args(["-X", "-q", "-U", "lethe", "-d", database, "-h"])
             .arg(self.data())

@@ -126,6 +126,16 @@ impl SqlCatalog {
         answers
     }
 
+    /// Begins a change, and leaves it as a gateway does that is killed before the commit.
+    #[cfg(test)]
+    pub(super) async fn begin_and_drop(&self, tenant: crate::tenants::TenantId) {
+        let mut work = self.begin("begin_bucket").await.unwrap();
+        let count = Statement::new("UPDATE tenants SET bucket_count = 99 WHERE id = $1");
+        assert_eq!(work.change(count.bind(tenant)).await.unwrap(), 1);
+        let bump = Statement::new("UPDATE domain SET revision = revision + 1");
+        assert_eq!(work.change(bump).await.unwrap(), 1);
+    }
+
     async fn begin(&self, operation: &'static str) -> Result<Work, CatalogError> {
         let transaction = self.database.begin().await.map_err(at(operation))?;
         Ok(Work {

@@ -84,9 +84,7 @@ pub(super) async fn bucket_forgotten_gives_its_place_back(world: &World) {
         .move_bucket(acme, &name, &active, BucketState::Deleting)
         .await
         .unwrap();
-    let refused = catalog
-        .begin_bucket(acme, &new_bucket("more"), 1)
-        .await;
+    let refused = catalog.begin_bucket(acme, &new_bucket("more"), 1).await;
     assert_refused!(refused, Quota);
     catalog.forget_bucket(acme, &name).await.unwrap();
     catalog.forget_bucket(acme, &name).await.unwrap();

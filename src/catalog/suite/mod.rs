@@ -14,7 +14,9 @@ mod opening;
 mod tenants;
 mod uploads;
 
-use super::{CacheOptions, CachedCatalog, Catalog, FaultyCatalog, SqlCatalog, StoreOptions, StoreUrl};
+use super::{
+    CacheOptions, CachedCatalog, Catalog, FaultyCatalog, SqlCatalog, StoreOptions, StoreUrl,
+};
 use crate::clock::SystemClock;
 use postgres::PostgresCluster;
 use std::sync::Arc;
@@ -87,7 +89,10 @@ impl World {
 
 /// In CI a missing PostgreSQL is a failure, elsewhere its tests are skipped with a word.
 fn cluster() -> Option<PostgresCluster> {
-    #[allow(clippy::disallowed_methods, reason = "CI says that nothing may be skipped")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "CI says that nothing may be skipped"
+    )]
     let required = std::env::var_os("CI").is_some_and(|value| value == "true");
     PostgresCluster::start(required)
 }

@@ -20,6 +20,15 @@ mod uploads;
 mod versions;
 mod xml;
 
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+pub(in crate::region) mod testbed;
+#[cfg(test)]
+mod tests_faults;
+#[cfg(test)]
+mod tests_weed;
+
 pub use config::{ConnectError, Deadlines, UpstreamConfig};
 pub use credentials::CredentialsError;
 pub use identity::RegionIdentity;

@@ -80,7 +80,7 @@ mod tests {
         begin_within: Duration::from_secs(10),
     };
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn until_done_always_unavailable_stops_at_the_bound() {
         let calls = Cell::new(0);
         let outcome: Result<(), _> = until_done(&RETRIES, || async {
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(calls.get(), 3);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn until_done_unknown_never_repeated() {
         let calls = Cell::new(0);
         let outcome: Result<(), _> = until_done(&RETRIES, || async {
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(calls.get(), 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn until_done_while_source_used_not_repeated() {
         let calls = Cell::new(0);
         let outcome: Result<(), _> = until_done_while(

@@ -1,0 +1,181 @@
+//! `/v1/tenants/{tenant}/credentials`.
+
+use super::create::{import_credential, issue_credential};
+use super::error::{ApiError, ErrorBody};
+use super::server::{Acting, JsonBody};
+use super::state::Admin;
+use super::tenants::InDomain;
+use crate::catalog::{CredentialRow, CredentialState, JobKind};
+use crate::tenants::{AccessKeyId, Subject};
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+/// A credential without its secret.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CredentialView {
+    /// The access-key id.
+    pub access_key_id: String,
+    /// `creating`, `active` or `revoked`.
+    pub state: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: i64,
+}
+
+impl CredentialView {
+    fn of(row: &CredentialRow) -> Self {
+        let state = match row.state {
+            CredentialState::Creating => "creating",
+            CredentialState::Active => "active",
+            CredentialState::Revoked => "revoked",
+        };
+        Self {
+            access_key_id: row.id.to_string(),
+            state: state.to_owned(),
+            created_ms: row.created.0,
+        }
+    }
+}
+
+/// A new credential; its secret is shown this once.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct IssuedCredential {
+    /// The tenant's id.
+    pub tenant: String,
+    /// The access-key id.
+    pub access_key_id: String,
+    /// The secret access key.
+    #[serde(with = "wire_secret")]
+    #[schema(value_type = String)]
+    pub secret_access_key: Zeroizing<String>,
+}
+
+/// Secrets have no serde of their own, so that they reach the wire only where a field says so.
+mod wire_secret {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+        String::deserialize(from).map(Zeroizing::new)
+    }
+}
+
+/// A credential to create.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateCredential {
+    /// The access-key id of an earlier try that failed, to finish it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+}
+
+/// An access key that exists elsewhere.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportCredential {
+    /// The access-key id.
+    pub access_key_id: String,
+    /// The secret access key.
+    #[serde(with = "wire_secret")]
+    #[schema(value_type = String)]
+    pub secret_access_key: Zeroizing<String>,
+}
+
+/// Creates a credential with a random secret.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/credentials", tag = "credentials", request_body = CreateCredential,
+    params(("tenant" = String, Path, description = "id or name"), InDomain),
+    responses((status = 200, body = IssuedCredential), (status = 409, body = ErrorBody)))]
+pub(super) async fn create(
+    State(admin): State<Arc<Admin>>,
+    acting: Acting,
+    Path(tenant): Path<String>,
+    Query(within): Query<InDomain>,
+    JsonBody(body): JsonBody<CreateCredential>,
+) -> Result<Json<IssuedCredential>, ApiError> {
+    acting.operates()?;
+    let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
+    let id = body.access_key_id.map(AccessKeyId::new).transpose()?;
+    let issued = issue_credential(&domain.stores, &tenant, id).await?;
+    domain.effective_now(admin.limits.request_deadline).await?;
+    acting.done("credential-create", Some(tenant.id));
+    Ok(Json(IssuedCredential {
+        tenant: tenant.id.to_string(),
+        access_key_id: issued.id.to_string(),
+        secret_access_key: issued.secret,
+    }))
+}
+
+/// Takes over an access key that the tenant's applications use already.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/credentials/import", tag = "credentials", request_body = ImportCredential,
+    params(("tenant" = String, Path, description = "id or name"), InDomain),
+    responses((status = 200, body = CredentialView), (status = 409, body = ErrorBody)))]
+pub(super) async fn import(
+    State(admin): State<Arc<Admin>>,
+    acting: Acting,
+    Path(tenant): Path<String>,
+    Query(within): Query<InDomain>,
+    JsonBody(body): JsonBody<ImportCredential>,
+) -> Result<Json<CredentialView>, ApiError> {
+    acting.operates()?;
+    let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
+    let id = AccessKeyId::new(body.access_key_id)?;
+    import_credential(&domain.stores, &tenant, &id, &body.secret_access_key).await?;
+    domain.effective_now(admin.limits.request_deadline).await?;
+    acting.done("credential-import", Some(tenant.id));
+    let (row, _) = domain.stores.catalog.credential(&id).await?;
+    Ok(Json(CredentialView::of(&row)))
+}
+
+/// Lists a tenant's credentials.
+#[utoipa::path(get, path = "/v1/tenants/{tenant}/credentials", tag = "credentials",
+    params(("tenant" = String, Path, description = "id or name"), InDomain),
+    responses((status = 200, body = Vec<CredentialView>), (status = 404, body = ErrorBody)))]
+pub(super) async fn list(
+    State(admin): State<Arc<Admin>>,
+    _acting: Acting,
+    Path(tenant): Path<String>,
+    Query(within): Query<InDomain>,
+) -> Result<Json<Vec<CredentialView>>, ApiError> {
+    let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
+    let rows = domain.stores.catalog.credentials(tenant.id).await?;
+    Ok(Json(rows.iter().map(CredentialView::of).collect()))
+}
+
+/// Revokes a credential; returns when no gateway accepts it any more.
+#[utoipa::path(post, path = "/v1/tenants/{tenant}/credentials/{id}/revoke", tag = "credentials",
+    params(("tenant" = String, Path, description = "id or name"), ("id" = String, Path, description = "access-key id"), InDomain),
+    responses((status = 200, body = CredentialView), (status = 404, body = ErrorBody)))]
+pub(super) async fn revoke(
+    State(admin): State<Arc<Admin>>,
+    acting: Acting,
+    Path((tenant, id)): Path<(String, String)>,
+    Query(within): Query<InDomain>,
+) -> Result<Json<CredentialView>, ApiError> {
+    acting.operates()?;
+    let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
+    let id = AccessKeyId::new(id)?;
+    let stores = &domain.stores;
+    // The job takes the key out of the directory should this request not get so far.
+    let subject = Subject::Credential(id.clone()).to_string();
+    let due = admin.clock.now().plus_ms(60_000);
+    stores.catalog.enqueue(JobKind::FinishCredential, &subject, due).await?;
+    stores.catalog.revoke_credential(tenant.id, &id).await?;
+    domain.effective_now(admin.limits.request_deadline).await?;
+    let (row, _) = match stores.finish_credential(&id).await {
+        Ok(finished) => finished,
+        // Revoked it is; only the directory still knows its hash, and the job sees to that.
+        Err(error) => {
+            tracing::warn!(tenant = %tenant.id, op = "credential-revoke", outcome = "deferred", %error, "the directory's entry stays for now");
+            stores.catalog.credential(&id).await.map_err(ApiError::from)?
+        }
+    };
+    acting.done("credential-revoke", Some(tenant.id));
+    Ok(Json(CredentialView::of(&row)))
+}

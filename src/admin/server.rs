@@ -1,0 +1,240 @@
+//! The admin listener: authentication, bounds and deadlines around every request, graceful shutdown.
+
+use super::error::ApiError;
+use super::principal::{Role, authenticate};
+use super::state::Admin;
+use super::{credentials, domains, health, keys, objects, openapi, regions, tenants};
+use crate::tenants::TenantId;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use serde::de::DeserializeOwned;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+/// Connections held at once.
+const CONNECTIONS_MAX: usize = 256;
+/// Bytes of a request's headers.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+/// How long a TLS handshake or a request's headers may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The principal behind a request.
+pub(super) struct Acting {
+    name: String,
+    role: Role,
+}
+
+impl Acting {
+    /// Whether the principal may change things.
+    pub(super) fn operates(&self) -> Result<(), ApiError> {
+        if self.role == Role::Operator {
+            return Ok(());
+        }
+        let role = self.role.as_str();
+        Err(ApiError::forbidden(format!("principal {} has the role {role}", self.name)))
+    }
+
+    /// Logs what the principal did.
+    pub(super) fn done(&self, op: &'static str, tenant: Option<TenantId>) {
+        let tenant = tenant.map(|tenant| tenant.to_string());
+        tracing::info!(principal = self.name, op, tenant, outcome = "done", "admin");
+    }
+}
+
+impl FromRequestParts<Arc<Admin>> for Acting {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, ApiError> {
+        let principals = admin.principals.load();
+        let principal = authenticate(&principals, &parts.headers).ok_or_else(ApiError::unauthenticated)?;
+        Ok(Self {
+            name: principal.name.clone(),
+            role: principal.role,
+        })
+    }
+}
+
+/// A JSON body, or an error in the API's own form.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Admin>> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, admin: &Arc<Admin>) -> Result<Self, ApiError> {
+        match Json::<T>::from_request(request, admin).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(ApiError::invalid(
+                rejection.body_text(),
+                "/openapi.json describes every request's body",
+            )),
+        }
+    }
+}
+
+/// The API's routes with their bounds.
+#[must_use]
+pub fn router(admin: Arc<Admin>) -> Router {
+    let limits = admin.limits;
+    let slow = Router::new()
+        .route("/v1/regions/{region}/check", post(regions::check))
+        .layer(from_fn_with_state(limits.check_deadline, deadline));
+    let quick = Router::new()
+        .route("/v1/domains", get(domains::list))
+        .route("/v1/domains/{domain}", get(domains::show))
+        .route("/v1/tenants", get(tenants::list).post(tenants::create))
+        .route("/v1/tenants/{tenant}", get(tenants::show))
+        .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
+        .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
+        .route("/v1/tenants/{tenant}/credentials", get(credentials::list).post(credentials::create))
+        .route("/v1/tenants/{tenant}/credentials/import", post(credentials::import))
+        .route("/v1/tenants/{tenant}/credentials/{id}/revoke", post(credentials::revoke))
+        .route("/v1/tenants/{tenant}/keys", get(keys::list))
+        .route("/v1/tenants/{tenant}/keys/rotate", post(keys::rotate))
+        .route("/v1/regions", get(regions::list))
+        .route("/v1/objects/inspect", post(objects::inspect))
+        .route("/metrics", get(health::metrics))
+        .route("/readyz", get(health::readyz))
+        .layer(from_fn_with_state(limits.request_deadline, deadline));
+    let slots = Arc::new(Semaphore::new(limits.requests_max));
+    slow.merge(quick)
+        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
+        .layer(from_fn_with_state(slots, bounded))
+        // Answered even when every slot is taken: a busy gateway is alive.
+        .route("/livez", get(health::livez))
+        .route("/openapi.json", get(|| async { Json(openapi::document()) }))
+        .fallback(|| async { ApiError::not_found("there is no such path", "/openapi.json lists every path") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::invalid("the path has no such method", "/openapi.json lists every path")
+        })
+        .with_state(admin)
+}
+
+async fn deadline(State(deadline): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(deadline, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => ApiError::unavailable("the request took too long").into_response(),
+    }
+}
+
+async fn bounded(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    match slots.try_acquire() {
+        Ok(_slot) => next.run(request).await,
+        Err(_) => ApiError::unavailable("too many admin requests at once").into_response(),
+    }
+}
+
+/// Serves the admin API on a bound listener until `shutdown`, then lets requests finish.
+///
+/// # Errors
+/// When a listener that is not on loopback has no TLS, or its address can't be read.
+pub async fn serve(
+    admin: Arc<Admin>,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    if tls.is_none() && !listener.local_addr()?.ip().is_loopback() {
+        return Err(io::Error::other("plain HTTP is served on loopback only: configure [s3] tls or [admin] tls"));
+    }
+    let drain_deadline = admin.limits.drain_deadline;
+    let router = router(admin);
+    let acceptor = tls.map(TlsAcceptor::from);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (stop, stopping) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    tokio::pin!(shutdown);
+    loop {
+        while connections.try_join_next().is_some() {}
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Ok((stream, slot)) = accepted else {
+            // Out of file descriptors: closing connections frees some.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let (router, acceptor, stopping) = (router.clone(), acceptor.clone(), stopping.clone());
+        connections.spawn(async move {
+            connection(stream, acceptor, router, stopping).await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    // Every connection holds a receiver; were there none, there would be nothing to tell.
+    let _nobody_listens = stop.send(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain_deadline, drained).await.is_err() {
+        connections.shutdown().await;
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, slot))
+}
+
+async fn connection(
+    stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    router: Router,
+    stopping: watch::Receiver<bool>,
+) {
+    match acceptor {
+        None => http(stream, router, stopping).await,
+        Some(acceptor) => {
+            if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_DEADLINE, acceptor.accept(stream)).await {
+                http(stream, router, stopping).await;
+            }
+        }
+    }
+}
+
+async fn http<S>(stream: S, router: Router, mut stopping: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let stopped = async {
+        // An error is the sender's end, which is a stop too.
+        let _ended = stopping.wait_for(|stop| *stop).await;
+    };
+    let outcome = tokio::select! {
+        outcome = &mut serving => outcome,
+        () = stopped => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(op = "admin", outcome = "broken", %error, "an admin connection ended early");
+    }
+}
