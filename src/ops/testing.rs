@@ -1,6 +1,17 @@
-//! What the operations' tests share.
+//! A whole gateway for tests: real catalog, real keys, an embedded region behind faults on demand.
 
-use crate::region::{KeyRules, RegionProfile};
+use crate::catalog::{Catalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
+use crate::clock::{Clock as _, SystemClock};
+use crate::directory::SqlDirectory;
+use crate::ops::gateway::{Domain, Gateway, OpsLimits, Region};
+use crate::ops::scope::{Access, BucketScope, bucket_scope};
+use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
+use crate::region::embedded::EmbeddedStore;
+use crate::region::faulty::FaultyStore;
+use crate::region::{KeyRules, RegionProfile, RegionStore as _};
+use crate::tenants::{AccessKeyId, BucketName, Caller, TenantId, TenantState};
+use lethe_keys::{KeyService, KeyServiceConfig, RootConfig};
+use std::sync::Arc;
 
 /// A store that can do everything.
 pub fn profile() -> RegionProfile {
@@ -16,5 +27,95 @@ pub fn profile() -> RegionProfile {
         put_checksum: false,
         content_disposition_bytes_max: 2000,
         user_metadata_bytes_max: 2048,
+    }
+}
+
+/// A gateway with tenants `acme` and `globex`, each with a bucket `docs`.
+pub struct Testbed {
+    pub gateway: Arc<Gateway>,
+    pub store: FaultyStore,
+    pub acme: Caller,
+    pub globex: Caller,
+    _dir: tempfile::TempDir,
+}
+
+impl Testbed {
+    pub async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for sub in ["keys", "catalog", "directory"] {
+            std::fs::create_dir(path(sub)).unwrap();
+        }
+        let url = |name: &str| format!("sqlite:{}", path(name).display());
+        let mut config = KeyServiceConfig::new(
+            "eu".parse().unwrap(),
+            url("keys/keys.db").parse().unwrap(),
+            RootConfig::File { dir: path("root") },
+        );
+        config.dev = true;
+        let identity = KeyService::init(&config).await.unwrap();
+        let keys = KeyService::open(&config, identity, Arc::new(lethe_keys::SystemClock)).await.unwrap();
+        let options = StoreOptions::default();
+        let catalog = SqlCatalog::create(&url("catalog/catalog.db").parse().unwrap(), &options).await.unwrap();
+        let directory = SqlDirectory::create(&url("directory/directory.db").parse().unwrap(), &options).await.unwrap();
+        let store = FaultyStore::new(Arc::new(EmbeddedStore::create(&path("region")).unwrap()));
+        let spool = upstream_bucket_name("lethe", [9; 16]);
+        let acme = Self::tenant(&catalog, &keys, "acme", 1).await;
+        let globex = Self::tenant(&catalog, &keys, "globex", 2).await;
+        store.create_bucket(TenantId::from_bytes([0; 16]), &spool).await.unwrap();
+        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let domain = Domain {
+            name: "eu".parse().unwrap(),
+            public_endpoint: "https://s3.eu.example.com".to_owned(),
+            catalog,
+            keys,
+        };
+        let region = Region {
+            name: "eu-central-1".parse().unwrap(),
+            domain: Arc::new(domain),
+            store: Arc::new(store.clone()),
+            spool,
+            bucket_prefix: "lethe".to_owned(),
+        };
+        let gateway = Gateway::new(
+            vec![region],
+            Self::map(),
+            Arc::new(directory),
+            Arc::new(SystemClock),
+            OpsLimits { buckets_max: 100 },
+        );
+        let testbed = Self { gateway: Arc::new(gateway.unwrap()), store, acme, globex, _dir: dir };
+        for caller in [&testbed.acme, &testbed.globex] {
+            let docs = BucketName::new("docs").unwrap();
+            crate::ops::buckets::create_bucket(&testbed.gateway, caller, docs, None).await.unwrap();
+        }
+        testbed
+    }
+
+    fn map() -> Map {
+        let region = MapRegion { domain: "eu".parse().unwrap(), pair: None, served: true };
+        let domain = MapDomain { public_endpoint: "https://s3.eu.example.com".to_owned() };
+        Map {
+            regions: [("eu-central-1".parse().unwrap(), region)].into(),
+            domains: [("eu".parse().unwrap(), domain)].into(),
+        }
+    }
+
+    async fn tenant(catalog: &SqlCatalog, keys: &KeyService, name: &str, id: u8) -> Caller {
+        let new = NewTenant {
+            id: TenantId::from_bytes([id; 16]),
+            name: name.parse().unwrap(),
+            region: "eu-central-1".parse().unwrap(),
+            created: SystemClock.now(),
+        };
+        catalog.begin_tenant(&new).await.unwrap();
+        keys.create_tenant_keys(new.id).await.unwrap();
+        catalog.move_tenant(new.id, &[TenantState::Creating], TenantState::Active).await.unwrap();
+        let tenant = catalog.tenant(new.id).await.unwrap();
+        Caller { tenant, access_key_id: AccessKeyId::new(format!("AKID{name}")).unwrap() }
+    }
+
+    pub async fn docs(&self, caller: &Caller) -> BucketScope {
+        bucket_scope(&self.gateway, caller, "docs", Access::Write).await.unwrap()
     }
 }

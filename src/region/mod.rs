@@ -12,7 +12,6 @@ pub mod faulty;
 mod s3;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
-mod s3;
 mod types;
 
 pub use keys::key_problem;
