@@ -42,3 +42,41 @@ fn lock_memory() -> bool {
     allowed
         && mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hardened_process_is_as_reported() {
+        let hardening = harden_process();
+        let dumpable = rustix::process::dumpable_behavior().unwrap();
+        assert_eq!(
+            hardening.not_dumpable,
+            dumpable == DumpableBehavior::NotDumpable
+        );
+        assert!(
+            hardening.not_dumpable && hardening.no_core_files,
+            "no privilege is needed for these"
+        );
+        assert_eq!(
+            getrlimit(Resource::Core),
+            Rlimit {
+                current: Some(0),
+                maximum: Some(0)
+            }
+        );
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let locked_kib: u64 = status
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmLck:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .parse()
+                    .ok()
+            })
+            .unwrap();
+        assert_eq!(hardening.memory_locked, locked_kib > 0);
+    }
+}

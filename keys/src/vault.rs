@@ -454,3 +454,6 @@ fn make_room<K: Copy + Eq + std::hash::Hash, V>(entries: &mut HashMap<K, V>) {
         entries.remove(&any);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,8 @@ async fn wrapped_dek_opens_after_a_restart() {
 
 #[tokio::test]
 async fn sealing_kek_is_the_one_that_was_created() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let tenant = tenant();
     assert_eq!(
         keys.sealing_kek(tenant).await,
@@ -100,7 +101,8 @@ async fn rotation_elsewhere_is_seen_within_a_lease() {
 
 #[tokio::test]
 async fn wrap_with_any_bit_flipped_is_not_authentic() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let object = Object::new(&keys).await;
     let context = context(object.tenant, object.kek_id);
     for bit in 0..object.wrapped.len() * 8 {
@@ -115,7 +117,8 @@ async fn wrap_with_any_bit_flipped_is_not_authentic() {
 
 #[tokio::test]
 async fn wrap_under_any_other_context_is_refused() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let object = Object::new(&keys).await;
     let good = context(object.tenant, object.kek_id);
     let foreign = [
@@ -184,7 +187,8 @@ async fn wrap_under_any_other_context_is_refused() {
 
 #[tokio::test]
 async fn kek_of_another_tenant_is_unknown() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let (mine, theirs) = (Object::new(&keys).await, Object::new(&keys).await);
     let context = context(mine.tenant, theirs.kek_id);
     let unknown = KeysError::KekUnknown {
@@ -340,7 +344,8 @@ async fn secret_opens_under_its_context_alone() {
 
 #[tokio::test]
 async fn secret_with_any_change_is_not_authentic() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let sealed = keys
         .seal_secret(&credential(&[]), b"hunter2")
         .await
@@ -362,7 +367,8 @@ async fn secret_with_any_change_is_not_authentic() {
 
 #[tokio::test]
 async fn secret_over_its_limit_is_refused() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     assert!(
         keys.seal_secret(&credential(&[]), &vec![0; SECRET_BYTES_MAX])
             .await

@@ -136,7 +136,8 @@ async fn renewed_lease_keeps_streams_but_not_keks_and_nodes() {
 
 #[tokio::test]
 async fn value_taken_leaves_the_lease() {
-    let keys = Domain::sqlite().ready().await;
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
     let held = keys.hold(tenant(), 7);
     assert_eq!(held.with(|value| std::mem::replace(value, 8)), Ok(7));
     assert_eq!(held.take(), Ok(8));
@@ -149,27 +150,23 @@ async fn lease_that_ends_during_a_use_drops_the_value_after_it() {
     let keys = domain.ready().await;
     let (value, dropped) = material();
     let held = keys.hold(tenant(), value);
-    let (close, in_use) = (keys.clone(), dropped.clone());
+    let (closing, in_use) = (keys.clone(), dropped.clone());
     let outcome = held.with(move |_| {
-        // The keys are dropped by another thread while this one uses the value.
-        let closer = std::thread::spawn(move || drop(futures_free_close(&close)));
+        // Another thread closes the service while this one uses the value.
+        let closer = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            // Its first poll drops the keys; the rest waits for tasks of the runtime that this call holds up.
+            let first_poll = async { tokio::time::timeout(Duration::ZERO, closing.close()).await };
+            assert!(runtime.block_on(first_poll).is_err());
+        });
         closer.join().unwrap();
         assert!(!gone(&in_use), "the value vanished under its user");
     });
     assert_eq!(outcome, Err(LeaseEnded));
     assert!(gone(&dropped));
-}
-
-fn futures_free_close(keys: &KeyService) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    // The release may fail on a foreign runtime; that the keys are dropped is what matters here.
-    let _released = runtime.block_on(tokio::time::timeout(
-        Duration::from_millis(200),
-        keys.close(),
-    ));
 }
 
 #[tokio::test]

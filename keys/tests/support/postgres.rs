@@ -221,7 +221,8 @@ impl Drop for Cluster {
 }
 
 fn running_as_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+    // Not by /proc/self: a hardened process seems to be root's there.
+    tempfile::tempfile().unwrap().metadata().unwrap().uid() == 0
 }
 
 fn find_binaries() -> Option<PathBuf> {
