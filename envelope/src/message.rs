@@ -174,7 +174,8 @@ impl Sealer {
 
     /// Takes `plaintext` and appends every full segment to `out`, sealed in place there.
     pub fn seal(&mut self, mut plaintext: &[u8], out: &mut Vec<u8>) {
-        out.reserve(PROLOGUE + (plaintext.len() / SEGMENT + 1) * SEALED_SEGMENT);
+        let full_segments = (self.pending.len() + plaintext.len()) / SEGMENT;
+        out.reserve(PROLOGUE + full_segments * SEALED_SEGMENT);
         self.write_prologue(out);
         self.plaintext_bytes += plaintext.len() as u64;
         while self.pending.len() + plaintext.len() >= SEGMENT {
