@@ -1,19 +1,21 @@
 //! A region store that fails as it is told to, around a real one.
 
+mod streams;
+#[cfg(test)]
+mod tests;
+
 use super::{
-    Body, BodyError, ByteStream, CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest,
-    GetRequest, HeadFields, ListRequest, Listing, ObjectRef, PartCopyRequest, PutCondition,
-    PutRequest, RegionError, RegionProfile, RegionStore, StoredHead, StoredObject, StoredPart,
-    UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
-    VersionListing, Versioning, WriteOutcome,
+    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
+    Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError, RegionProfile,
+    RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest, UpstreamBucket,
+    UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use streams::{distort, flip_body, take};
 
 /// A call of [`RegionStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -230,101 +232,6 @@ fn shift(bytes: u64, fault: Option<Fault>) -> u64 {
     match fault {
         Some(Fault::WrongLength { by_bytes }) => bytes.saturating_add_signed(by_bytes),
         _ => bytes,
-    }
-}
-
-fn flip(chunk: Bytes, chunk_first: u64, at: u64) -> Bytes {
-    let inside = at
-        .checked_sub(chunk_first)
-        .and_then(|offset| usize::try_from(offset).ok())
-        .filter(|offset| *offset < chunk.len());
-    let Some(offset) = inside else {
-        return chunk;
-    };
-    let mut changed = BytesMut::from(chunk.as_ref());
-    if let Some(byte) = changed.get_mut(offset) {
-        *byte ^= 1;
-    }
-    changed.freeze()
-}
-
-fn flip_stream(stream: ByteStream, at: u64) -> ByteStream {
-    let mut first = 0;
-    stream
-        .map(move |item| {
-            item.map(|chunk| {
-                let chunk_bytes = chunk.len() as u64;
-                let chunk = flip(chunk, first, at);
-                first += chunk_bytes;
-                chunk
-            })
-        })
-        .boxed()
-}
-
-fn flip_body(body: Body, fault: Option<Fault>) -> Body {
-    match (fault, body) {
-        (Some(Fault::FlippedByte { at }), Body::Replayable(bytes)) => {
-            Body::Replayable(flip(bytes, 0, at))
-        }
-        (Some(Fault::FlippedByte { at }), Body::Once(stream)) => {
-            Body::Once(flip_stream(stream, at))
-        }
-        (_, body) => body,
-    }
-}
-
-/// The first `bytes` bytes of a stream, then `end`.
-fn cut(stream: ByteStream, bytes: u64, end: Option<BodyError>) -> ByteStream {
-    let head = stream.scan(bytes, |left, item| {
-        let passed = match item {
-            _ if *left == 0 => None,
-            Err(error) => {
-                *left = 0;
-                Some(Err(error))
-            }
-            Ok(mut chunk) => {
-                chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-                *left -= chunk.len() as u64;
-                Some(Ok(chunk))
-            }
-        };
-        std::future::ready(passed)
-    });
-    head.chain(futures::stream::iter(end.map(Err))).boxed()
-}
-
-/// A stored object as it looks through a fault.
-fn distort(mut object: StoredObject, fault: Option<Fault>) -> StoredObject {
-    object.body = match fault {
-        Some(Fault::ClosesMidBody { after_bytes }) => {
-            cut(object.body, after_bytes, Some(BodyError::Incomplete))
-        }
-        Some(Fault::WrongLength { by_bytes }) if by_bytes < 0 => {
-            let bytes = object.body_bytes.saturating_add_signed(by_bytes);
-            cut(object.body, bytes, None)
-        }
-        Some(Fault::WrongLength { by_bytes }) => {
-            let zeros = Bytes::from(vec![0; usize::try_from(by_bytes).unwrap_or(0)]);
-            let zeros = futures::stream::iter([Ok(zeros)]);
-            object.body.chain(zeros).boxed()
-        }
-        Some(Fault::FlippedByte { at }) => flip_stream(object.body, at),
-        _ => object.body,
-    };
-    object
-}
-
-/// Takes what a store takes of a body before the connection breaks.
-async fn take(body: Body, bytes: u64) {
-    if let Body::Once(mut stream) = body {
-        let mut taken = 0;
-        while taken < bytes {
-            match stream.next().await {
-                Some(Ok(chunk)) => taken += chunk.len() as u64,
-                _ => break,
-            }
-        }
     }
 }
 
@@ -571,5 +478,3 @@ impl RegionStore for FaultyStore {
         self.inner.profile()
     }
 }
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,8 @@
 //! Limits, tenants, the version `null`, and large listings.
 
 use super::super::objects::Fresh;
-use super::super::tables::{Extent, Lookup, ObjectRow};
+use super::super::rows::{Extent, ObjectRow};
+use super::super::tables::Lookup;
 use super::super::{EmbeddedOptions, EmbeddedStore};
 use super::{files_in, ground_with};
 use crate::clock::UnixMs;

@@ -86,7 +86,7 @@ async fn object_of_many_files_overwritten_all_the_time_is_read_whole() {
     let marked = |n: u8| -> Vec<Bytes> { vec![Bytes::from(vec![n; 30_000]); 4] };
     multipart(&ground, "a", &marked(0)).await;
     let write = async {
-        for n in 1..60 {
+        for n in 1..40 {
             multipart(&ground, "a", &marked(n)).await;
         }
     };
@@ -95,7 +95,7 @@ async fn object_of_many_files_overwritten_all_the_time_is_read_whole() {
             let (_, bytes) = ground.get("a").await;
             assert_eq!(bytes.len(), 120_000);
             assert!(bytes.iter().all(|byte| *byte == bytes[0]), "a mixture");
-            if bytes[0] == 59 {
+            if bytes[0] == 39 {
                 return;
             }
         }
