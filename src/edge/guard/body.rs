@@ -202,9 +202,13 @@ impl<B> GuardedBody<B> {
     }
 
     fn verify_hash(&mut self) -> Result<(), BodyFault> {
-        match self.hash.take() {
-            Some(hash) if hash.hasher.finalize()[..] != hash.expected[..] => Err(BodyFault::Hash),
-            _ => Ok(()),
+        let Some(hash) = self.hash.take() else {
+            return Ok(());
+        };
+        if hash.hasher.finalize()[..] == hash.expected[..] {
+            Ok(())
+        } else {
+            Err(BodyFault::Hash)
         }
     }
 
