@@ -31,15 +31,15 @@ pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn linger_ends_after_two_seconds_of_silence() {
         let (ours, _theirs) = tokio::io::duplex(64);
         let began = Instant::now();
         linger(ours).await;
-        assert_eq!(began.elapsed(), DRAIN_MAX);
+        assert!((DRAIN_MAX..2 * DRAIN_MAX).contains(&began.elapsed()));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn linger_ends_after_one_mebibyte() {
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         let sender = tokio::spawn(async move {

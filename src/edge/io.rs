@@ -173,8 +173,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
-    const HEAD_MAX: Duration = Duration::from_secs(10);
-    const WRITE_MAX: Duration = Duration::from_secs(30);
+    const HEAD_MAX: Duration = Duration::from_millis(100);
+    const WRITE_MAX: Duration = Duration::from_millis(300);
 
     fn timed(
         buffer_bytes: usize,
@@ -189,13 +189,13 @@ mod tests {
         (io, theirs, phase)
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn head_that_drips_is_given_up_after_its_deadline() {
         let (mut io, mut theirs, _phase) = timed(64);
         let began = Instant::now();
         let dripping = tokio::spawn(async move {
             for _ in 0..100 {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
                 if theirs.write_all(b"G").await.is_err() {
                     break;
                 }
@@ -207,16 +207,16 @@ mod tests {
             }
         };
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed(), HEAD_MAX);
+        assert!((HEAD_MAX..5 * HEAD_MAX).contains(&began.elapsed()));
         dripping.abort();
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn waiting_connection_and_running_request_have_no_head_deadline() {
         let (mut io, mut theirs, phase) = timed(64);
         for wait in [Phase::begin_request, Phase::end_request] {
             wait(&phase);
-            let long = tokio::time::timeout(10 * HEAD_MAX, io.read_u8()).await;
+            let long = tokio::time::timeout(3 * HEAD_MAX, io.read_u8()).await;
             assert!(long.is_err(), "still waiting");
         }
         let began = Instant::now();
@@ -224,15 +224,15 @@ mod tests {
         assert_eq!(io.read_u8().await.unwrap(), b'G');
         let failed = io.read_u8().await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed(), HEAD_MAX);
+        assert!((HEAD_MAX..5 * HEAD_MAX).contains(&began.elapsed()));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn client_that_takes_nothing_is_given_up() {
         let (mut io, _theirs, _phase) = timed(8);
         let began = Instant::now();
         let failed = io.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(began.elapsed(), WRITE_MAX);
+        assert!((WRITE_MAX..5 * WRITE_MAX).contains(&began.elapsed()));
     }
 }

@@ -21,6 +21,9 @@ pub mod range;
 mod service;
 pub mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;

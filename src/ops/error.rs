@@ -8,6 +8,7 @@ use crate::catalog::CatalogError;
 use crate::clock::UnixMs;
 use crate::region::{BodyError, Missing, RegionError, VersionId};
 use crate::tenants::{AuthError, RegionName};
+use lethe_keys::KeysError;
 use std::borrow::Cow;
 use std::error::Error;
 
@@ -407,10 +408,40 @@ impl From<AuthError> for OpError {
     }
 }
 
+impl From<KeysError> for OpError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            // The keys are gone for good, and what they sealed with them: there is no such object any more.
+            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => {
+                Self::no_such_key().caused_by(error)
+            }
+            KeysError::TenantFenced { .. } => {
+                Self::access_denied("This tenant is being shredded.").caused_by(error)
+            }
+            KeysError::LeaseEnded => Self::unavailable("The key lease ended. Please retry.", error),
+            // A rotation came between choosing the key and using it: the next try takes the new one.
+            KeysError::KekNotSealing { .. } | KeysError::Unavailable { .. } => {
+                Self::unavailable("The key store is unavailable. Please retry.", error)
+            }
+            KeysError::NotAuthentic | KeysError::Refused { .. } | KeysError::Corrupt { .. } => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn key_errors_tell_gone_from_unavailable() {
+        let kek_id = lethe_envelope::KekId::from_bytes([0; 16]);
+        assert_eq!(code(KeysError::KekUnknown { kek_id }), Code::NoSuchKey);
+        assert_eq!(code(KeysError::LeaseEnded), Code::ServiceUnavailable);
+        assert_eq!(code(KeysError::NotAuthentic), Code::InternalError);
+    }
 
     fn code(error: impl Into<OpError>) -> Code {
         error.into().code()

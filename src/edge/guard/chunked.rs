@@ -367,14 +367,13 @@ mod tests {
         fn any_split_of_an_unsigned_body_passes(chunks in proptest::collection::vec(1usize..40, 0..6), piece in 1usize..60) {
             let mut body = String::new();
             for size in &chunks {
-                body += &format!("{size:x}\r\n{}\r\n", "a".repeat(*size));
+                body += &format!("{size:x}\r\n{}\r\n", "q".repeat(*size));
             }
             body += &format!("0\r\n{TRAILER}");
             let declared = chunks.iter().sum::<usize>() as u64;
             let passed = run(UNSIGNED, declared, body.as_bytes(), piece).unwrap();
-            let data = passed.iter().filter(|b| **b == b'a').count() as u64;
-            // The trailer's own name holds one 'a'.
-            prop_assert_eq!(data, declared + TRAILER.matches('a').count() as u64);
+            let data = passed.iter().filter(|b| **b == b'q').count() as u64;
+            prop_assert_eq!(data, declared);
         }
     }
 }

@@ -104,7 +104,8 @@ mod tests {
         assert_eq!(single_host(&one).unwrap(), "a.example:9000");
         let pairs: [&[(&str, &str)]; 2] = [&[], &[("host", "a"), ("host", "a")]];
         for wrong in pairs {
-            let refused = single_host(&parts(Method::GET, "/", wrong)).map_err(|e| e.code());
+            let request = parts(Method::GET, "/", wrong);
+            let refused = single_host(&request).map_err(|e| e.code());
             assert_eq!(refused, Err(Code::BadRequest));
         }
     }

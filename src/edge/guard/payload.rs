@@ -218,7 +218,8 @@ mod tests {
         assert_eq!(with("UNSIGNED-PAYLOAD").unwrap().form, Form::Unsigned);
         let hash = "ab".repeat(32);
         assert_eq!(with(&hash).unwrap().form, Form::Hashed([0xab; 32]));
-        for unknown in ["", "unsigned-payload", "STREAMING", &hash.to_uppercase()] {
+        let upper = hash.to_uppercase();
+        for unknown in ["", "unsigned-payload", "STREAMING", upper.as_str()] {
             assert_eq!(with(unknown), Err(Code::InvalidArgument), "{unknown}");
         }
         assert_eq!(

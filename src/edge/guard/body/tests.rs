@@ -7,7 +7,7 @@ const LIMITS: BodyLimits = BodyLimits {
     body_bytes_max: 1000,
     signed_chunk_bytes_max: 100,
 };
-const QUIET: Duration = Duration::from_secs(20);
+const QUIET: Duration = Duration::from_millis(100);
 
 fn payload(form: Form, declared_bytes: u64, streams_object: bool) -> Payload {
     Payload {
@@ -52,14 +52,14 @@ async fn broken_connection_is_an_incomplete_body() {
     assert_eq!(faults.get(), Some(BodyFault::Incomplete));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn silent_client_times_out() {
     let began = Instant::now();
     let (mut body, faults) = guarded(vec![data("abc")], payload(Form::Unsigned, 5, true), true);
     assert!(body.frame().await.unwrap().is_ok());
     let failed = body.frame().await.unwrap();
     assert_eq!(failed.err(), Some(BodyFault::TimedOut));
-    assert_eq!(began.elapsed(), QUIET);
+    assert!((QUIET..5 * QUIET).contains(&began.elapsed()));
     assert_eq!(faults.get(), Some(BodyFault::TimedOut));
     assert!(body.frame().await.is_none());
 }

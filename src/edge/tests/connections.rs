@@ -1,0 +1,214 @@
+//! Connections: deadlines, bounds, and how they end.
+
+use super::harness::{Reply, Server, Signer, read_to_end};
+use crate::edge::DrainOutcome;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const SHORT: Duration = Duration::from_millis(200);
+
+#[tokio::test]
+async fn connection_is_kept_for_the_next_request() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        let get = Signer::default().sign("GET", "/bucket/key", &[]);
+        stream.write_all(get.head().as_bytes()).await.unwrap();
+        assert_eq!(Reply::read(&mut stream).await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn slow_head_is_given_up() {
+    let server = Server::limited(|l| l.head_max = SHORT).await;
+    let mut stream = server.connect().await;
+    let began = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: b"
+        .iter()
+        .cycle()
+    {
+        if stream.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if began.elapsed() > 5 * SHORT {
+            break;
+        }
+    }
+    assert!(read_to_end(&mut stream).await.is_empty());
+    assert!(began.elapsed() < 20 * SHORT);
+}
+
+#[tokio::test]
+async fn idle_connection_is_closed() {
+    let server = Server::limited(|l| l.idle_max = SHORT).await;
+    let mut stream = server.connect().await;
+    let get = Signer::default().sign("GET", "/bucket/key", &[]);
+    stream.write_all(get.head().as_bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.unwrap().status, 200);
+    let began = Instant::now();
+    assert!(read_to_end(&mut stream).await.is_empty());
+    assert!(began.elapsed() < 10 * SHORT);
+}
+
+#[tokio::test]
+async fn silent_body_is_given_up_with_an_answer() {
+    let server = Server::limited(|l| l.body_quiet_max = SHORT).await;
+    let put = Signer::default().sign("PUT", "/bucket/key", &[("content-length", "10")]);
+    let mut stream = server.connect().await;
+    stream.write_all(put.head().as_bytes()).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let reply = Reply::read(&mut stream).await.unwrap();
+    assert_eq!(
+        (reply.status, reply.code()),
+        (400, "RequestTimeout"),
+        "{reply:?}"
+    );
+    assert!(server.s3.bodies().is_empty());
+}
+
+#[tokio::test]
+async fn oversized_heads_are_refused() {
+    let server = Server::limited(|l| l.head_bytes_max = 4096).await;
+    let large = format!(
+        "GET / HTTP/1.1\r\nhost: localhost\r\nx-a: {}\r\n\r\n",
+        "a".repeat(8192)
+    );
+    assert_eq!(server.send_raw(large.as_bytes()).await.status, 431);
+    let server = Server::limited(|l| l.headers_max = 16).await;
+    let many = format!(
+        "GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n",
+        "x-a: b\r\n".repeat(32)
+    );
+    assert_eq!(server.send_raw(many.as_bytes()).await.status, 431);
+}
+
+#[tokio::test]
+async fn early_refusal_of_a_large_upload_reaches_the_client() {
+    let server = Server::start().await;
+    let put = Signer {
+        key: "AKIDUNKNOWN",
+        ..Signer::default()
+    };
+    let size = 900 * 1024;
+    let put = put.sign(
+        "PUT",
+        "/bucket/key",
+        &[("content-length", &size.to_string())],
+    );
+    let mut stream = server.connect().await;
+    stream.write_all(put.head().as_bytes()).await.unwrap();
+    // The answer is there before the body is; a reset would make these writes fail and lose the answer.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..9 {
+        stream.write_all(&vec![7; size / 9]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let reply = Reply::read(&mut stream).await.unwrap();
+    assert_eq!((reply.status, reply.code()), (403, "InvalidAccessKeyId"));
+    assert!(reply.head.to_lowercase().contains("connection: close"));
+    assert!(read_to_end(&mut stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn client_that_expects_to_continue_is_refused_without_its_body() {
+    let server = Server::start().await;
+    let put = Signer::default()
+        .sign("PUT", "/bucket/key", &[("content-length", "5368709121")])
+        .plus("expect", "100-continue");
+    let reply = server.send_raw(put.head().as_bytes()).await;
+    assert_eq!((reply.status, reply.code()), (400, "EntityTooLarge"));
+    let put = Signer::default()
+        .sign("PUT", "/bucket/key", &[("content-length", "5")])
+        .plus("expect", "100-continue");
+    let mut stream = server.connect().await;
+    stream.write_all(put.head().as_bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.unwrap().status, 100);
+    stream.write_all(b"hello").await.unwrap();
+    assert_eq!(Reply::read(&mut stream).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn connections_of_one_peer_are_bounded() {
+    let server = Server::limited(|l| l.connections_per_peer_max = 1).await;
+    let mut first = server.connect().await;
+    let get = Signer::default().sign("GET", "/bucket/key", &[]);
+    first.write_all(get.head().as_bytes()).await.unwrap();
+    assert_eq!(Reply::read(&mut first).await.unwrap().status, 200);
+    let mut second = server.connect().await;
+    assert!(matches!(second.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+    drop(first);
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut third = server.connect().await;
+        let _ = third.write_all(get.head().as_bytes()).await;
+        if Reply::read(&mut third)
+            .await
+            .is_some_and(|r| r.status == 200)
+        {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the first place is free again");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn connections_past_the_bound_wait_for_a_place() {
+    let server = Server::limited(|l| l.connections_max = 1).await;
+    let first = server.connect().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let get = Signer::default().sign("GET", "/bucket/key", &[]);
+    let mut second = server.connect().await;
+    second.write_all(get.head().as_bytes()).await.unwrap();
+    let early = tokio::time::timeout(SHORT, Reply::read(&mut second)).await;
+    assert!(early.is_err(), "served past the bound");
+    drop(first);
+    assert_eq!(Reply::read(&mut second).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn stopping_lets_a_running_request_finish() {
+    let server = Server::start().await;
+    let mut stream = server.connect().await;
+    let get = Signer::default().sign("GET", "/bucket/slow", &[]);
+    stream.write_all(get.head().as_bytes()).await.unwrap();
+    while server.s3.calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (s3, address) = (server.s3.clone(), server.address);
+    let stopping = tokio::spawn(server.stop());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    s3.gate.notify_one();
+    assert_eq!(Reply::read(&mut stream).await.unwrap().status, 200);
+    drop(stream);
+    let outcome = stopping.await.unwrap();
+    assert_eq!(
+        outcome,
+        DrainOutcome {
+            connections_aborted: 0
+        }
+    );
+}
+
+#[tokio::test]
+async fn stopping_breaks_off_what_takes_too_long() {
+    let server = Server::limited(|l| l.drain_deadline = SHORT).await;
+    let mut stream = server.connect().await;
+    let get = Signer::default().sign("GET", "/bucket/slow", &[]);
+    stream.write_all(get.head().as_bytes()).await.unwrap();
+    while server.s3.calls().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let began = Instant::now();
+    let outcome = server.stop().await;
+    assert_eq!(
+        outcome,
+        DrainOutcome {
+            connections_aborted: 1
+        }
+    );
+    assert!(began.elapsed() >= SHORT && began.elapsed() < 10 * SHORT);
+    assert!(Reply::read(&mut stream).await.is_none());
+}

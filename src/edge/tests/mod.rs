@@ -1,0 +1,8 @@
+//! The edge as strangers meet it: a running server, signed requests, and raw bytes where a client library would not send them.
+
+mod attacks;
+mod bodies;
+mod connections;
+mod harness;
+mod tenants;
+mod transport;
