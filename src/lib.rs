@@ -1,11 +1,13 @@
 //! Lethe, the S3 gateway that can prove it forgot.
 //!
-//! The modules are layers; arrows point down only (`docs/architecture.md`, checked by `tests/it/layering.rs`):
+//! The modules are layers; arrows point down only (`docs/architecture.md`, checked by `tests/layering.rs`):
 //!
 //! ```text
-//! cli → admin → jobs → ops? no: {tenants, placement, region, catalog, directory} → lethe-keys → lethe-envelope
-//! cli → edge  → ops  ────────┘
+//! main, cli → admin → jobs ─┐
+//! main      → edge  → ops ──┴→ {tenants, placement, region, catalog, directory} → lethe-keys → lethe-envelope
 //! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod admin;
 pub mod catalog;
