@@ -1,5 +1,9 @@
 //! Which region serves a request, or a refusal: pure.
 
+mod upstream;
+
+pub use upstream::{PREFIX_BYTES_MAX, upstream_bucket_name};
+
 use crate::tenants::{DomainName, RegionName};
 use std::collections::BTreeMap;
 
