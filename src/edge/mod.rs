@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod context;
 mod drain;
 pub mod error;
+pub mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 pub mod guard;

@@ -1,5 +1,6 @@
 //! One file an S3 operation: orchestration only. Knows neither HTTP messages nor cryptography.
 
+pub mod authenticate;
 pub mod buckets;
 pub mod checksum;
 pub mod conditions;

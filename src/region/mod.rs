@@ -3,6 +3,7 @@
 //! A region store knows tenants by id and buckets by their upstream names; it sees ciphertext only. It is trusted with
 //! nothing but availability: every answer that matters is checked against authenticated data above.
 
+pub mod check;
 pub mod embedded;
 mod error;
 mod keys;

@@ -107,7 +107,7 @@ async fn store_attempt(
     let sealer = Sealer::new(gateway.engine, dek.expose(), &context.to_bytes()).map_err(OpError::internal)?;
     drop(dek);
     let attempt = catalog.begin_attempt(tenant, &upload.new.id, number, gateway.clock().now()).await?;
-    let spool_key = is_spooled(scope, upload, &part)
+    let spool_key = is_spooled(scope, upload, number, part.plaintext_bytes)
         .await?
         .then(|| ObjectKey::new(format!("{}/{number}/{}", upload.new.id, attempt.0)))
         .transpose()
@@ -130,15 +130,20 @@ async fn store_attempt(
 }
 
 /// Whether this part can only be the last one upstream: it waits, sealed, until Complete sends it with pad and trailer.
-async fn is_spooled(scope: &BucketScope, upload: &Upload, part: &UploadPart) -> Result<bool, OpError> {
-    if part.plaintext_bytes < layout::PART_BYTES_MIN || part.number == PART_NUMBER_MAX {
+async fn is_spooled(
+    scope: &BucketScope,
+    upload: &Upload,
+    number: u16,
+    plaintext_bytes: u64,
+) -> Result<bool, OpError> {
+    if plaintext_bytes < layout::PART_BYTES_MIN || number == PART_NUMBER_MAX {
         return Ok(true);
     }
-    if !scope.region.store.profile().equal_parts || part.number == 1 {
+    if !scope.region.store.profile().equal_parts || number == 1 {
         return Ok(false);
     }
     let first = scope.domain.catalog.parts(scope.tenant, &upload.new.id, 0, 1).await?;
-    Ok(first.first().is_some_and(|first| first.number == 1 && part.plaintext_bytes < first.stored.plaintext_bytes))
+    Ok(first.first().is_some_and(|first| first.number == 1 && plaintext_bytes < first.stored.plaintext_bytes))
 }
 
 async fn send(

@@ -57,7 +57,7 @@ impl EmbeddedStore {
     }
 
     /// Changes the index, without a body file.
-    async fn change<T: Send + 'static>(
+    pub(super) async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&mut WriteTables<'_>) -> Result<T, TxError> + Send + 'static,

@@ -35,7 +35,9 @@ impl S3Store {
             Err(RegionError::Refused { code, .. }) if code == "BucketAlreadyOwnedByYou" => Ok(()),
             // Some stores say only that the name is taken: ours if it is among our buckets.
             Err(RegionError::Refused { status, code, .. }) if code == "BucketAlreadyExists" => {
-                if self.owns_bucket(bucket).await? {
+                let name = bucket.as_str();
+                let ours = self.own_buckets(name).await?;
+                if ours.iter().any(|found| found == name) {
                     Ok(())
                 } else {
                     Err(call.refused(status, &code))
@@ -45,22 +47,26 @@ impl S3Store {
         }
     }
 
-    async fn owns_bucket(&self, bucket: &UpstreamBucket) -> Result<bool, RegionError> {
-        let call = Call::read("create_bucket", Missing::Bucket);
+    /// The names of this account's buckets that begin so, in one answer's worth.
+    pub(in crate::region) async fn own_buckets(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<String>, RegionError> {
+        let call = Call::read("list_buckets", Missing::Bucket);
         let listed = until_done(&self.retries, || async {
             self.sdk
                 .list_buckets()
-                .prefix(bucket.as_str())
+                .prefix(prefix)
                 .send()
                 .await
                 .map_err(|error| from_sdk(call, error))
         })
         .await?;
-        Ok(listed
-            .buckets
-            .unwrap_or_default()
-            .iter()
-            .any(|found| found.name.as_deref() == Some(bucket.as_str())))
+        let names = listed.buckets.unwrap_or_default().into_iter();
+        Ok(names
+            .filter_map(|bucket| bucket.name)
+            .filter(|name| name.starts_with(prefix))
+            .collect())
     }
 
     pub(super) async fn drop_bucket(&self, bucket: &UpstreamBucket) -> Result<(), RegionError> {

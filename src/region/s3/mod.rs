@@ -128,6 +128,23 @@ impl S3Store {
         &self.bucket_prefix
     }
 
+    /// The same store, asked only for what another profile allows.
+    #[must_use]
+    pub fn with_profile(&self, profile: RegionProfile) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            bucket_prefix: self.bucket_prefix.clone(),
+            profile,
+            retries: self.retries,
+            transport: Arc::clone(&self.transport),
+            credentials: Arc::clone(&self.credentials),
+            sdk: self.sdk.clone(),
+            sdk_long: self.sdk_long.clone(),
+            clock: SystemClock,
+        }
+    }
+
     /// A checksum over stored bytes for stores that take one (AWS demands one under object lock). A stream's is not
     /// known before its end, so only bodies in memory have it.
     fn checksum_header(&self, body: &Body) -> Option<(HeaderName, HeaderValue)> {
@@ -137,10 +154,16 @@ impl S3Store {
         if !self.profile.put_checksum {
             return None;
         }
-        let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes);
-        let value = HeaderValue::from_str(&STANDARD.encode(crc.to_be_bytes())).ok()?;
-        Some((CRC64NVME, value))
+        Some((CRC64NVME, checksum_value(crc64nvme(bytes))?))
     }
+}
+
+pub(super) fn crc64nvme(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, bytes)
+}
+
+fn checksum_value(crc: u64) -> Option<HeaderValue> {
+    HeaderValue::from_str(&STANDARD.encode(crc.to_be_bytes())).ok()
 }
 
 #[async_trait]

@@ -1,6 +1,5 @@
 //! Whole objects and their tags.
 
-use super::S3Store;
 use super::body::receive;
 use super::errors::{Call, from_sdk};
 use super::headers::{
@@ -9,11 +8,13 @@ use super::headers::{
 };
 use super::lean::Template;
 use super::retry::until_done;
+use super::{CRC64NVME, S3Store, checksum_value};
 use crate::region::{
-    CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, Missing, ObjectRef, PutCondition,
+    Body, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, Missing, ObjectRef, PutCondition,
     PutRequest, RegionError, StoredHead, StoredObject, VersionId, WriteOutcome,
 };
 use aws_sdk_s3::types::{MetadataDirective, Tag, Tagging, TaggingDirective};
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use percent_encoding::utf8_percent_encode;
 
@@ -52,6 +53,25 @@ impl S3Store {
         let template = at_object(Method::PUT, at).headers(headers);
         let answer = self
             .upload(call, &template, request.body, request.stored_bytes)
+            .await?;
+        write_outcome(call, &answer)
+    }
+
+    /// Puts an object with a checksum that the caller says is its own, right or wrong (`region check`).
+    pub(in crate::region) async fn put_claiming_crc64nvme(
+        &self,
+        at: &ObjectRef,
+        bytes: Bytes,
+        crc: u64,
+    ) -> Result<WriteOutcome, RegionError> {
+        let call = Call::write("put", Missing::Bucket);
+        let mut template = at_object(Method::PUT, at);
+        if let Some(value) = checksum_value(crc) {
+            template.headers.insert(CRC64NVME, value);
+        }
+        let stored_bytes = bytes.len() as u64;
+        let answer = self
+            .upload(call, &template, Body::Replayable(bytes), stored_bytes)
             .await?;
         write_outcome(call, &answer)
     }

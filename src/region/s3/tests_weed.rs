@@ -67,7 +67,11 @@ impl Bench {
         let mut request = request;
         let (mut keys, mut prefixes) = (Vec::new(), Vec::new());
         for _ in 0..200 {
-            let page = self.store.list(TENANT, &self.bucket, &request).await.unwrap();
+            let page = self
+                .store
+                .list(TENANT, &self.bucket, &request)
+                .await
+                .unwrap();
             keys.extend(page.objects.into_iter().map(|object| object.key));
             prefixes.extend(page.common_prefixes);
             match page.next_start_after {
@@ -109,49 +113,130 @@ async fn objects_round_trip(bench: &Bench) {
         body: Body::Once(stream::iter(chunks).boxed()),
         condition: PutCondition::Always,
     };
-    let written = bench.store.put(TENANT, &bench.at(key), request).await.unwrap();
-    let found = bench.store.head(TENANT, &bench.at(key), None).await.unwrap();
+    let written = bench
+        .store
+        .put(TENANT, &bench.at(key), request)
+        .await
+        .unwrap();
+    let found = bench
+        .store
+        .head(TENANT, &bench.at(key), None)
+        .await
+        .unwrap();
     assert_eq!(found.stored_bytes, 300_000);
     assert_eq!(found.etag, written.etag);
     assert_eq!(found.tag_count, 1);
     assert_eq!(found.fields.metadata, head.metadata);
     assert_eq!(found.fields.content_disposition, head.content_disposition);
     assert!(found.last_modified.0 > 1_700_000_000_000);
-    let tags = bench.store.tags(TENANT, &bench.at(key), None).await.unwrap();
+    let tags = bench
+        .store
+        .tags(TENANT, &bench.at(key), None)
+        .await
+        .unwrap();
     assert_eq!(tags, head.tags);
 
     let whole = bench.read(key, &GetRequest::default()).await.unwrap();
     assert_eq!(whole.len(), 300_000);
     for (range, first, last) in [
-        (ByteRange::Inclusive { first: 99_999, last: 100_000 }, 99_999, 100_000),
-        (ByteRange::Inclusive { first: 299_999, last: u64::MAX >> 1 }, 299_999, 299_999),
+        (
+            ByteRange::Inclusive {
+                first: 99_999,
+                last: 100_000,
+            },
+            99_999,
+            100_000,
+        ),
+        (
+            ByteRange::Inclusive {
+                first: 299_999,
+                last: u64::MAX >> 1,
+            },
+            299_999,
+            299_999,
+        ),
         (ByteRange::Suffix { bytes: 7 }, 299_993, 299_999),
         (ByteRange::Suffix { bytes: 900_000 }, 0, 299_999),
     ] {
-        let request = GetRequest { range: Some(range), ..GetRequest::default() };
-        assert_eq!(bench.read(key, &request).await.unwrap(), whole[first..=last], "{range:?}");
+        let request = GetRequest {
+            range: Some(range),
+            ..GetRequest::default()
+        };
+        assert_eq!(
+            bench.read(key, &request).await.unwrap(),
+            whole[first..=last],
+            "{range:?}"
+        );
     }
     let beyond = GetRequest {
-        range: Some(ByteRange::Inclusive { first: 300_000, last: 300_001 }),
+        range: Some(ByteRange::Inclusive {
+            first: 300_000,
+            last: 300_001,
+        }),
         ..GetRequest::default()
     };
     let outcome = bench.read(key, &beyond).await;
     assert!(
-        matches!(outcome, Err(RegionError::RangeNotSatisfiable { stored_bytes: Some(300_000), .. })),
+        matches!(
+            outcome,
+            Err(RegionError::RangeNotSatisfiable {
+                stored_bytes: Some(300_000),
+                ..
+            })
+        ),
         "{outcome:?}"
     );
 
     let new_tags = vec![("k".to_owned(), "v".to_owned())];
-    bench.store.set_tags(TENANT, &bench.at(key), None, &new_tags).await.unwrap();
-    assert_eq!(bench.store.tags(TENANT, &bench.at(key), None).await.unwrap(), new_tags);
-    bench.store.set_tags(TENANT, &bench.at(key), None, &[]).await.unwrap();
-    assert!(bench.store.tags(TENANT, &bench.at(key), None).await.unwrap().is_empty());
+    bench
+        .store
+        .set_tags(TENANT, &bench.at(key), None, &new_tags)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench
+            .store
+            .tags(TENANT, &bench.at(key), None)
+            .await
+            .unwrap(),
+        new_tags
+    );
+    bench
+        .store
+        .set_tags(TENANT, &bench.at(key), None, &[])
+        .await
+        .unwrap();
+    assert!(
+        bench
+            .store
+            .tags(TENANT, &bench.at(key), None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 
     let delete = DeleteRequest::default();
-    bench.store.delete(TENANT, &bench.at(key), &delete).await.unwrap();
-    bench.store.delete(TENANT, &bench.at(key), &delete).await.unwrap();
+    bench
+        .store
+        .delete(TENANT, &bench.at(key), &delete)
+        .await
+        .unwrap();
+    bench
+        .store
+        .delete(TENANT, &bench.at(key), &delete)
+        .await
+        .unwrap();
     let gone = bench.store.head(TENANT, &bench.at(key), None).await;
-    assert!(matches!(gone, Err(RegionError::NotFound { missing: Missing::Object, .. })), "{gone:?}");
+    assert!(
+        matches!(
+            gone,
+            Err(RegionError::NotFound {
+                missing: Missing::Object,
+                ..
+            })
+        ),
+        "{gone:?}"
+    );
 }
 
 async fn conditions_hold(bench: &Bench) {
@@ -160,27 +245,59 @@ async fn conditions_hold(bench: &Bench) {
     };
     let first = bench.put_if("c", b"1", PutCondition::Absent).await.unwrap();
     assert!(is_412(bench.put_if("c", b"2", PutCondition::Absent).await));
-    assert!(is_412(bench.put_if("c", b"2", PutCondition::Matches("no".to_owned())).await));
-    assert!(is_412(bench.put_if("no", b"2", PutCondition::Present).await));
-    let second = bench.put_if("c", b"2", PutCondition::Matches(first.etag.clone())).await.unwrap();
+    assert!(is_412(
+        bench
+            .put_if("c", b"2", PutCondition::Matches("no".to_owned()))
+            .await
+    ));
+    assert!(is_412(
+        bench.put_if("no", b"2", PutCondition::Present).await
+    ));
+    let second = bench
+        .put_if("c", b"2", PutCondition::Matches(first.etag.clone()))
+        .await
+        .unwrap();
     let matching = |etag: &str| GetRequest {
         if_match: Some(etag.to_owned()),
         ..GetRequest::default()
     };
-    assert_eq!(bench.read("c", &matching(&second.etag)).await.unwrap(), b"2");
+    assert_eq!(
+        bench.read("c", &matching(&second.etag)).await.unwrap(),
+        b"2"
+    );
     let outcome = bench.read("c", &matching(&first.etag)).await;
-    assert!(matches!(outcome, Err(RegionError::PreconditionFailed { .. })), "{outcome:?}");
-    let delete = |condition| DeleteRequest { version: None, condition };
+    assert!(
+        matches!(outcome, Err(RegionError::PreconditionFailed { .. })),
+        "{outcome:?}"
+    );
+    let delete = |condition| DeleteRequest {
+        version: None,
+        condition,
+    };
     let at = bench.at("c");
     let wrong = delete(PutCondition::Matches(first.etag));
     let outcome = bench.store.delete(TENANT, &at, &wrong).await;
-    assert!(matches!(outcome, Err(RegionError::PreconditionFailed { .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RegionError::PreconditionFailed { .. })),
+        "{outcome:?}"
+    );
     let right = delete(PutCondition::Matches(second.etag));
     bench.store.delete(TENANT, &at, &right).await.unwrap();
 }
 
 async fn listings_are_complete(bench: &Bench) {
-    let mut keys = ["l/a", "l/a/x", "l/a/y", "l/a-b", "l/b/q/1", "l/b/q", "l/c+ %", "l/\u{1}", "l/\u{fffd}", "l/😀"];
+    let mut keys = [
+        "l/a",
+        "l/a/x",
+        "l/a/y",
+        "l/a-b",
+        "l/b/q/1",
+        "l/b/q",
+        "l/c+ %",
+        "l/\u{1}",
+        "l/\u{fffd}",
+        "l/😀",
+    ];
     for key in keys {
         bench.put(key, b"x").await;
     }
@@ -201,12 +318,21 @@ async fn listings_are_complete(bench: &Bench) {
         let (mut found, mut prefixes) = bench.keys(folded).await;
         found.sort_unstable();
         prefixes.sort_unstable();
-        assert_eq!(found, ["l/\u{1}", "l/a", "l/a-b", "l/c+ %", "l/\u{fffd}", "l/😀"]);
+        assert_eq!(
+            found,
+            ["l/\u{1}", "l/a", "l/a-b", "l/c+ %", "l/\u{fffd}", "l/😀"]
+        );
         assert_eq!(prefixes, ["l/a/", "l/b/"], "{keys_max} a page");
     }
 }
 
-async fn part(bench: &Bench, at: &ObjectRef, upload: &UpstreamUploadId, number: u16, bytes: Vec<u8>) -> CompletedPart {
+async fn part(
+    bench: &Bench,
+    at: &ObjectRef,
+    upload: &UpstreamUploadId,
+    number: u16,
+    bytes: Vec<u8>,
+) -> CompletedPart {
     let request = UploadPartRequest {
         upload: upload.clone(),
         number,
@@ -226,13 +352,28 @@ async fn uploads_complete(bench: &Bench) {
     };
     let upload = bench.store.create_upload(TENANT, &at, &head).await.unwrap();
     part(bench, &at, &upload, 1, vec![9; PART_BYTES]).await;
+    // SeaweedFS lists both attempts, with times in whole seconds.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let first = part(bench, &at, &upload, 1, vec![1; PART_BYTES]).await;
     let second = part(bench, &at, &upload, 2, vec![2; 10]).await;
     bench.put("source", b"0123456789").await;
-    let source = bench.store.head(TENANT, &bench.at("source"), None).await.unwrap();
+    let source = bench
+        .store
+        .head(TENANT, &bench.at("source"), None)
+        .await
+        .unwrap();
     let listed = bench.store.list_parts(TENANT, &at, &upload).await.unwrap();
-    let told: Vec<_> = listed.iter().map(|p| (p.number, p.etag.as_str(), p.stored_bytes)).collect();
-    assert_eq!(told, [(1, first.etag.as_str(), PART_BYTES as u64), (2, second.etag.as_str(), 10)]);
+    let told: Vec<_> = listed
+        .iter()
+        .map(|p| (p.number, p.etag.as_str(), p.stored_bytes))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (1, first.etag.as_str(), PART_BYTES as u64),
+            (2, second.etag.as_str(), 10)
+        ]
+    );
 
     let copied = PartCopyRequest {
         upload: upload.clone(),
@@ -242,27 +383,70 @@ async fn uploads_complete(bench: &Bench) {
         source: SourceCondition { etag: source.etag },
         range: (3, 5),
     };
-    let etag = bench.store.upload_part_copy(TENANT, &at, &copied).await.unwrap();
+    let etag = bench
+        .store
+        .upload_part_copy(TENANT, &at, &copied)
+        .await
+        .unwrap();
     let copied = CompletedPart { number: 2, etag };
-    let wrong = CompletedPart { number: 2, etag: "0".repeat(32) };
-    let outcome = bench.store.complete_upload(TENANT, &at, &upload, &[first.clone(), wrong], &PutCondition::Always).await;
-    assert!(matches!(outcome, Err(RegionError::InvalidPart { .. })), "{outcome:?}");
+    let wrong = CompletedPart {
+        number: 2,
+        etag: "0".repeat(32),
+    };
+    let outcome = bench
+        .store
+        .complete_upload(
+            TENANT,
+            &at,
+            &upload,
+            &[first.clone(), wrong],
+            &PutCondition::Always,
+        )
+        .await;
+    assert!(
+        matches!(outcome, Err(RegionError::InvalidPart { .. })),
+        "{outcome:?}"
+    );
     let parts = [first, copied];
-    let done = bench.store.complete_upload(TENANT, &at, &upload, &parts, &PutCondition::Absent).await.unwrap();
+    let done = bench
+        .store
+        .complete_upload(TENANT, &at, &upload, &parts, &PutCondition::Absent)
+        .await
+        .unwrap();
     let found = bench.store.head(TENANT, &at, None).await.unwrap();
     assert_eq!(found.etag, done.etag);
     assert_eq!(found.stored_bytes, PART_BYTES as u64 + 3);
     assert_eq!(found.fields.metadata, head.metadata);
     assert_eq!(found.fields.content_disposition, head.content_disposition);
     assert_eq!(found.tag_count, 1);
-    let tail = GetRequest { range: Some(ByteRange::Suffix { bytes: 5 }), ..GetRequest::default() };
+    let tail = GetRequest {
+        range: Some(ByteRange::Suffix { bytes: 5 }),
+        ..GetRequest::default()
+    };
     assert_eq!(bench.read("upload", &tail).await.unwrap(), b"\x01\x01345");
 
     let upload = bench.store.create_upload(TENANT, &at, &head).await.unwrap();
-    bench.store.abort_upload(TENANT, &at, &upload).await.unwrap();
-    bench.store.abort_upload(TENANT, &at, &upload).await.unwrap();
+    bench
+        .store
+        .abort_upload(TENANT, &at, &upload)
+        .await
+        .unwrap();
+    bench
+        .store
+        .abort_upload(TENANT, &at, &upload)
+        .await
+        .unwrap();
     let outcome = bench.store.list_parts(TENANT, &at, &upload).await;
-    assert!(matches!(outcome, Err(RegionError::NotFound { missing: Missing::Upload, .. })), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Err(RegionError::NotFound {
+                missing: Missing::Upload,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
 }
 
 async fn copies_have_their_own_head(bench: &Bench) {
@@ -286,43 +470,114 @@ async fn copies_have_their_own_head(bench: &Bench) {
     assert_eq!(found.fields.metadata, request.head.metadata);
     assert_eq!(found.fields.content_disposition.as_deref(), Some("spill"));
     assert_eq!(found.tag_count, 1);
-    assert_eq!(bench.read("copy", &GetRequest::default()).await.unwrap(), b"copied");
+    assert_eq!(
+        bench.read("copy", &GetRequest::default()).await.unwrap(),
+        b"copied"
+    );
     request.source.etag = "no".to_owned();
     let outcome = bench.store.copy(TENANT, &to, &request).await;
-    assert!(matches!(outcome, Err(RegionError::PreconditionFailed { .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RegionError::PreconditionFailed { .. })),
+        "{outcome:?}"
+    );
     request.from = bench.at("nothing here");
     let outcome = bench.store.copy(TENANT, &to, &request).await;
-    assert!(matches!(outcome, Err(RegionError::NotFound { .. } | RegionError::PreconditionFailed { .. })), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Err(RegionError::NotFound { .. } | RegionError::PreconditionFailed { .. })
+        ),
+        "{outcome:?}"
+    );
 }
 
 async fn buckets_come_and_go(testbed: &Testbed, bench: &Bench) {
     let outcome = bench.store.delete_bucket(TENANT, &bench.bucket).await;
-    assert!(matches!(outcome, Err(RegionError::BucketNotEmpty { .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(RegionError::BucketNotEmpty { .. })),
+        "{outcome:?}"
+    );
     let empty = Bench::new(testbed, "empty").await;
-    assert!(empty.store.bucket_exists(TENANT, &empty.bucket).await.unwrap());
-    assert_eq!(empty.store.versioning(TENANT, &empty.bucket).await.unwrap(), Versioning::Off);
-    empty.store.delete_bucket(TENANT, &empty.bucket).await.unwrap();
-    empty.store.delete_bucket(TENANT, &empty.bucket).await.unwrap();
-    assert!(!empty.store.bucket_exists(TENANT, &empty.bucket).await.unwrap());
+    assert!(
+        empty
+            .store
+            .bucket_exists(TENANT, &empty.bucket)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        empty.store.versioning(TENANT, &empty.bucket).await.unwrap(),
+        Versioning::Off
+    );
+    empty
+        .store
+        .delete_bucket(TENANT, &empty.bucket)
+        .await
+        .unwrap();
+    empty
+        .store
+        .delete_bucket(TENANT, &empty.bucket)
+        .await
+        .unwrap();
+    assert!(
+        !empty
+            .store
+            .bucket_exists(TENANT, &empty.bucket)
+            .await
+            .unwrap()
+    );
     let outcome = empty.put_if("k", b"x", PutCondition::Always).await;
-    assert!(matches!(outcome, Err(RegionError::NotFound { missing: Missing::Bucket, .. })), "{outcome:?}");
+    assert!(
+        matches!(
+            outcome,
+            Err(RegionError::NotFound {
+                missing: Missing::Bucket,
+                ..
+            })
+        ),
+        "{outcome:?}"
+    );
 }
 
 async fn versions_are_told_apart(bench: &Bench) {
-    bench.store.set_versioning(TENANT, &bench.bucket, Versioning::Enabled).await.unwrap();
+    bench
+        .store
+        .set_versioning(TENANT, &bench.bucket, Versioning::Enabled)
+        .await
+        .unwrap();
     let first = bench.put("v", b"1").await.version.unwrap();
     let second = bench.put("v", b"22").await.version.unwrap();
-    let marker = bench.store.delete(TENANT, &bench.at("v"), &DeleteRequest::default()).await.unwrap();
+    let marker = bench
+        .store
+        .delete(TENANT, &bench.at("v"), &DeleteRequest::default())
+        .await
+        .unwrap();
     assert!(marker.delete_marker);
-    let old = GetRequest { version: Some(first.clone()), ..GetRequest::default() };
+    let old = GetRequest {
+        version: Some(first.clone()),
+        ..GetRequest::default()
+    };
     assert_eq!(bench.read("v", &old).await.unwrap(), b"1");
     let gone = bench.read("v", &GetRequest::default()).await;
-    assert!(matches!(gone, Err(RegionError::NotFound { .. } | RegionError::DeleteMarker { .. })), "{gone:?}");
+    assert!(
+        matches!(
+            gone,
+            Err(RegionError::NotFound { .. } | RegionError::DeleteMarker { .. })
+        ),
+        "{gone:?}"
+    );
 
-    let mut request = VersionListRequest { keys_max: 2, ..VersionListRequest::default() };
+    let mut request = VersionListRequest {
+        keys_max: 2,
+        ..VersionListRequest::default()
+    };
     let mut found = Vec::new();
     loop {
-        let page = bench.store.list_versions(TENANT, &bench.bucket, &request).await.unwrap();
+        let page = bench
+            .store
+            .list_versions(TENANT, &bench.bucket, &request)
+            .await
+            .unwrap();
         found.extend(page.versions);
         request.key_marker = page.next_key_marker;
         request.version_marker = page.next_version_marker;
@@ -330,16 +585,56 @@ async fn versions_are_told_apart(bench: &Bench) {
             break;
         }
     }
-    let told: Vec<_> = found.iter().map(|v| (v.version.clone(), v.is_latest, v.delete_marker, v.object.stored_bytes)).collect();
+    let told: Vec<_> = found
+        .iter()
+        .map(|v| {
+            (
+                v.version.clone(),
+                v.is_latest,
+                v.delete_marker,
+                v.object.stored_bytes,
+            )
+        })
+        .collect();
     let marker = marker.version.unwrap();
-    assert_eq!(told, [(marker.clone(), true, true, 0), (second, false, false, 2), (first.clone(), false, false, 1)]);
-    let one = DeleteRequest { version: Some(marker), ..DeleteRequest::default() };
-    bench.store.delete(TENANT, &bench.at("v"), &one).await.unwrap();
-    assert_eq!(bench.read("v", &GetRequest::default()).await.unwrap(), b"22");
-    bench.store.set_versioning(TENANT, &bench.bucket, Versioning::Suspended).await.unwrap();
-    assert_eq!(bench.store.versioning(TENANT, &bench.bucket).await.unwrap(), Versioning::Suspended);
-    let off = bench.store.set_versioning(TENANT, &bench.bucket, Versioning::Off).await;
-    assert!(matches!(off, Err(RegionError::Unsupported { .. })), "{off:?}");
+    assert_eq!(
+        told,
+        [
+            (marker.clone(), true, true, 0),
+            (second, false, false, 2),
+            (first.clone(), false, false, 1)
+        ]
+    );
+    let one = DeleteRequest {
+        version: Some(marker),
+        ..DeleteRequest::default()
+    };
+    bench
+        .store
+        .delete(TENANT, &bench.at("v"), &one)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.read("v", &GetRequest::default()).await.unwrap(),
+        b"22"
+    );
+    bench
+        .store
+        .set_versioning(TENANT, &bench.bucket, Versioning::Suspended)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.store.versioning(TENANT, &bench.bucket).await.unwrap(),
+        Versioning::Suspended
+    );
+    let off = bench
+        .store
+        .set_versioning(TENANT, &bench.bucket, Versioning::Off)
+        .await;
+    assert!(
+        matches!(off, Err(RegionError::Unsupported { .. })),
+        "{off:?}"
+    );
 }
 
 async fn identity_is_made_once(store: &S3Store) {

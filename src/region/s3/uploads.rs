@@ -212,7 +212,8 @@ impl S3Store {
     }
 }
 
-/// Some stores also list the attempts that a later one replaced (SeaweedFS); the last one written is the part.
+/// Some stores also list the attempts that a later one replaced (SeaweedFS); the last one written is the part. Times may
+/// be whole seconds: of attempts within one second the last one listed is taken, which may not be the newest.
 fn keep_newest(
     call: Call,
     newest: &mut BTreeMap<u16, Part>,

@@ -1,0 +1,235 @@
+//! Conditional writes, raced: of many writers that all may write only if they are first, one may win.
+
+use super::bench::{Bench, NOBODY};
+use super::{Findings, answered};
+use crate::region::{
+    CopyRequest, DeleteRequest, HeadFields, ObjectRef, PutCondition, RegionError, RegionStore,
+    SourceCondition,
+};
+use bytes::Bytes;
+use futures::future::join_all;
+
+const WRITERS: usize = 16;
+const ROUNDS: usize = 6;
+
+/// How a race ended.
+#[derive(Default)]
+struct Tally {
+    won: usize,
+    lost: usize,
+    /// Neither done nor refused: a store that is busy or does not know the condition.
+    other: usize,
+}
+
+impl Tally {
+    fn of<T>(outcomes: &[Result<T, RegionError>]) -> Result<Self, RegionError> {
+        let mut tally = Self::default();
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => tally.won += 1,
+                Err(
+                    RegionError::PreconditionFailed { .. }
+                    | RegionError::Conflict { .. }
+                    | RegionError::NotFound { .. },
+                ) => tally.lost += 1,
+                Err(RegionError::Unavailable { operation, reason }) => {
+                    return Err(RegionError::Unavailable {
+                        operation,
+                        reason: reason.clone(),
+                    });
+                }
+                Err(_) => tally.other += 1,
+            }
+        }
+        Ok(tally)
+    }
+
+    fn one_winner(&self) -> bool {
+        self.won == 1 && self.other == 0 && self.lost > 0
+    }
+}
+
+fn refused<T>(outcome: &Result<T, RegionError>) -> bool {
+    matches!(
+        outcome,
+        Err(RegionError::PreconditionFailed { .. }
+            | RegionError::Conflict { .. }
+            | RegionError::NotFound { .. })
+    )
+}
+
+/// Conditional PUT: first its meaning, one call after the other, then its atomicity.
+pub(super) async fn put(bench: &Bench, findings: &mut Findings) -> Result<bool, RegionError> {
+    let at = bench.at("conditions/put")?;
+    let written = bench.put(&at, "first", PutCondition::Absent).await?;
+    let again = bench.put(&at, "second", PutCondition::Absent).await;
+    let absent = refused(&again) && bench.holds(&at, "first").await?;
+    findings.require(
+        absent,
+        "PUT ignores If-None-Match: *, so two writers can both believe that they made an object",
+    );
+    let matching = PutCondition::Matches(written.etag);
+    let right = answered(bench.put(&at, "third", matching.clone()).await)?.is_some();
+    let wrong = bench.put(&at, "fourth", matching).await;
+    let nowhere = bench.at("conditions/nowhere")?;
+    let missing = bench.put(&nowhere, "x", PutCondition::Present).await;
+    let matches = right && refused(&wrong) && refused(&missing);
+    findings.require(
+        matches,
+        "PUT ignores If-Match or refuses the right ETag, so a writer can undo another's write unseen",
+    );
+    if !(absent && matches) {
+        return Ok(false);
+    }
+    for round in 0..ROUNDS {
+        let at = bench.at(&format!("conditions/put-{round}"))?;
+        if !put_race(bench, &at, &PutCondition::Absent).await? {
+            findings.require(
+                false,
+                "PUT with If-None-Match: * lets more than one of several writers win",
+            );
+            return Ok(false);
+        }
+        let etag = bench.store.head(NOBODY, &at, None).await?.etag;
+        if !put_race(bench, &at, &PutCondition::Matches(etag)).await? {
+            findings.require(
+                false,
+                "PUT with If-Match lets more than one of several writers win",
+            );
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether exactly one of many writers wins, and what is stored afterwards is what it wrote.
+async fn put_race(
+    bench: &Bench,
+    at: &ObjectRef,
+    condition: &PutCondition,
+) -> Result<bool, RegionError> {
+    let bodies: Vec<String> = (0..WRITERS)
+        .map(|writer| format!("{condition:?} {writer}"))
+        .collect();
+    let writes = bodies
+        .iter()
+        .map(|body| bench.put(at, body, condition.clone()));
+    let outcomes = join_all(writes).await;
+    if !Tally::of(&outcomes)?.one_winner() {
+        return Ok(false);
+    }
+    let winner = outcomes.iter().position(Result::is_ok);
+    match winner.and_then(|winner| bodies.get(winner)) {
+        Some(body) => bench.holds(at, body).await,
+        None => Ok(false),
+    }
+}
+
+/// Conditional Complete: many finished uploads of one key, one may become the object.
+pub(super) async fn complete(bench: &Bench) -> Result<bool, RegionError> {
+    for round in 0..ROUNDS {
+        let at = bench.at(&format!("conditions/complete-{round}"))?;
+        let mut uploads = Vec::with_capacity(WRITERS);
+        for writer in 0..WRITERS {
+            let Some(upload) = answered(bench.upload(&at).await)? else {
+                return Ok(false);
+            };
+            let bytes = Bytes::from(format!("writer {writer}"));
+            let Some(part) = answered(bench.part(&at, &upload, 1, bytes).await)? else {
+                return Ok(false);
+            };
+            uploads.push((upload, [part]));
+        }
+        let completions = uploads.iter().map(|(upload, parts)| {
+            let condition = &PutCondition::Absent;
+            bench
+                .store
+                .complete_upload(NOBODY, &at, upload, parts, condition)
+        });
+        if !Tally::of(&join_all(completions).await)?.one_winner() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Conditional copies to one destination, and the condition on the source, which is not optional.
+pub(super) async fn copy(bench: &Bench, findings: &mut Findings) -> Result<bool, RegionError> {
+    let from = bench.at("conditions/source")?;
+    let source = bench.put(&from, "source", PutCondition::Always).await?;
+    let request = |etag: &str, condition| CopyRequest {
+        from: from.clone(),
+        from_version: None,
+        source: SourceCondition {
+            etag: etag.to_owned(),
+        },
+        head: HeadFields {
+            metadata: [("lethe".to_owned(), "bmV3".to_owned())].into(),
+            ..HeadFields::default()
+        },
+        copy_tags: false,
+        condition,
+    };
+    let to = bench.at("conditions/copied")?;
+    let plain = request(&source.etag, PutCondition::Always);
+    let copied = answered(bench.store.copy(NOBODY, &to, &plain).await)?.is_some();
+    let replaced = match answered(bench.store.head(NOBODY, &to, None).await)? {
+        Some(head) => head.fields.metadata == plain.head.metadata,
+        None => false,
+    };
+    findings.require(
+        copied && replaced,
+        "CopyObject does not give the copy metadata of its own, so a key can't be wrapped again",
+    );
+    let stale = request("00000000000000000000000000000000", PutCondition::Always);
+    let outcome = bench.store.copy(NOBODY, &to, &stale).await;
+    findings.require(
+        refused(&outcome),
+        "CopyObject ignores x-amz-copy-source-if-match, so a copy can take another object's bytes",
+    );
+    let conditional = request(&source.etag, PutCondition::Absent);
+    for round in 0..ROUNDS {
+        let to = bench.at(&format!("conditions/copy-{round}"))?;
+        let copies = (0..WRITERS).map(|_| bench.store.copy(NOBODY, &to, &conditional));
+        if !Tally::of(&join_all(copies).await)?.one_winner() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Conditional deletes against a conditional overwrite: whoever comes second must lose.
+pub(super) async fn delete(bench: &Bench) -> Result<bool, RegionError> {
+    let at = bench.at("conditions/delete")?;
+    bench.put(&at, "kept", PutCondition::Always).await?;
+    let request = |etag: &str| DeleteRequest {
+        version: None,
+        condition: PutCondition::Matches(etag.to_owned()),
+    };
+    let wrong = request("00000000000000000000000000000000");
+    let outcome = bench.store.delete(NOBODY, &at, &wrong).await;
+    if !refused(&outcome) || !bench.holds(&at, "kept").await? {
+        return Ok(false);
+    }
+    for round in 0..ROUNDS {
+        let at = bench.at(&format!("conditions/delete-{round}"))?;
+        let etag = bench.put(&at, "old", PutCondition::Always).await?.etag;
+        let doomed = request(&etag);
+        // The writer starts somewhere among the deleters, elsewhere in every round.
+        let early = round * WRITERS / ROUNDS;
+        let deletes =
+            |count: usize| join_all((0..count).map(|_| bench.store.delete(NOBODY, &at, &doomed)));
+        let (before, write, after) = futures::join!(
+            deletes(early),
+            bench.put(&at, "new", PutCondition::Matches(etag.clone())),
+            deletes(WRITERS - early),
+        );
+        let deleted = Tally::of(&before)?.won + Tally::of(&after)?.won;
+        let kept = bench.holds(&at, "new").await?;
+        let overwritten = answered(write)?.is_some();
+        if overwritten != kept || overwritten == (deleted > 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

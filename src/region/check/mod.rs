@@ -1,0 +1,204 @@
+//! `region check`: what an upstream really does, found by trying, before a tenant's first object goes there.
+//!
+//! It makes two buckets of its own, races conditional writes on them, stores odd keys, and deletes everything again,
+//! also when something fails on the way.
+
+mod bench;
+mod capacity;
+mod conditions;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use crate::region::{ConnectError, KeyRules, RegionError, RegionProfile, S3Store, UpstreamConfig};
+use bench::Bench;
+use std::fmt;
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckReport {
+    /// What the gateway may ask of the store.
+    pub profile: RegionProfile,
+    /// Why the store can't be a region: one sentence each, empty when it can.
+    pub missing: Vec<String>,
+    /// What the operator should know and the gateway can live with.
+    pub notes: Vec<String>,
+}
+
+/// Why a check ended without a report.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The configuration can't be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The store did not answer well enough to tell what it can do.
+    #[error("the check could not go on: {0}")]
+    Region(#[from] RegionError),
+    /// No randomness for the names of the check's buckets.
+    #[error("no randomness from the operating system")]
+    Random,
+}
+
+/// What a check is about to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckStep {
+    /// Reads, ranges, lists and conditional reads.
+    Basics,
+    /// Raced conditional PUT.
+    ConditionalPut,
+    /// Raced conditional CompleteMultipartUpload.
+    ConditionalComplete,
+    /// Raced conditional CopyObject.
+    ConditionalCopy,
+    /// Raced conditional DeleteObject.
+    ConditionalDelete,
+    /// Keys that stores like to change.
+    Keys,
+    /// Sizes and numbers of parts.
+    Parts,
+    /// Room beside an object's bytes.
+    Metadata,
+    /// Tags, checksums, versions.
+    Features,
+    /// Deleting what the check made.
+    Cleanup,
+}
+
+impl fmt::Display for CheckStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basics => "reads and lists",
+            Self::ConditionalPut => "conditional PUT, raced",
+            Self::ConditionalComplete => "conditional CompleteMultipartUpload, raced",
+            Self::ConditionalCopy => "conditional CopyObject, raced",
+            Self::ConditionalDelete => "conditional DeleteObject, raced",
+            Self::Keys => "object keys",
+            Self::Parts => "parts of multipart uploads",
+            Self::Metadata => "metadata",
+            Self::Features => "tags, checksums and versions",
+            Self::Cleanup => "cleaning up",
+        })
+    }
+}
+
+/// Sentences as they are found.
+#[derive(Default)]
+struct Findings {
+    missing: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Findings {
+    fn require(&mut self, holds: bool, sentence: &str) {
+        if !holds {
+            self.missing.push(sentence.to_owned());
+        }
+    }
+
+    fn note(&mut self, holds: bool, sentence: &str) {
+        if !holds {
+            self.notes.push(sentence.to_owned());
+        }
+    }
+}
+
+/// Finds out what an upstream can do. `progress` is called before each step.
+///
+/// # Errors
+/// [`CheckError`] when the store can't be reached or stops answering; what it lacks is in the report instead.
+pub async fn check_region(
+    config: UpstreamConfig,
+    progress: &(dyn Fn(CheckStep) + Send + Sync),
+) -> Result<CheckReport, CheckError> {
+    let store = S3Store::connect(config, assumed()).await?;
+    let mut random = [0; 6];
+    getrandom::fill(&mut random).map_err(|_| CheckError::Random)?;
+    let plain = Bench::new(store, &hex::encode(random));
+    let probed = match plain.open().await {
+        Ok(()) => probe(&plain, progress).await,
+        Err(error) => Err(error.into()),
+    };
+    progress(CheckStep::Cleanup);
+    let cleaned = plain.clean_up().await;
+    let mut report = probed?;
+    if cleaned.is_err() {
+        report.notes.push(format!(
+            "the check's buckets {} could not be deleted; delete them by hand",
+            plain.bucket_names().join(" and ")
+        ));
+    }
+    Ok(report)
+}
+
+/// Everything, so that nothing is held back while trying.
+fn assumed() -> RegionProfile {
+    RegionProfile {
+        conditional_put: true,
+        conditional_complete: true,
+        conditional_copy: true,
+        conditional_delete: true,
+        equal_parts: false,
+        versioning: true,
+        tagging: true,
+        keys: KeyRules::all(),
+        put_checksum: false,
+        content_disposition_bytes_max: 0,
+        user_metadata_bytes_max: 0,
+    }
+}
+
+async fn probe(
+    bench: &Bench,
+    progress: &(dyn Fn(CheckStep) + Send + Sync),
+) -> Result<CheckReport, CheckError> {
+    let mut findings = Findings::default();
+    let mut profile = assumed();
+    progress(CheckStep::Basics);
+    capacity::basics(bench, &mut findings).await?;
+    progress(CheckStep::ConditionalPut);
+    profile.conditional_put = conditions::put(bench, &mut findings).await?;
+    progress(CheckStep::ConditionalComplete);
+    profile.conditional_complete = conditions::complete(bench).await?;
+    progress(CheckStep::ConditionalCopy);
+    profile.conditional_copy = conditions::copy(bench, &mut findings).await?;
+    progress(CheckStep::ConditionalDelete);
+    profile.conditional_delete = conditions::delete(bench).await?;
+    progress(CheckStep::Keys);
+    profile.keys = keys::rules(bench, &mut findings).await?;
+    progress(CheckStep::Parts);
+    profile.equal_parts = capacity::equal_parts(bench, &mut findings).await?;
+    progress(CheckStep::Metadata);
+    profile.user_metadata_bytes_max = capacity::user_metadata(bench).await?;
+    profile.content_disposition_bytes_max = capacity::content_disposition(bench).await?;
+    capacity::judge_metadata(&profile, &mut findings);
+    progress(CheckStep::Features);
+    profile.tagging = capacity::tagging(bench).await?;
+    profile.put_checksum = capacity::put_checksum(bench).await?;
+    profile.versioning = capacity::versioning(bench).await?;
+    findings.note(
+        profile.conditional_complete,
+        "conditional CompleteMultipartUpload is not atomic; conditional ones are answered with 501",
+    );
+    findings.note(
+        profile.conditional_copy,
+        "conditional CopyObject is not atomic; conditional ones are answered with 501",
+    );
+    findings.note(
+        profile.conditional_delete,
+        "conditional DeleteObject is not atomic; conditional ones are answered with 501",
+    );
+    Ok(CheckReport {
+        profile,
+        missing: findings.missing,
+        notes: findings.notes,
+    })
+}
+
+/// Tells a store that answers badly from one that does not answer: only the latter ends a check.
+fn answered<T>(outcome: Result<T, RegionError>) -> Result<Option<T>, RegionError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ RegionError::Unavailable { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
+}

@@ -1,0 +1,70 @@
+//! The check against a store that is good enough and one that is not.
+
+use super::{CheckStep, check_region};
+use crate::region::s3::testbed::{Testbed, full_profile};
+use std::sync::Mutex;
+
+/// Fails if any of the check's buckets is left.
+async fn assert_clean(testbed: &Testbed) {
+    let store = testbed.store(full_profile()).await;
+    let left = store.own_buckets("lethe-test-check").await.unwrap();
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_region_seaweed_accepted_with_its_limits() {
+    let testbed = Testbed::seaweed().await;
+    let steps = Mutex::new(Vec::new());
+    let progress = |step| steps.lock().unwrap().push(step);
+    let report = check_region(testbed.config(), &progress).await.unwrap();
+    assert_eq!(report.missing, Vec::<String>::new(), "{report:?}");
+    let profile = &report.profile;
+    assert!(
+        profile.conditional_put && profile.conditional_complete,
+        "{report:?}"
+    );
+    assert!(
+        profile.conditional_delete && !profile.conditional_copy,
+        "{report:?}"
+    );
+    assert!(
+        profile.versioning && profile.tagging && !profile.equal_parts,
+        "{report:?}"
+    );
+    assert!(profile.content_disposition_bytes_max >= 2_000, "{report:?}");
+    assert!(profile.user_metadata_bytes_max >= 2_000, "{report:?}");
+    let keys = &profile.keys;
+    assert!(
+        !keys.empty_segments && !keys.dot_segments && !keys.byte_order,
+        "{report:?}"
+    );
+    assert!(
+        keys.object_below_object && keys.bytes_max < 1_024,
+        "{report:?}"
+    );
+    assert!(
+        !report.notes.iter().any(|note| note.contains("deleted")),
+        "{report:?}"
+    );
+    let steps = steps.into_inner().unwrap();
+    assert_eq!(steps.first(), Some(&CheckStep::Basics));
+    assert_eq!(steps.last(), Some(&CheckStep::Cleanup));
+    println!("{report:#?}");
+    assert_clean(&testbed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_region_rclone_refused_with_reasons() {
+    let testbed = Testbed::rclone().await;
+    let report = check_region(testbed.config(), &|_| {}).await.unwrap();
+    println!("{report:#?}");
+    assert!(!report.profile.conditional_put);
+    assert!(
+        report
+            .missing
+            .iter()
+            .any(|sentence| sentence.contains("If-None-Match")),
+        "{report:?}"
+    );
+    assert_clean(&testbed).await;
+}
