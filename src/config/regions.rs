@@ -114,7 +114,7 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
     let url = raw.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
     endpoint(&["regions", region, "backend", "endpoint"], url, allow_plain_http)?;
     let bucket_prefix = raw.bucket_prefix.clone().unwrap_or_else(|| "lethe".to_owned());
-    if bucket_prefix.len() < 3 || bucket_prefix.len() > 36 || bucket_prefix.parse::<RegionName>().is_err() {
+    if bucket_prefix.len() < 3 || bucket_prefix.len() > crate::placement::PREFIX_BYTES_MAX || bucket_prefix.parse::<RegionName>().is_err() {
         return Err(at(
             "bucket_prefix",
             "can't begin a bucket name".to_owned(),

@@ -4,7 +4,7 @@ use super::domain::{JobDomain, JobRegion};
 use super::finish::FinishError;
 use crate::catalog::{CatalogError, Upload, UploadState};
 use crate::region::{DeleteRequest, Missing, ObjectRef, RegionError};
-use crate::tenants::{TenantId, UploadId};
+use crate::tenants::{SPOOL_OWNER, TenantId, UploadId};
 use std::collections::HashSet;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -78,7 +78,7 @@ impl JobDomain {
                 bucket: region.spool.clone(),
                 key: spooled.key,
             };
-            let deleted = region.store.delete(tenant, &at, &DeleteRequest::default()).await;
+            let deleted = region.store.delete(SPOOL_OWNER, &at, &DeleteRequest::default()).await;
             ignore_missing(deleted.map(drop))?;
         }
         self.catalog.forget_upload(tenant, id).await?;

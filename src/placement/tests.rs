@@ -100,3 +100,22 @@ fn stranger_of_a_known_domain_gets_its_endpoint() {
     assert_eq!(redirect.public_endpoint, "https://s3.us.example.com");
     assert_eq!(map().stranger(&domain("ap")), None);
 }
+
+#[test]
+fn upstream_bucket_name_keeps_every_bit() {
+    let zeros = upstream_bucket_name("lethe", [0; 16]);
+    assert_eq!(zeros.as_str(), format!("lethe-{}", "a".repeat(26)));
+    let ones = upstream_bucket_name("lethe", [0xff; 16]);
+    assert_eq!(ones.as_str(), format!("lethe-h{}", "7".repeat(25)));
+    let names: std::collections::BTreeSet<String> = (0..128_u32)
+        .map(|bit| (1_u128 << bit).to_be_bytes())
+        .map(|bytes| upstream_bucket_name("lethe", bytes).as_str().to_owned())
+        .collect();
+    assert_eq!(names.len(), 128);
+}
+
+#[test]
+fn upstream_bucket_name_longest_prefix_fits_s3() {
+    let name = upstream_bucket_name(&"p".repeat(PREFIX_BYTES_MAX), [7; 16]);
+    assert_eq!(name.as_str().len(), 63);
+}

@@ -9,7 +9,6 @@ mod error;
 mod keys;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
-mod s3;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
 mod types;

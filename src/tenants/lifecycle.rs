@@ -55,6 +55,9 @@ impl FromStr for Subject {
     }
 }
 
+/// Who owns the upstream buckets of spooled parts, which every tenant of a region shares: no tenant's random id is this one.
+pub const SPOOL_OWNER: TenantId = TenantId::from_bytes([0; 16]);
+
 /// The label under which credential secrets are sealed.
 pub const CREDENTIAL_SECRET_LABEL: &str = "credential";
 

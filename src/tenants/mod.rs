@@ -7,7 +7,7 @@ mod names;
 pub use auth::{AuthError, Authenticator};
 pub use lethe_envelope::TenantId;
 pub use lifecycle::{
-    CREDENTIAL_SECRET_LABEL, Subject, SubjectError, credential_secret_fields,
+    CREDENTIAL_SECRET_LABEL, SPOOL_OWNER, Subject, SubjectError, credential_secret_fields,
 };
 pub use names::{
     AccessKeyId, BucketName, DomainName, NameError, ObjectKey, RegionName, TenantName, UploadId,

@@ -1,0 +1,204 @@
+//! Region stores: made and checked once, opened only as what the catalog recorded.
+
+use super::error::CommandError;
+use crate::admin::{ApiError, RegionProbe};
+use crate::catalog::{Catalog, CatalogError, RegionCheck};
+use crate::clock::Clock;
+use crate::config::{Backend, Limits, S3Backend};
+use crate::region::check::{CheckStep, check_region};
+use crate::region::embedded::{EmbeddedError, EmbeddedStore};
+use crate::region::{Deadlines, RegionStore, S3Store, UpstreamConfig};
+use crate::tenants::RegionName;
+use async_trait::async_trait;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often an upstream call may be tried when nothing was done before.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Told before each step of a check.
+pub(super) type Progress<'a> = &'a (dyn Fn(CheckStep) + Send + Sync);
+
+fn upstream(backend: &S3Backend, limits: &Limits) -> UpstreamConfig {
+    let call_ms = u64::try_from(limits.upstream_deadline.as_millis()).unwrap_or(u64::MAX);
+    UpstreamConfig {
+        endpoint: backend.endpoint.clone(),
+        region: backend.region.clone(),
+        bucket_prefix: backend.bucket_prefix.clone(),
+        credentials_file: backend.credentials_file.clone(),
+        ca: backend.ca.clone(),
+        allow_plain_http: backend.allow_plain_http,
+        attempts_max: ATTEMPTS_MAX,
+        deadlines: Deadlines {
+            first_byte_ms: call_ms,
+            small_call_ms: call_ms,
+            ..Deadlines::default()
+        },
+    }
+}
+
+/// Opens the embedded store on a thread that may block.
+async fn embedded(
+    path: &Path,
+    open: fn(&Path) -> Result<EmbeddedStore, EmbeddedError>,
+) -> Result<EmbeddedStore, CommandError> {
+    let path: PathBuf = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+    Ok(opened.map_err(|error| CommandError::Failed(format!("opening an embedded region: {error}")))??)
+}
+
+/// Makes a region ready to be served: its identity recorded, its check stored. Repeating it checks again.
+pub(super) async fn prepare(
+    catalog: &dyn Catalog,
+    name: &RegionName,
+    backend: &Backend,
+    limits: &Limits,
+    clock: &dyn Clock,
+    progress: Progress<'_>,
+) -> Result<RegionCheck, CommandError> {
+    let (identity, check) = match backend {
+        Backend::Embedded { path } => {
+            let known = recorded(catalog, name).await?;
+            let store = match known {
+                // A recorded region that is gone must not come back empty.
+                Some(_) => embedded(path, EmbeddedStore::open).await?,
+                None => match embedded(path, EmbeddedStore::create).await {
+                    Ok(store) => store,
+                    Err(_) if path.exists() => embedded(path, EmbeddedStore::open).await?,
+                    Err(error) => return Err(error),
+                },
+            };
+            let check = embedded_check(&store, clock);
+            (*store.identity().as_bytes(), check)
+        }
+        Backend::S3(backend) => {
+            let config = upstream(backend, limits);
+            let report = check_region(config.clone(), progress)
+                .await
+                .map_err(|error| check_failed(name, &error.to_string()))?;
+            let check = RegionCheck {
+                checked: clock.now(),
+                profile: report.profile.clone(),
+                missing: report.missing,
+            };
+            if !check.missing.is_empty() {
+                catalog.store_region_check(name, &check).await?;
+                return Ok(check);
+            }
+            let store = S3Store::connect(config, report.profile).await?;
+            (*store.create_identity().await?.as_bytes(), check)
+        }
+    };
+    match catalog.record_region(name, identity).await {
+        Err(CatalogError::Conflict { .. }) => return Err(mismatched(name)),
+        other => other?,
+    }
+    catalog.store_region_check(name, &check).await?;
+    Ok(check)
+}
+
+fn check_failed(name: &RegionName, problem: &str) -> CommandError {
+    CommandError::failed(
+        format!("region {name}: {problem}"),
+        "check endpoint, credentials_file and ca of its backend",
+    )
+}
+
+fn embedded_check(store: &dyn RegionStore, clock: &dyn Clock) -> RegionCheck {
+    RegionCheck {
+        checked: clock.now(),
+        profile: store.profile().clone(),
+        missing: Vec::new(),
+    }
+}
+
+async fn recorded(catalog: &dyn Catalog, name: &RegionName) -> Result<Option<[u8; 16]>, CommandError> {
+    match catalog.region_identity(name).await {
+        Ok(identity) => Ok(Some(identity)),
+        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn mismatched(name: &RegionName) -> CommandError {
+    CommandError::failed(
+        format!("region {name} is another store than the one that was recorded"),
+        "point its backend at the store that holds its objects",
+    )
+}
+
+/// Opens a region as what was recorded; creates nothing, and serves nothing that was not checked.
+pub(super) async fn open(
+    catalog: &dyn Catalog,
+    name: &RegionName,
+    backend: &Backend,
+    limits: &Limits,
+    config_file: &Path,
+) -> Result<Arc<dyn RegionStore>, CommandError> {
+    let command = format!("run `lethe region check {name} --config {}`", config_file.display());
+    let unchecked = || CommandError::failed(format!("region {name} was never checked"), &command);
+    let check = match catalog.region_check(name).await {
+        Ok(check) => check,
+        Err(CatalogError::NotFound { .. }) => return Err(unchecked()),
+        Err(error) => return Err(error.into()),
+    };
+    if !check.missing.is_empty() {
+        return Err(CommandError::failed(
+            format!("region {name} did not pass its check: {}", check.missing.join("; ")),
+            format!("mend the store and {command}"),
+        ));
+    }
+    let expected = recorded(catalog, name).await?.ok_or_else(unchecked)?;
+    let (identity, store): ([u8; 16], Arc<dyn RegionStore>) = match backend {
+        Backend::Embedded { path } => {
+            let store = embedded(path, EmbeddedStore::open).await?;
+            (*store.identity().as_bytes(), Arc::new(store))
+        }
+        Backend::S3(backend) => {
+            let store = S3Store::connect(upstream(backend, limits), check.profile).await?;
+            let identity = store.read_identity().await?.ok_or_else(|| mismatched(name))?;
+            (*identity.as_bytes(), Arc::new(store))
+        }
+    };
+    if identity != expected {
+        return Err(mismatched(name));
+    }
+    Ok(store)
+}
+
+/// `region check` of a region that is being served.
+pub(super) struct Probe {
+    pub(super) name: RegionName,
+    pub(super) backend: Backend,
+    pub(super) limits: Limits,
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) store: Arc<dyn RegionStore>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl RegionProbe for Probe {
+    async fn check(&self) -> Result<RegionCheck, ApiError> {
+        if let Backend::Embedded { .. } = self.backend {
+            self.store.ping().await?;
+            let check = embedded_check(self.store.as_ref(), self.clock.as_ref());
+            self.catalog.store_region_check(&self.name, &check).await?;
+            return Ok(check);
+        }
+        let progress = |step: CheckStep| tracing::info!(region = %self.name, op = "region-check", %step, "checking");
+        prepare(
+            self.catalog.as_ref(),
+            &self.name,
+            &self.backend,
+            &self.limits,
+            self.clock.as_ref(),
+            &progress,
+        )
+        .await
+        .map_err(|error| ApiError::unavailable(error.to_string()))
+    }
+}
+
+/// How long an effective change may take to be known of.
+pub(super) const EFFECTIVE_POLL: Duration = Duration::from_millis(20);

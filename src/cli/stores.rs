@@ -1,0 +1,267 @@
+//! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
+
+use super::error::CommandError;
+use crate::catalog::{
+    Catalog, CatalogError, DomainStore, SqlCatalog, StoreIdentities, StoreLocation, StoreOptions,
+};
+use crate::clock::Clock;
+use crate::config::{Config, DomainConfig, DomainStores};
+use crate::directory::SqlDirectory;
+use crate::tenants::DomainName;
+use lethe_keys::{
+    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, StoreUrl, SystemClock,
+    check_apart,
+};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Connections that one process holds to one store.
+const CONNECTIONS_MAX: u32 = 16;
+
+pub(super) fn store_options(config: &Config) -> StoreOptions {
+    StoreOptions {
+        deadline: config.limits.store_deadline,
+        connections_max: CONNECTIONS_MAX,
+    }
+}
+
+/// A domain of the configuration with its stores.
+pub(super) fn domain_stores<'a>(
+    config: &'a Config,
+    name: &DomainName,
+) -> Result<(&'a DomainConfig, &'a DomainStores), CommandError> {
+    let file = config.file.display();
+    let domain = config
+        .domains
+        .get(name)
+        .ok_or_else(|| CommandError::Usage(format!("{file} has no section [domains.{name}]")))?;
+    let stores = domain.stores.as_ref().ok_or_else(|| {
+        CommandError::Usage(format!("{file}: [domains.{name}] names no stores; add catalog, key_store and root"))
+    })?;
+    Ok((domain, stores))
+}
+
+pub(super) fn key_config(
+    config: &Config,
+    name: &DomainName,
+    stores: &DomainStores,
+    dev: bool,
+) -> Result<KeyServiceConfig, CommandError> {
+    let domain = name
+        .as_str()
+        .parse()
+        .map_err(|error| CommandError::Usage(format!("domain {name}: {error}")))?;
+    let root = RootConfig::File {
+        dir: stores.root_dir.clone(),
+    };
+    let mut keys = KeyServiceConfig::new(domain, stores.key_store.clone(), root);
+    keys.lease = stores.lease;
+    keys.deadline = config.limits.store_deadline;
+    keys.dev = dev;
+    Ok(keys)
+}
+
+/// An open domain.
+pub(super) struct OpenDomain {
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) keys: Arc<KeyService>,
+}
+
+/// What of a domain there is after `domain init`.
+pub(super) struct Initialised {
+    pub(super) catalog: Arc<SqlCatalog>,
+    pub(super) identities: StoreIdentities,
+}
+
+/// Makes a domain's catalog, key store, root and the directory, and records who they are. Repeating it changes nothing.
+pub(super) async fn init_domain(
+    config: &Config,
+    name: &DomainName,
+    dev: bool,
+) -> Result<Initialised, CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    let options = store_options(config);
+    make_parent(&stores.catalog_path())?;
+    make_parent(&stores.key_store_path())?;
+    make_parent(&sqlite_path(&config.directory))?;
+    check_planned(stores)?;
+    let catalog = SqlCatalog::create(&stores.catalog, &options).await?;
+    let keys = key_config(config, name, stores, dev)?;
+    let recorded = recorded_identities(&catalog).await?;
+    let key_store = match &recorded {
+        // A wrong URL must not become a second key world beside the recorded one.
+        Some(known) => {
+            let expected = KeyStoreIdentity::from_bytes(known.key_store);
+            let opened = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
+            opened.close().await?;
+            expected
+        }
+        None => KeyService::init(&keys).await?,
+    };
+    let identities = StoreIdentities {
+        catalog: catalog.identity(),
+        key_store: *key_store.as_bytes(),
+    };
+    catalog.record_identities(&identities).await?;
+    SqlDirectory::create(&config.directory, &options).await?;
+    for dir in [&stores.log_dir, &stores.key_backup_dir].into_iter().flatten() {
+        make_dir(dir)?;
+    }
+    Ok(Initialised {
+        catalog: Arc::new(catalog),
+        identities,
+    })
+}
+
+async fn recorded_identities(catalog: &SqlCatalog) -> Result<Option<StoreIdentities>, CommandError> {
+    match catalog.identities().await {
+        Ok(identities) => Ok(Some(identities)),
+        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a domain's catalog and keys; refuses stores that are not those that were recorded, or not apart.
+pub(super) async fn open_domain(
+    config: &Config,
+    name: &DomainName,
+    dev: bool,
+) -> Result<OpenDomain, CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    let catalog = open_catalog(config, name).await?;
+    let identities = catalog.identities().await?;
+    let keys = key_config(config, name, stores, dev)?;
+    let expected = KeyStoreIdentity::from_bytes(identities.key_store);
+    let keys = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
+    if let Err(error) = check_apart(&location(catalog.location()), keys.location()) {
+        keys.close().await?;
+        return Err(not_apart(name, "catalog and key store", &error));
+    }
+    Ok(OpenDomain { catalog, keys })
+}
+
+/// Opens a domain's catalog alone; refuses one that is not the recorded one.
+pub(super) async fn open_catalog(
+    config: &Config,
+    name: &DomainName,
+) -> Result<Arc<SqlCatalog>, CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    let catalog = SqlCatalog::open(&stores.catalog, &store_options(config)).await?;
+    let recorded = recorded_identities(&catalog).await?.ok_or_else(|| {
+        CommandError::failed(
+            format!("domain {name} is not completely initialised"),
+            format!("run `lethe domain init {name} --config {}`", config.file.display()),
+        )
+    })?;
+    if recorded.catalog != catalog.identity() {
+        return Err(CommandError::failed(
+            format!("the catalog of domain {name} is not the one that was initialised"),
+            "point catalog at the right database; two catalogs may have been mixed by a restore",
+        ));
+    }
+    Ok(Arc::new(catalog))
+}
+
+fn location(of: &StoreLocation) -> Location {
+    match of {
+        StoreLocation::Directory(canonical) => Location::Directory {
+            canonical: canonical.clone(),
+        },
+        StoreLocation::PostgresCluster(id) => Location::of_postgres(*id),
+    }
+}
+
+fn not_apart(name: &DomainName, which: &str, error: &lethe_keys::NotApart) -> CommandError {
+    CommandError::failed(
+        format!("domain {name}: {which}: {error}"),
+        "give each store a server, or a directory tree, of its own: one backup must not hold data and keys",
+    )
+}
+
+/// Compares the places that are directories before anything is made in them.
+fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
+    let mut places: Vec<(&str, Location)> = Vec::new();
+    let named = [
+        ("catalog", stores.catalog_path()),
+        ("key_store", stores.key_store_path()),
+    ];
+    for (key, file) in named {
+        if let Some(file) = file {
+            let place = Location::of_sqlite(&file).map_err(|error| CommandError::file(&file, "looking", &error))?;
+            places.push((key, place));
+        }
+    }
+    for (key, dir) in [("log", &stores.log_dir), ("key_backup", &stores.key_backup_dir)] {
+        if let Some(dir) = dir {
+            make_dir(dir)?;
+            let place = Location::of_directory(dir).map_err(|error| CommandError::file(dir, "looking", &error))?;
+            places.push((key, place));
+        }
+    }
+    for (index, (key, place)) in places.iter().enumerate() {
+        for (other_key, other) in places.iter().skip(index + 1) {
+            check_apart(place, other).map_err(|error| {
+                CommandError::failed(
+                    format!("{key} and {other_key}: {error}"),
+                    "put them into directories of which none contains the other",
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+impl DomainStores {
+    fn catalog_path(&self) -> Option<std::path::PathBuf> {
+        sqlite_path(&self.catalog)
+    }
+
+    fn key_store_path(&self) -> Option<std::path::PathBuf> {
+        match &self.key_store {
+            StoreUrl::Sqlite { path } => Some(path.clone()),
+            StoreUrl::Postgres { .. } => None,
+        }
+    }
+}
+
+fn sqlite_path(url: &crate::catalog::StoreUrl) -> Option<std::path::PathBuf> {
+    match url {
+        crate::catalog::StoreUrl::Sqlite(path) => Some(path.clone()),
+        crate::catalog::StoreUrl::Postgres(_) => None,
+    }
+}
+
+fn make_parent(file: &Option<std::path::PathBuf>) -> Result<(), CommandError> {
+    match file.as_deref().and_then(Path::parent) {
+        Some(dir) if !dir.as_os_str().is_empty() => make_dir(dir),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a directory that others can't look into, and those above it.
+pub(super) fn make_dir(dir: &Path) -> Result<(), CommandError> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(|error| CommandError::file(dir, "making the directory", &error))
+}
+
+/// Migrates every store of the domains that this gateway serves.
+pub(super) async fn migrate(config: &Config, name: &DomainName) -> Result<(), CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    let options = store_options(config);
+    SqlCatalog::migrate(&stores.catalog, &options).await?;
+    SqlDirectory::migrate(&config.directory, &options).await?;
+    let catalog = open_catalog(config, name).await?;
+    let expected = KeyStoreIdentity::from_bytes(catalog.identities().await?.key_store);
+    // The key store's schema has one version as yet; opening it checks that it is this program's.
+    let keys = key_config(config, name, stores, false)?;
+    let opened = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
+    Ok(opened.close().await?)
+}
+
+pub(super) fn clock() -> Arc<dyn Clock> {
+    Arc::new(crate::clock::SystemClock)
+}
