@@ -62,7 +62,7 @@ impl Testbed {
         let spool = upstream_bucket_name("lethe", [9; 16]);
         let acme = Self::tenant(&catalog, &keys, "acme", 1).await;
         let globex = Self::tenant(&catalog, &keys, "globex", 2).await;
-        store.create_bucket(TenantId::from_bytes([0; 16]), &spool).await.unwrap();
+        store.create_bucket(crate::tenants::SPOOL_OWNER, &spool).await.unwrap();
         let catalog: Arc<dyn Catalog> = Arc::new(catalog);
         let domain = Domain {
             name: "eu".parse().unwrap(),

@@ -14,7 +14,7 @@ use crate::ops::reading::Reader;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::region::{Body, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest, VersionId};
-use crate::tenants::ObjectKey;
+use crate::tenants::{ObjectKey, SPOOL_OWNER};
 use bytes::Bytes;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, PartContext, SealedPart, Sealer, layout};
 use std::sync::Arc;
@@ -187,7 +187,7 @@ async fn send_body(
     match spool_key {
         Some(spool_key) => {
             let request = PutRequest { head: HeadFields::default(), stored_bytes, body, condition: PutCondition::Always };
-            Ok(store.put(tenant, &super::spool_at(scope, spool_key), request).await?.etag)
+            Ok(store.put(SPOOL_OWNER, &super::spool_at(scope, spool_key), request).await?.etag)
         }
         None => {
             let request = UploadPartRequest { upload: super::upstream(upload)?.clone(), number, stored_bytes, body };

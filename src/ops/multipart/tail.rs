@@ -4,6 +4,7 @@ use crate::catalog::{Attempt, Upload};
 use crate::ops::error::OpError;
 use crate::ops::scope::BucketScope;
 use crate::region::{Body, BodyError, CompletedPart, GetRequest, UploadPartRequest};
+use crate::tenants::SPOOL_OWNER;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lethe_envelope::layout;
@@ -36,7 +37,7 @@ pub(super) async fn send_tail(
 async fn spooled_with(scope: &BucketScope, last: &Attempt, behind: Vec<u8>) -> Result<(u64, Body), OpError> {
     let key = last.stored.spool_key.as_ref().ok_or_else(|| OpError::internal("the attempt is not spooled"))?;
     let request = GetRequest { if_match: Some(last.stored.upstream_etag.clone()), ..GetRequest::default() };
-    let spooled = scope.region.store.get(scope.tenant, &super::spool_at(scope, key), &request).await?;
+    let spooled = scope.region.store.get(SPOOL_OWNER, &super::spool_at(scope, key), &request).await?;
     let bytes = layout::sealed_len(last.stored.plaintext_bytes);
     if spooled.body_bytes != bytes {
         return Err(OpError::not_authentic("a spooled part does not have its length"));
