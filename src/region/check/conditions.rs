@@ -11,6 +11,9 @@ use futures::future::join_all;
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 6;
+/// Moving some bytes takes a store a while, which is when another writer can come between.
+const PUT_BYTES: usize = 128 << 10;
+const COPY_BYTES: usize = 1 << 20;
 
 /// How a race ended.
 #[derive(Default)]
@@ -38,13 +41,17 @@ impl Tally {
                         reason: reason.clone(),
                     });
                 }
-                Err(_) => tally.other += 1,
+                Err(e) => {
+                    eprintln!("DEBUG {e:?}");
+                    tally.other += 1
+                }
             }
         }
         Ok(tally)
     }
 
     fn one_winner(&self) -> bool {
+        eprintln!("DEBUG {} {} {}", self.won, self.lost, self.other);
         self.won == 1 && self.other == 0 && self.lost > 0
     }
 }
@@ -102,6 +109,10 @@ pub(super) async fn put(bench: &Bench, findings: &mut Findings) -> Result<bool, 
     Ok(true)
 }
 
+fn long_text(writer: usize, bytes: usize) -> String {
+    format!("{writer:>8}").repeat(bytes / 8)
+}
+
 /// Whether exactly one of many writers wins, and what is stored afterwards is what it wrote.
 async fn put_race(
     bench: &Bench,
@@ -109,7 +120,7 @@ async fn put_race(
     condition: &PutCondition,
 ) -> Result<bool, RegionError> {
     let bodies: Vec<String> = (0..WRITERS)
-        .map(|writer| format!("{condition:?} {writer}"))
+        .map(|writer| long_text(writer, PUT_BYTES))
         .collect();
     let writes = bodies
         .iter()
@@ -157,7 +168,7 @@ pub(super) async fn complete(bench: &Bench) -> Result<bool, RegionError> {
 pub(super) async fn copy(bench: &Bench, findings: &mut Findings) -> Result<bool, RegionError> {
     let from = bench.at("conditions/source")?;
     let source = bench.put(&from, "source", PutCondition::Always).await?;
-    let request = |etag: &str, condition| CopyRequest {
+    let request = |etag: &str| CopyRequest {
         from: from.clone(),
         from_version: None,
         source: SourceCondition {
@@ -168,10 +179,10 @@ pub(super) async fn copy(bench: &Bench, findings: &mut Findings) -> Result<bool,
             ..HeadFields::default()
         },
         copy_tags: false,
-        condition,
+        condition: PutCondition::Always,
     };
     let to = bench.at("conditions/copied")?;
-    let plain = request(&source.etag, PutCondition::Always);
+    let plain = request(&source.etag);
     let copied = answered(bench.store.copy(NOBODY, &to, &plain).await)?.is_some();
     let replaced = match answered(bench.store.head(NOBODY, &to, None).await)? {
         Some(head) => head.fields.metadata == plain.head.metadata,
@@ -181,21 +192,59 @@ pub(super) async fn copy(bench: &Bench, findings: &mut Findings) -> Result<bool,
         copied && replaced,
         "CopyObject does not give the copy metadata of its own, so a key can't be wrapped again",
     );
-    let stale = request("00000000000000000000000000000000", PutCondition::Always);
+    let stale = request("00000000000000000000000000000000");
     let outcome = bench.store.copy(NOBODY, &to, &stale).await;
     findings.require(
         refused(&outcome),
         "CopyObject ignores x-amz-copy-source-if-match, so a copy can take another object's bytes",
     );
-    let conditional = request(&source.etag, PutCondition::Absent);
+    let mut sources = Vec::with_capacity(WRITERS);
+    for writer in 0..WRITERS {
+        // Different bytes, so that a winner's ETag is nobody else's.
+        let from = bench.at(&format!("conditions/source-{writer}"))?;
+        let written = bench
+            .put(&from, &long_text(writer, COPY_BYTES), PutCondition::Always)
+            .await?;
+        sources.push((from, written.etag));
+    }
     for round in 0..ROUNDS {
         let to = bench.at(&format!("conditions/copy-{round}"))?;
-        let copies = (0..WRITERS).map(|_| bench.store.copy(NOBODY, &to, &conditional));
-        if !Tally::of(&join_all(copies).await)?.one_winner() {
+        if !copy_race(bench, &sources, &to, &PutCondition::Absent).await? {
+            return Ok(false);
+        }
+        // None of the sources has this ETag, so that a second winner is one too many.
+        let etag = bench
+            .put(&to, "none of the sources", PutCondition::Always)
+            .await?
+            .etag;
+        if !copy_race(bench, &sources, &to, &PutCondition::Matches(etag)).await? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+async fn copy_race(
+    bench: &Bench,
+    sources: &[(ObjectRef, String)],
+    to: &ObjectRef,
+    condition: &PutCondition,
+) -> Result<bool, RegionError> {
+    let requests: Vec<CopyRequest> = sources
+        .iter()
+        .map(|(from, etag)| CopyRequest {
+            from: from.clone(),
+            from_version: None,
+            source: SourceCondition { etag: etag.clone() },
+            head: HeadFields::default(),
+            copy_tags: false,
+            condition: condition.clone(),
+        })
+        .collect();
+    let copies = requests
+        .iter()
+        .map(|request| bench.store.copy(NOBODY, to, request));
+    Ok(Tally::of(&join_all(copies).await)?.one_winner())
 }
 
 /// Conditional deletes against a conditional overwrite: whoever comes second must lose.
