@@ -199,7 +199,6 @@ impl Bench {
             // Not every key can be deleted where it could not be stored; the bucket's deletion tells.
             let _ = self.delete(&self.bucket, key, None).await;
         }
-        eprintln!("DEBUG left {:?}", self.keys("", 1_000).await);
         self.store.delete_bucket(NOBODY, &self.bucket).await?;
         emptied.and(versioned)
     }

@@ -3,14 +3,16 @@
 use super::bench::{Bench, NOBODY};
 use super::{Findings, answered};
 use crate::region::{
-    CopyRequest, DeleteRequest, HeadFields, ObjectRef, PutCondition, RegionError, RegionStore,
-    SourceCondition,
+    CompletedPart, CopyRequest, DeleteRequest, HeadFields, ObjectRef, PutCondition, RegionError,
+    RegionStore, SourceCondition, UpstreamUploadId,
 };
 use bytes::Bytes;
 use futures::future::join_all;
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 6;
+/// SeaweedFS 4.48 lets two of sixteen win in some rounds only.
+const COMPLETE_ROUNDS: usize = 16;
 /// Moving some bytes takes a store a while, which is when another writer can come between.
 const PUT_BYTES: usize = 128 << 10;
 const COPY_BYTES: usize = 1 << 20;
@@ -41,17 +43,13 @@ impl Tally {
                         reason: reason.clone(),
                     });
                 }
-                Err(e) => {
-                    eprintln!("DEBUG {e:?}");
-                    tally.other += 1
-                }
+                Err(_) => tally.other += 1,
             }
         }
         Ok(tally)
     }
 
     fn one_winner(&self) -> bool {
-        eprintln!("DEBUG {} {} {}", self.won, self.lost, self.other);
         self.won == 1 && self.other == 0 && self.lost > 0
     }
 }
@@ -138,30 +136,36 @@ async fn put_race(
 
 /// Conditional Complete: many finished uploads of one key, one may become the object.
 pub(super) async fn complete(bench: &Bench) -> Result<bool, RegionError> {
-    for round in 0..ROUNDS {
-        let at = bench.at(&format!("conditions/complete-{round}"))?;
-        let mut uploads = Vec::with_capacity(WRITERS);
-        for writer in 0..WRITERS {
-            let Some(upload) = answered(bench.upload(&at).await)? else {
-                return Ok(false);
-            };
-            let bytes = Bytes::from(format!("writer {writer}"));
-            let Some(part) = answered(bench.part(&at, &upload, 1, bytes).await)? else {
-                return Ok(false);
-            };
-            uploads.push((upload, [part]));
-        }
-        let completions = uploads.iter().map(|(upload, parts)| {
+    for round in 0..COMPLETE_ROUNDS {
+        // A directory of its own: stores that walk a tree are slowest, and most often wrong, with a new one.
+        let at = bench.at(&format!("conditions/complete-{round}/object"))?;
+        let writers =
+            join_all((0..WRITERS).map(|writer| finished_upload(bench, &at, writer))).await;
+        let Some(uploads) = answered(writers.into_iter().collect::<Result<Vec<_>, _>>())? else {
+            return Ok(false);
+        };
+        let completions = uploads.iter().map(|(upload, part)| {
             let condition = &PutCondition::Absent;
             bench
                 .store
-                .complete_upload(NOBODY, &at, upload, parts, condition)
+                .complete_upload(NOBODY, &at, upload, std::slice::from_ref(part), condition)
         });
         if !Tally::of(&join_all(completions).await)?.one_winner() {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+async fn finished_upload(
+    bench: &Bench,
+    at: &ObjectRef,
+    writer: usize,
+) -> Result<(UpstreamUploadId, CompletedPart), RegionError> {
+    let upload = bench.upload(at).await?;
+    let bytes = Bytes::from(long_text(writer, 8));
+    let part = bench.part(at, &upload, 1, bytes).await?;
+    Ok((upload, part))
 }
 
 /// Conditional copies to one destination, and the condition on the source, which is not optional.

@@ -35,6 +35,11 @@ pub(super) async fn rules(bench: &Bench, findings: &mut Findings) -> Result<KeyR
             .await?,
         byte_order: byte_order(bench, findings).await?,
     };
+    let segment = format!("keys/s/{}", "s".repeat(rules.bytes_max.saturating_sub(7)));
+    findings.note(
+        !refused(bench, &segment).await?,
+        "the store refuses keys with a very long segment between slashes",
+    );
     Ok(rules)
 }
 

@@ -640,3 +640,33 @@ async fn write_headers_sent_and_signed() {
         "a header that is none was not sent"
     );
 }
+
+#[tokio::test]
+async fn list_behind_a_common_prefix_begins_behind_all_below() {
+    let empty = "<ListBucketResult><EncodingType>url</EncodingType></ListBucketResult>";
+    let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", "", empty))]).await;
+    let store = hostile.store().await;
+    let tree = store.with_profile(super::testbed::seaweed_profile());
+    for (delimiter, start_after, in_byte_order, in_a_tree) in [
+        (
+            Some("/"),
+            "a/",
+            "start-after=a%2f%f4%8f%bf%bf ",
+            "start-after=a%2f%f4%8f%bf%bf ",
+        ),
+        (Some("/"), "a/b", "start-after=a%2fb ", "start-after=a%2fb "),
+        (None, "a/b", "start-after=a%2fb ", "start-after=a%2fb%2f "),
+    ] {
+        let request = ListRequest {
+            delimiter: delimiter.map(str::to_owned),
+            start_after: Some(start_after.to_owned()),
+            keys_max: 10,
+            ..ListRequest::default()
+        };
+        for (store, expected) in [(&store, in_byte_order), (&tree, in_a_tree)] {
+            store.list(TENANT, &bucket(), &request).await.unwrap();
+            let head = hostile.seen().last().unwrap().head.to_ascii_lowercase();
+            assert!(head.contains(expected), "{expected} in {head}");
+        }
+    }
+}
