@@ -1,1 +1,480 @@
+//! A region store that fails as it is told to, around a real one.
 
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use super::{
+    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
+    Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError, RegionProfile,
+    RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest, UpstreamBucket,
+    UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning, WriteOutcome,
+};
+use crate::tenants::TenantId;
+use async_trait::async_trait;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use streams::{distort, flip_body, take};
+
+/// A call of [`RegionStore`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is the method of its name")]
+pub enum Op {
+    CreateBucket,
+    DeleteBucket,
+    BucketExists,
+    Versioning,
+    SetVersioning,
+    Put,
+    Get,
+    Head,
+    Delete,
+    Copy,
+    List,
+    ListVersions,
+    CreateUpload,
+    UploadPart,
+    UploadPartCopy,
+    CompleteUpload,
+    AbortUpload,
+    ListParts,
+    Tags,
+    SetTags,
+    Ping,
+}
+
+impl Op {
+    fn name(self) -> &'static str {
+        match self {
+            Self::CreateBucket => "create_bucket",
+            Self::DeleteBucket => "delete_bucket",
+            Self::BucketExists => "bucket_exists",
+            Self::Versioning => "versioning",
+            Self::SetVersioning => "set_versioning",
+            Self::Put => "put",
+            Self::Get => "get",
+            Self::Head => "head",
+            Self::Delete => "delete",
+            Self::Copy => "copy",
+            Self::List => "list",
+            Self::ListVersions => "list_versions",
+            Self::CreateUpload => "create_upload",
+            Self::UploadPart => "upload_part",
+            Self::UploadPartCopy => "upload_part_copy",
+            Self::CompleteUpload => "complete_upload",
+            Self::AbortUpload => "abort_upload",
+            Self::ListParts => "list_parts",
+            Self::Tags => "tags",
+            Self::SetTags => "set_tags",
+            Self::Ping => "ping",
+        }
+    }
+}
+
+/// What goes wrong with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// [`RegionError::Unavailable`]; the store was not asked.
+    Failed,
+    /// [`RegionError::Unknown`]; the store was not asked.
+    Lost,
+    /// The store does it, and the answer is [`RegionError::Unknown`].
+    FailedButPersisted,
+    /// No answer, ever; the store was not asked.
+    Hangs,
+    /// The store does it, and no answer comes, ever.
+    HangsButPersisted,
+    /// The connection breaks after this many bytes of the body. A read's stream ends with an error; of a write nothing
+    /// is stored and the outcome is [`RegionError::Unknown`]. Other calls are [`Fault::Lost`].
+    ClosesMidBody {
+        /// Bytes let through.
+        after_bytes: u64,
+    },
+    /// A read's stream has this many bytes more (zeros) or less than announced, and ends cleanly; heads and listings
+    /// tell lengths that are wrong by as much. Other calls are done as they should be.
+    WrongLength {
+        /// How many.
+        by_bytes: i64,
+    },
+    /// Bit 0 of one byte of the body is flipped, on its way out of a read or into a write. Other calls are done as
+    /// they should be.
+    FlippedByte {
+        /// Which byte, from the first of this body; nothing is flipped past its end.
+        at: u64,
+    },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    op: Op,
+    /// The first call that fails, from 1.
+    from: u64,
+    calls: u64,
+    fault: Fault,
+}
+
+#[derive(Debug, Default)]
+struct Plan {
+    rules: Vec<Rule>,
+    calls: HashMap<Op, u64>,
+}
+
+/// A region store with faults by operation and count. Clones share faults and counts.
+#[derive(Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn RegionStore>,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl FaultyStore {
+    /// Wraps a store, at first without faults.
+    #[must_use]
+    pub fn new(inner: Arc<dyn RegionStore>) -> Self {
+        Self {
+            inner,
+            plan: Arc::default(),
+        }
+    }
+
+    /// The next call of `op` fails.
+    pub fn fail_next(&self, op: Op, fault: Fault) {
+        self.fail(op, 1, 1, fault);
+    }
+
+    /// `calls` calls of `op` fail, the first of them being the `nth` (from 1) after this.
+    pub fn fail(&self, op: Op, nth: u64, calls: u64, fault: Fault) {
+        let mut plan = self.plan();
+        let from = plan.calls.get(&op).copied().unwrap_or(0) + nth;
+        plan.rules.push(Rule {
+            op,
+            from,
+            calls,
+            fault,
+        });
+    }
+
+    /// Every call of `op` fails until [`Self::heal`].
+    pub fn fail_always(&self, op: Op, fault: Fault) {
+        self.fail(op, 1, u64::MAX, fault);
+    }
+
+    /// Removes all faults.
+    pub fn heal(&self) {
+        self.plan().rules.clear();
+    }
+
+    /// How often `op` was called.
+    #[must_use]
+    pub fn calls(&self, op: Op) -> u64 {
+        self.plan().calls.get(&op).copied().unwrap_or(0)
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call; the fault that it meets.
+    fn meet(&self, op: Op) -> Option<Fault> {
+        let mut plan = self.plan();
+        let count = plan.calls.entry(op).or_default();
+        *count += 1;
+        let count = *count;
+        plan.rules
+            .iter()
+            .find(|rule| rule.op == op && count >= rule.from && count - rule.from < rule.calls)
+            .map(|rule| rule.fault)
+    }
+
+    /// Makes a call without a body, with the fault that it meets.
+    async fn call<T>(
+        &self,
+        op: Op,
+        call: impl Future<Output = Result<T, RegionError>> + Send,
+    ) -> Result<T, RegionError> {
+        let fault = self.meet(op);
+        with_fault(op, fault, call).await
+    }
+}
+
+async fn with_fault<T>(
+    op: Op,
+    fault: Option<Fault>,
+    call: impl Future<Output = Result<T, RegionError>> + Send,
+) -> Result<T, RegionError> {
+    match fault {
+        None | Some(Fault::WrongLength { .. } | Fault::FlippedByte { .. }) => call.await,
+        Some(Fault::Failed) => Err(RegionError::Unavailable {
+            operation: op.name(),
+            reason: "injected".to_owned(),
+        }),
+        Some(Fault::Lost | Fault::ClosesMidBody { .. }) => Err(unknown(op)),
+        Some(Fault::FailedButPersisted) => {
+            call.await?;
+            Err(unknown(op))
+        }
+        Some(Fault::Hangs) => std::future::pending().await,
+        Some(Fault::HangsButPersisted) => {
+            call.await?;
+            std::future::pending().await
+        }
+    }
+}
+
+fn unknown(op: Op) -> RegionError {
+    RegionError::Unknown {
+        operation: op.name(),
+        reason: "injected".to_owned(),
+    }
+}
+
+fn shift(bytes: u64, fault: Option<Fault>) -> u64 {
+    match fault {
+        Some(Fault::WrongLength { by_bytes }) => bytes.saturating_add_signed(by_bytes),
+        _ => bytes,
+    }
+}
+
+#[async_trait]
+impl RegionStore for FaultyStore {
+    async fn create_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        self.call(Op::CreateBucket, self.inner.create_bucket(tenant, bucket))
+            .await
+    }
+
+    async fn delete_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        self.call(Op::DeleteBucket, self.inner.delete_bucket(tenant, bucket))
+            .await
+    }
+
+    async fn bucket_exists(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<bool, RegionError> {
+        self.call(Op::BucketExists, self.inner.bucket_exists(tenant, bucket))
+            .await
+    }
+
+    async fn versioning(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Versioning, RegionError> {
+        self.call(Op::Versioning, self.inner.versioning(tenant, bucket))
+            .await
+    }
+
+    async fn set_versioning(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        state: Versioning,
+    ) -> Result<(), RegionError> {
+        let call = self.inner.set_versioning(tenant, bucket, state);
+        self.call(Op::SetVersioning, call).await
+    }
+
+    async fn put(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        mut request: PutRequest,
+    ) -> Result<WriteOutcome, RegionError> {
+        let fault = self.meet(Op::Put);
+        if let Some(Fault::ClosesMidBody { after_bytes }) = fault {
+            take(request.body, after_bytes).await;
+            return Err(unknown(Op::Put));
+        }
+        request.body = flip_body(request.body, fault);
+        with_fault(Op::Put, fault, self.inner.put(tenant, at, request)).await
+    }
+
+    async fn get(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &GetRequest,
+    ) -> Result<StoredObject, RegionError> {
+        let fault = self.meet(Op::Get);
+        let call = self.inner.get(tenant, at, request);
+        // Here a broken connection breaks the stream, not the call.
+        let of_call = fault.filter(|fault| !matches!(fault, Fault::ClosesMidBody { .. }));
+        let object = with_fault(Op::Get, of_call, call).await?;
+        Ok(distort(object, fault))
+    }
+
+    async fn head(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<StoredHead, RegionError> {
+        let fault = self.meet(Op::Head);
+        let mut head = with_fault(Op::Head, fault, self.inner.head(tenant, at, version)).await?;
+        head.stored_bytes = shift(head.stored_bytes, fault);
+        Ok(head)
+    }
+
+    async fn delete(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &DeleteRequest,
+    ) -> Result<DeleteOutcome, RegionError> {
+        self.call(Op::Delete, self.inner.delete(tenant, at, request))
+            .await
+    }
+
+    async fn copy(
+        &self,
+        tenant: TenantId,
+        to: &ObjectRef,
+        request: &CopyRequest,
+    ) -> Result<WriteOutcome, RegionError> {
+        self.call(Op::Copy, self.inner.copy(tenant, to, request))
+            .await
+    }
+
+    async fn list(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+    ) -> Result<Listing, RegionError> {
+        let fault = self.meet(Op::List);
+        let call = self.inner.list(tenant, bucket, request);
+        let mut page = with_fault(Op::List, fault, call).await?;
+        for object in &mut page.objects {
+            object.stored_bytes = shift(object.stored_bytes, fault);
+        }
+        Ok(page)
+    }
+
+    async fn list_versions(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+    ) -> Result<VersionListing, RegionError> {
+        let fault = self.meet(Op::ListVersions);
+        let call = self.inner.list_versions(tenant, bucket, request);
+        let mut page = with_fault(Op::ListVersions, fault, call).await?;
+        for version in &mut page.versions {
+            version.object.stored_bytes = shift(version.object.stored_bytes, fault);
+        }
+        Ok(page)
+    }
+
+    async fn create_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        head: &HeadFields,
+    ) -> Result<UpstreamUploadId, RegionError> {
+        self.call(Op::CreateUpload, self.inner.create_upload(tenant, at, head))
+            .await
+    }
+
+    async fn upload_part(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        mut request: UploadPartRequest,
+    ) -> Result<String, RegionError> {
+        let op = Op::UploadPart;
+        let fault = self.meet(op);
+        if let Some(Fault::ClosesMidBody { after_bytes }) = fault {
+            take(request.body, after_bytes).await;
+            return Err(unknown(op));
+        }
+        request.body = flip_body(request.body, fault);
+        with_fault(op, fault, self.inner.upload_part(tenant, at, request)).await
+    }
+
+    async fn upload_part_copy(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        request: &PartCopyRequest,
+    ) -> Result<String, RegionError> {
+        let call = self.inner.upload_part_copy(tenant, at, request);
+        self.call(Op::UploadPartCopy, call).await
+    }
+
+    async fn complete_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+        parts: &[CompletedPart],
+        condition: &PutCondition,
+    ) -> Result<WriteOutcome, RegionError> {
+        let call = self
+            .inner
+            .complete_upload(tenant, at, upload, parts, condition);
+        self.call(Op::CompleteUpload, call).await
+    }
+
+    async fn abort_upload(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<(), RegionError> {
+        self.call(Op::AbortUpload, self.inner.abort_upload(tenant, at, upload))
+            .await
+    }
+
+    async fn list_parts(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        upload: &UpstreamUploadId,
+    ) -> Result<Vec<StoredPart>, RegionError> {
+        let fault = self.meet(Op::ListParts);
+        let call = self.inner.list_parts(tenant, at, upload);
+        let mut parts = with_fault(Op::ListParts, fault, call).await?;
+        for part in &mut parts {
+            part.stored_bytes = shift(part.stored_bytes, fault);
+        }
+        Ok(parts)
+    }
+
+    async fn tags(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<Vec<(String, String)>, RegionError> {
+        self.call(Op::Tags, self.inner.tags(tenant, at, version))
+            .await
+    }
+
+    async fn set_tags(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        tags: &[(String, String)],
+    ) -> Result<(), RegionError> {
+        let call = self.inner.set_tags(tenant, at, version, tags);
+        self.call(Op::SetTags, call).await
+    }
+
+    async fn ping(&self) -> Result<(), RegionError> {
+        self.call(Op::Ping, self.inner.ping()).await
+    }
+
+    fn profile(&self) -> &RegionProfile {
+        self.inner.profile()
+    }
+}

@@ -3,7 +3,8 @@
 use super::bodies::BodyFiles;
 use super::ids::Id;
 use super::index::IndexSettings;
-use super::tables::{TxError, WriteTables};
+use super::rows::TxError;
+use super::tables::WriteTables;
 use redb::Database;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};

@@ -3,8 +3,9 @@
 use super::super::RegionError;
 use super::bodies::{BodyFiles, PendingFile};
 use super::ids::Id;
+use super::rows::TxError;
 use super::steps::{IndexFile, Steps};
-use super::tables::{ReadTables, TxError, WriteTables};
+use super::tables::{ReadTables, WriteTables};
 use redb::{CommitError, Database, DatabaseError, ReadableDatabase};
 use std::fs::OpenOptions;
 use std::path::PathBuf;

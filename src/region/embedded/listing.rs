@@ -1,7 +1,8 @@
 //! Listings in S3's byte order.
 
 use super::super::{ListRequest, ListedObject, Listing};
-use super::tables::{Lookup, ReadTables, TxError, after_prefix, object_key};
+use super::rows::{TxError, after_prefix, object_key};
+use super::tables::{Lookup, ReadTables};
 use crate::clock::UnixMs;
 use std::ops::Bound;
 

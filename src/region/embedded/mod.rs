@@ -15,6 +15,7 @@ mod multipart;
 mod objects;
 mod reader;
 mod reaper;
+mod rows;
 mod steps;
 mod store;
 mod tables;

@@ -6,7 +6,8 @@ use super::super::{
 };
 use super::ids::Id;
 use super::objects::{Fresh, check_condition, find, not_found, outcome, refused};
-use super::tables::{Extent, Lookup, ObjectRow, PartRow, TxError, WriteTables, clip};
+use super::rows::{Extent, ObjectRow, PartRow, TxError, clip};
+use super::tables::{Lookup, WriteTables};
 use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use super::super::{BodyError, ByteStream, RegionError};
 use super::bodies::{BodyFiles, Pin, disk_reason};
-use super::tables::Extent;
+use super::rows::Extent;
 use bytes::Bytes;
 use futures::StreamExt;
 use std::collections::VecDeque;

@@ -3,7 +3,7 @@
 use super::bodies::{BodyFiles, Reap};
 use super::ids::Id;
 use super::index::Opened;
-use super::tables::TxError;
+use super::rows::TxError;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

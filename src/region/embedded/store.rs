@@ -10,7 +10,8 @@ use super::super::{
 use super::index::{IndexQueue, Opened};
 use super::multipart::{self, UploadRef};
 use super::objects::{self, Fresh, NULL_VERSION, Put, check_head, check_tags};
-use super::tables::{Extent, Lookup, ReadTables, TxError, WriteTables};
+use super::rows::{Extent, TxError};
+use super::tables::{Lookup, ReadTables, WriteTables};
 use super::{EmbeddedStore, ids, listing};
 use crate::tenants::TenantId;
 use async_trait::async_trait;
@@ -57,7 +58,7 @@ impl EmbeddedStore {
     }
 
     /// Changes the index, without a body file.
-    async fn change<T: Send + 'static>(
+    pub(super) async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&mut WriteTables<'_>) -> Result<T, TxError> + Send + 'static,
