@@ -8,7 +8,8 @@ use crate::region::{
 use crate::tenants::{ObjectKey, TenantId};
 use bytes::Bytes;
 use futures::TryStreamExt;
-use std::sync::Mutex;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A check is no tenant's; stores see no tenants.
 pub(super) const NOBODY: TenantId = TenantId::from_bytes([0; 16]);
@@ -20,6 +21,8 @@ pub(super) struct Bench {
     /// Keys that can't be told from a listing of versions stay out of here.
     pub(super) versioned: UpstreamBucket,
     uploads: Mutex<Vec<(ObjectRef, UpstreamUploadId)>>,
+    /// Every key that was ever named: a store may not list what it holds.
+    named: Mutex<BTreeSet<String>>,
 }
 
 impl Bench {
@@ -33,6 +36,7 @@ impl Bench {
             versioned: name("-v"),
             store,
             uploads: Mutex::new(Vec::new()),
+            named: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -46,6 +50,7 @@ impl Bench {
     }
 
     pub(super) fn at(&self, key: &str) -> Result<ObjectRef, RegionError> {
+        held(&self.named).insert(key.to_owned());
         self.within(&self.bucket, key)
     }
 
@@ -158,11 +163,7 @@ impl Bench {
     pub(super) async fn upload(&self, at: &ObjectRef) -> Result<UpstreamUploadId, RegionError> {
         let head = HeadFields::default();
         let upload = self.store.create_upload(NOBODY, at, &head).await?;
-        let mut open = self
-            .uploads
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        open.push((at.clone(), upload.clone()));
+        held(&self.uploads).push((at.clone(), upload.clone()));
         Ok(upload)
     }
 
@@ -185,31 +186,21 @@ impl Bench {
 
     /// Deletes what the check made, as far as the store lets it, and says whether it all went.
     pub(super) async fn clean_up(&self) -> Result<(), RegionError> {
-        let open = std::mem::take(
-            &mut *self
-                .uploads
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
+        let open = std::mem::take(&mut *held(&self.uploads));
         for (at, upload) in open {
             // Most are finished; one that stays will be in the way of deleting the bucket, which is told.
             let _ = self.store.abort_upload(NOBODY, &at, &upload).await;
         }
         let emptied = self.empty_versioned().await;
         let versioned = self.store.delete_bucket(NOBODY, &self.versioned).await;
-        for key in self.keys_or_none().await? {
-            // Not every key that a store lists can be deleted by it; the bucket's deletion tells.
-            let _ = self.delete(&self.bucket, &key, None).await;
+        let mut keys = std::mem::take(&mut *held(&self.named));
+        keys.extend(self.keys("", 1_000).await.unwrap_or_default());
+        for key in keys.iter().rev() {
+            // Not every key can be deleted where it could not be stored; the bucket's deletion tells.
+            let _ = self.delete(&self.bucket, key, None).await;
         }
         self.store.delete_bucket(NOBODY, &self.bucket).await?;
         emptied.and(versioned)
-    }
-
-    async fn keys_or_none(&self) -> Result<Vec<String>, RegionError> {
-        match self.keys("", 1_000).await {
-            Err(RegionError::NotFound { .. }) => Ok(Vec::new()),
-            other => other,
-        }
     }
 
     async fn empty_versioned(&self) -> Result<(), RegionError> {
@@ -252,4 +243,8 @@ impl Bench {
         let at = self.within(bucket, key)?;
         self.store.delete(NOBODY, &at, &request).await.map(|_| ())
     }
+}
+
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

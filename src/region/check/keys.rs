@@ -35,6 +35,11 @@ pub(super) async fn rules(bench: &Bench, findings: &mut Findings) -> Result<KeyR
             .await?,
         byte_order: byte_order(bench, findings).await?,
     };
+    let segment = format!("keys/s/{}", "s".repeat(rules.bytes_max.saturating_sub(7)));
+    findings.note(
+        !refused(bench, &segment).await?,
+        "the store refuses keys with a very long segment between slashes",
+    );
     Ok(rules)
 }
 
@@ -59,6 +64,11 @@ async fn kept(bench: &Bench, keys: &[&str]) -> Result<bool, RegionError> {
     Ok(true)
 }
 
+async fn refused(bench: &Bench, key: &str) -> Result<bool, RegionError> {
+    let put = bench.put(&bench.at(key)?, key, PutCondition::Always).await;
+    Ok(answered(put)?.is_none())
+}
+
 /// What to list so that a changed form of the key would be there too.
 fn prefix_of(key: &str) -> String {
     match key.match_indices('/').nth(1) {
@@ -67,7 +77,7 @@ fn prefix_of(key: &str) -> String {
     }
 }
 
-/// The longest key kept, as one segment and as many, by halving.
+/// The longest key kept when it has many segments, by halving.
 async fn bytes_max(bench: &Bench) -> Result<usize, RegionError> {
     let (mut good, mut bad) = (0, KEY_BYTES_MAX + 1);
     let mut bytes = KEY_BYTES_MAX;
@@ -83,7 +93,9 @@ async fn bytes_max(bench: &Bench) -> Result<usize, RegionError> {
             .take(bytes.saturating_sub(1))
             .chain(['g'])
             .collect();
-        if kept(bench, &[&flat, &deep]).await? {
+        // A name that is too long for one segment may be refused by the store, but not changed.
+        let flat_safe = refused(bench, &flat).await? || kept(bench, &[&flat]).await?;
+        if flat_safe && kept(bench, &[&deep]).await? {
             good = bytes;
         } else {
             bad = bytes;

@@ -121,9 +121,9 @@ pub async fn check_region(
     progress(CheckStep::Cleanup);
     let cleaned = plain.clean_up().await;
     let mut report = probed?;
-    if cleaned.is_err() {
+    if let Err(error) = cleaned {
         report.notes.push(format!(
-            "the check's buckets {} could not be deleted; delete them by hand",
+            "the check's buckets {} could not all be deleted ({error}); delete them by hand",
             plain.bucket_names().join(" and ")
         ));
     }

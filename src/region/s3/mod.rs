@@ -25,9 +25,13 @@ mod hostile;
 #[cfg(test)]
 pub(in crate::region) mod testbed;
 #[cfg(test)]
+mod tests_bodies;
+#[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
 mod tests_weed;
+#[cfg(test)]
+mod tests_weed_parts;
 
 pub use config::{ConnectError, Deadlines, UpstreamConfig};
 pub use credentials::CredentialsError;

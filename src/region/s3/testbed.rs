@@ -138,6 +138,7 @@ impl Testbed {
             "-s3.port.lance=0",
             "-s3.iam=false",
             "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false",
             "-master.volumeSizeLimitMB=64",
             "-volume.max=200",
         ]);

@@ -1,7 +1,7 @@
 //! What becomes of a store's faults: each one the right error, within its deadline, and nothing sent twice.
 
 use super::S3Store;
-use super::hostile::{Act, FIRST_BYTE_MS, Hostile, IDLE_MS, OBJECT, answer, refusal, settle};
+use super::hostile::{Act, FIRST_BYTE_MS, Hostile, IDLE_MS, OBJECT, answer, refusal};
 use crate::region::{
     Body, BodyError, ByteRange, CompletedPart, CopyRequest, DeleteRequest, GetRequest, HeadFields,
     ListRequest, Missing, ObjectRef, PutCondition, PutRequest, RegionError, RegionStore,
@@ -13,20 +13,22 @@ use futures::{StreamExt, TryStreamExt, stream};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const TENANT: TenantId = TenantId::from_bytes([7; 16]);
+pub(super) const TENANT: TenantId = TenantId::from_bytes([7; 16]);
+
+type Expected = fn(&RegionError) -> bool;
 
 fn bucket() -> UpstreamBucket {
     UpstreamBucket::from_catalog("lethe-test-bucket".to_owned())
 }
 
-fn at(key: &str) -> ObjectRef {
+pub(super) fn at(key: &str) -> ObjectRef {
     ObjectRef {
         bucket: bucket(),
         key: ObjectKey::new(key).unwrap(),
     }
 }
 
-fn put_of(body: Body, stored_bytes: u64) -> PutRequest {
+pub(super) fn put_of(body: Body, stored_bytes: u64) -> PutRequest {
     PutRequest {
         head: HeadFields::default(),
         stored_bytes,
@@ -39,7 +41,7 @@ fn replayable() -> PutRequest {
     put_of(Body::Replayable(Bytes::from_static(b"0123456789")), 10)
 }
 
-fn once(chunks: Vec<Result<Bytes, BodyError>>, stored_bytes: u64) -> PutRequest {
+pub(super) fn once(chunks: Vec<Result<Bytes, BodyError>>, stored_bytes: u64) -> PutRequest {
     put_of(Body::Once(stream::iter(chunks).boxed()), stored_bytes)
 }
 
@@ -59,7 +61,7 @@ async fn get_with(store: &S3Store, request: &GetRequest) -> Result<Bytes, Region
 }
 
 /// Fails when `call` takes longer than its deadlines with room for a slow machine.
-async fn within<T>(ms: u64, call: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(ms: u64, call: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let outcome = call.await;
     let took = started.elapsed();
@@ -80,7 +82,7 @@ fn copy_request() -> CopyRequest {
     }
 }
 
-async fn complete(store: &S3Store) -> Result<crate::region::WriteOutcome, RegionError> {
+pub(super) async fn complete(store: &S3Store) -> Result<crate::region::WriteOutcome, RegionError> {
     let part = CompletedPart {
         number: 1,
         etag: "p".to_owned(),
@@ -98,6 +100,7 @@ macro_rules! assert_is {
         assert!(matches!(&outcome, Err($pattern) $(if $guard)?), "{outcome:?}");
     }};
 }
+pub(super) use assert_is;
 
 #[tokio::test]
 async fn silent_store_read_unavailable_write_unknown() {
@@ -256,7 +259,7 @@ async fn huge_headers_lying_in_time() {
 
 #[tokio::test]
 async fn error_under_status_200_is_an_error() {
-    let cases: [(&str, fn(&RegionError) -> bool); 5] = [
+    let cases: [(&str, Expected); 5] = [
         ("InternalError", |e| {
             matches!(e, RegionError::Unknown { .. })
         }),
@@ -351,7 +354,7 @@ async fn stored_but_answer_dropped_unknown_and_sent_once() {
 
 #[tokio::test]
 async fn statuses_mapped_by_what_the_caller_does_next() {
-    let cases: [(&str, &str, fn(&RegionError) -> bool); 12] = [
+    let cases: [(&str, &str, Expected); 12] = [
         ("404 N", "NoSuchBucket", |e| {
             matches!(
                 e,
@@ -480,130 +483,6 @@ async fn garbage_listings_lying() {
 }
 
 #[tokio::test]
-async fn failing_source_never_finishes_the_body() {
-    let chunk = || Ok(Bytes::from_static(b"01234"));
-    let mismatch = || BodyError::Mismatch {
-        code: "BadDigest",
-        message: String::new(),
-    };
-    let cases = [
-        // In the middle; after every byte; too short; too long.
-        vec![chunk(), Err(mismatch())],
-        vec![chunk(), chunk(), Err(mismatch())],
-        vec![chunk()],
-        vec![chunk(), chunk(), chunk()],
-    ];
-    for chunks in cases {
-        let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", OBJECT, ""))]).await;
-        let outcome = hostile
-            .store()
-            .await
-            .put(TENANT, &at("k"), once(chunks, 10))
-            .await;
-        assert_is!(outcome, RegionError::BodyFailed { .. });
-        settle().await;
-        let seen = hostile.seen();
-        assert!(
-            seen.iter().all(|s| !s.complete && s.body_bytes <= 5),
-            "{seen:?}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn dropped_put_never_finishes_the_body() {
-    let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", OBJECT, ""))]).await;
-    let store = hostile.store().await;
-    let (sender, receiver) = futures::channel::mpsc::unbounded();
-    sender
-        .unbounded_send(Ok(Bytes::from_static(b"01234")))
-        .unwrap();
-    let target = at("k");
-    let put = store.put(TENANT, &target, put_of(Body::Once(receiver.boxed()), 10));
-    assert!(
-        tokio::time::timeout(Duration::from_millis(150), put)
-            .await
-            .is_err()
-    );
-    let _ = sender.unbounded_send(Ok(Bytes::from_static(b"56789")));
-    drop(sender);
-    settle().await;
-    let seen = hostile.seen();
-    assert_eq!(seen.len(), 1);
-    assert!(!seen[0].complete && seen[0].body_bytes == 5, "{seen:?}");
-}
-
-#[tokio::test]
-async fn source_or_store_stalls_put_ends_in_time() {
-    let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", OBJECT, ""))]).await;
-    let store = hostile.store().await;
-    let silent = put_of(Body::Once(stream::pending().boxed()), 10);
-    assert_is!(
-        within(IDLE_MS, store.put(TENANT, &at("k"), silent)).await,
-        RegionError::BodyFailed {
-            source: BodyError::TimedOut,
-            ..
-        }
-    );
-    let hostile = Hostile::play(vec![Act::Stall]).await;
-    let store = hostile.store().await;
-    let chunk = Bytes::from(vec![0; 1 << 20]);
-    let endless = stream::iter((0..64).map(move |_| Ok(chunk.clone()))).boxed();
-    let target = at("k");
-    let put = store.put(TENANT, &target, put_of(Body::Once(endless), 64 << 20));
-    assert_is!(
-        within(2 * IDLE_MS, put).await,
-        RegionError::Unavailable { .. }
-    );
-}
-
-#[tokio::test]
-async fn early_answer_ends_the_upload() {
-    let refused = Act::AnswerAtOnce(refusal("412 P", "PreconditionFailed"));
-    let hostile = Hostile::play(vec![refused]).await;
-    let first = stream::iter([Ok(Bytes::from_static(b"0"))]);
-    let body = first.chain(stream::pending()).boxed();
-    let put = put_of(Body::Once(body), 10);
-    assert_is!(
-        hostile.store().await.put(TENANT, &at("k"), put).await,
-        RegionError::PreconditionFailed { .. }
-    );
-    let early = Act::AnswerAtOnce(answer("200 OK", OBJECT, ""));
-    let hostile = Hostile::play(vec![early]).await;
-    let first = stream::iter([Ok(Bytes::from_static(b"0"))]);
-    let put = put_of(Body::Once(first.chain(stream::pending()).boxed()), 10);
-    assert_is!(
-        hostile.store().await.put(TENANT, &at("k"), put).await,
-        RegionError::Lying { .. }
-    );
-}
-
-#[tokio::test]
-async fn nobody_listens_unavailable_and_stream_untouched() {
-    let hostile = Hostile::play(vec![Act::Stall]).await;
-    let mut config = hostile.config();
-    config.endpoint = "http://127.0.0.1:9".to_owned();
-    let store = S3Store::connect(config, super::testbed::full_profile())
-        .await
-        .unwrap();
-    let touched = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let flag = std::sync::Arc::clone(&touched);
-    let body = stream::poll_fn(move |_| {
-        flag.store(true, std::sync::atomic::Ordering::SeqCst);
-        std::task::Poll::Ready(None)
-    });
-    assert_is!(
-        store
-            .put(TENANT, &at("k"), put_of(Body::Once(body.boxed()), 10))
-            .await,
-        RegionError::Unavailable { .. }
-    );
-    assert!(!touched.load(std::sync::atomic::Ordering::SeqCst));
-    assert_is!(store.ping().await, RegionError::Unavailable { .. });
-    assert_is!(complete(&store).await, RegionError::Unavailable { .. });
-}
-
-#[tokio::test]
 async fn write_headers_sent_and_signed() {
     let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", OBJECT, ""))]).await;
     let store = hostile.store().await;
@@ -639,4 +518,34 @@ async fn write_headers_sent_and_signed() {
         1,
         "a header that is none was not sent"
     );
+}
+
+#[tokio::test]
+async fn list_behind_a_common_prefix_begins_behind_all_below() {
+    let empty = "<ListBucketResult><EncodingType>url</EncodingType></ListBucketResult>";
+    let hostile = Hostile::play(vec![Act::Answer(answer("200 OK", "", empty))]).await;
+    let store = hostile.store().await;
+    let tree = store.with_profile(super::testbed::seaweed_profile());
+    for (delimiter, start_after, in_byte_order, in_a_tree) in [
+        (
+            Some("/"),
+            "a/",
+            "start-after=a%2f%f4%8f%bf%bf ",
+            "start-after=a%2f%f4%8f%bf%bf ",
+        ),
+        (Some("/"), "a/b", "start-after=a%2fb ", "start-after=a%2fb "),
+        (None, "a/b", "start-after=a%2fb ", "start-after=a%2fb%2f "),
+    ] {
+        let request = ListRequest {
+            delimiter: delimiter.map(str::to_owned),
+            start_after: Some(start_after.to_owned()),
+            keys_max: 10,
+            ..ListRequest::default()
+        };
+        for (store, expected) in [(&store, in_byte_order), (&tree, in_a_tree)] {
+            store.list(TENANT, &bucket(), &request).await.unwrap();
+            let head = hostile.seen().last().unwrap().head.to_ascii_lowercase();
+            assert!(head.contains(expected), "{expected} in {head}");
+        }
+    }
 }

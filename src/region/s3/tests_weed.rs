@@ -1,22 +1,21 @@
 //! The store against SeaweedFS. One server, and so one test, for all that a plain store must do.
 
 use super::testbed::{Testbed, seaweed_profile};
+use super::tests_weed_parts;
 use super::{RegionIdentity, S3Store};
 use crate::region::{
-    Body, ByteRange, CompletedPart, CopyRequest, DeleteRequest, GetRequest, HeadFields,
-    ListRequest, Missing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError,
-    RegionStore, SourceCondition, UploadPartRequest, UpstreamBucket, UpstreamUploadId,
-    VersionListRequest, Versioning, WriteOutcome,
+    Body, ByteRange, DeleteRequest, GetRequest, HeadFields, ListRequest, Missing, ObjectRef,
+    PutCondition, PutRequest, RegionError, RegionStore, UpstreamBucket, VersionListRequest,
+    Versioning, WriteOutcome,
 };
 use crate::tenants::{ObjectKey, TenantId};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-const TENANT: TenantId = TenantId::from_bytes([7; 16]);
-const PART_BYTES: usize = 5 << 20;
+pub(super) const TENANT: TenantId = TenantId::from_bytes([7; 16]);
 
-struct Bench {
-    store: S3Store,
+pub(super) struct Bench {
+    pub(super) store: S3Store,
     bucket: UpstreamBucket,
 }
 
@@ -29,14 +28,14 @@ impl Bench {
         Self { store, bucket }
     }
 
-    fn at(&self, key: &str) -> ObjectRef {
+    pub(super) fn at(&self, key: &str) -> ObjectRef {
         ObjectRef {
             bucket: self.bucket.clone(),
             key: ObjectKey::new(key).unwrap(),
         }
     }
 
-    async fn put(&self, key: &str, bytes: &'static [u8]) -> WriteOutcome {
+    pub(super) async fn put(&self, key: &str, bytes: &'static [u8]) -> WriteOutcome {
         self.put_if(key, bytes, PutCondition::Always).await.unwrap()
     }
 
@@ -55,7 +54,11 @@ impl Bench {
         self.store.put(TENANT, &self.at(key), request).await
     }
 
-    async fn read(&self, key: &str, request: &GetRequest) -> Result<Vec<u8>, RegionError> {
+    pub(super) async fn read(
+        &self,
+        key: &str,
+        request: &GetRequest,
+    ) -> Result<Vec<u8>, RegionError> {
         let object = self.store.get(TENANT, &self.at(key), request).await?;
         let chunks: Vec<Bytes> = object.body.try_collect().await.unwrap();
         let bytes = chunks.concat();
@@ -91,8 +94,8 @@ async fn seaweed_plain_calls_behave() {
     objects_round_trip(&bench).await;
     conditions_hold(&bench).await;
     listings_are_complete(&bench).await;
-    uploads_complete(&bench).await;
-    copies_have_their_own_head(&bench).await;
+    tests_weed_parts::uploads_complete(&bench).await;
+    tests_weed_parts::copies_have_their_own_head(&bench).await;
     buckets_come_and_go(&testbed, &bench).await;
     let versioned = Bench::new(&testbed, "versioned").await;
     versions_are_told_apart(&versioned).await;
@@ -324,171 +327,6 @@ async fn listings_are_complete(bench: &Bench) {
         );
         assert_eq!(prefixes, ["l/a/", "l/b/"], "{keys_max} a page");
     }
-}
-
-async fn part(
-    bench: &Bench,
-    at: &ObjectRef,
-    upload: &UpstreamUploadId,
-    number: u16,
-    bytes: Vec<u8>,
-) -> CompletedPart {
-    let request = UploadPartRequest {
-        upload: upload.clone(),
-        number,
-        stored_bytes: bytes.len() as u64,
-        body: Body::Replayable(Bytes::from(bytes)),
-    };
-    let etag = bench.store.upload_part(TENANT, at, request).await.unwrap();
-    CompletedPart { number, etag }
-}
-
-async fn uploads_complete(bench: &Bench) {
-    let at = bench.at("upload");
-    let head = HeadFields {
-        metadata: [("lethe".to_owned(), "bXA=".to_owned())].into(),
-        content_disposition: Some("spill".to_owned()),
-        tags: vec![("t".to_owned(), "1".to_owned())],
-    };
-    let upload = bench.store.create_upload(TENANT, &at, &head).await.unwrap();
-    part(bench, &at, &upload, 1, vec![9; PART_BYTES]).await;
-    // SeaweedFS lists both attempts, with times in whole seconds.
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    let first = part(bench, &at, &upload, 1, vec![1; PART_BYTES]).await;
-    let second = part(bench, &at, &upload, 2, vec![2; 10]).await;
-    bench.put("source", b"0123456789").await;
-    let source = bench
-        .store
-        .head(TENANT, &bench.at("source"), None)
-        .await
-        .unwrap();
-    let listed = bench.store.list_parts(TENANT, &at, &upload).await.unwrap();
-    let told: Vec<_> = listed
-        .iter()
-        .map(|p| (p.number, p.etag.as_str(), p.stored_bytes))
-        .collect();
-    assert_eq!(
-        told,
-        [
-            (1, first.etag.as_str(), PART_BYTES as u64),
-            (2, second.etag.as_str(), 10)
-        ]
-    );
-
-    let copied = PartCopyRequest {
-        upload: upload.clone(),
-        number: 2,
-        from: bench.at("source"),
-        from_version: None,
-        source: SourceCondition { etag: source.etag },
-        range: (3, 5),
-    };
-    let etag = bench
-        .store
-        .upload_part_copy(TENANT, &at, &copied)
-        .await
-        .unwrap();
-    let copied = CompletedPart { number: 2, etag };
-    let wrong = CompletedPart {
-        number: 2,
-        etag: "0".repeat(32),
-    };
-    let outcome = bench
-        .store
-        .complete_upload(
-            TENANT,
-            &at,
-            &upload,
-            &[first.clone(), wrong],
-            &PutCondition::Always,
-        )
-        .await;
-    assert!(
-        matches!(outcome, Err(RegionError::InvalidPart { .. })),
-        "{outcome:?}"
-    );
-    let parts = [first, copied];
-    let done = bench
-        .store
-        .complete_upload(TENANT, &at, &upload, &parts, &PutCondition::Absent)
-        .await
-        .unwrap();
-    let found = bench.store.head(TENANT, &at, None).await.unwrap();
-    assert_eq!(found.etag, done.etag);
-    assert_eq!(found.stored_bytes, PART_BYTES as u64 + 3);
-    assert_eq!(found.fields.metadata, head.metadata);
-    assert_eq!(found.fields.content_disposition, head.content_disposition);
-    assert_eq!(found.tag_count, 1);
-    let tail = GetRequest {
-        range: Some(ByteRange::Suffix { bytes: 5 }),
-        ..GetRequest::default()
-    };
-    assert_eq!(bench.read("upload", &tail).await.unwrap(), b"\x01\x01345");
-
-    let upload = bench.store.create_upload(TENANT, &at, &head).await.unwrap();
-    bench
-        .store
-        .abort_upload(TENANT, &at, &upload)
-        .await
-        .unwrap();
-    bench
-        .store
-        .abort_upload(TENANT, &at, &upload)
-        .await
-        .unwrap();
-    let outcome = bench.store.list_parts(TENANT, &at, &upload).await;
-    assert!(
-        matches!(
-            outcome,
-            Err(RegionError::NotFound {
-                missing: Missing::Upload,
-                ..
-            })
-        ),
-        "{outcome:?}"
-    );
-}
-
-async fn copies_have_their_own_head(bench: &Bench) {
-    let source = bench.put("dir/ü +%", b"copied").await;
-    let mut request = CopyRequest {
-        from: bench.at("dir/ü +%"),
-        from_version: None,
-        source: SourceCondition { etag: source.etag },
-        head: HeadFields {
-            metadata: [("lethe".to_owned(), "bmV3".to_owned())].into(),
-            content_disposition: Some("spill".to_owned()),
-            tags: vec![("t".to_owned(), "2".to_owned())],
-        },
-        copy_tags: false,
-        condition: PutCondition::Always,
-    };
-    let to = bench.at("copy");
-    let copied = bench.store.copy(TENANT, &to, &request).await.unwrap();
-    let found = bench.store.head(TENANT, &to, None).await.unwrap();
-    assert_eq!(found.etag, copied.etag);
-    assert_eq!(found.fields.metadata, request.head.metadata);
-    assert_eq!(found.fields.content_disposition.as_deref(), Some("spill"));
-    assert_eq!(found.tag_count, 1);
-    assert_eq!(
-        bench.read("copy", &GetRequest::default()).await.unwrap(),
-        b"copied"
-    );
-    request.source.etag = "no".to_owned();
-    let outcome = bench.store.copy(TENANT, &to, &request).await;
-    assert!(
-        matches!(outcome, Err(RegionError::PreconditionFailed { .. })),
-        "{outcome:?}"
-    );
-    request.from = bench.at("nothing here");
-    let outcome = bench.store.copy(TENANT, &to, &request).await;
-    assert!(
-        matches!(
-            outcome,
-            Err(RegionError::NotFound { .. } | RegionError::PreconditionFailed { .. })
-        ),
-        "{outcome:?}"
-    );
 }
 
 async fn buckets_come_and_go(testbed: &Testbed, bench: &Bench) {
