@@ -55,9 +55,9 @@ pub(super) async fn uploads_are_paged_by_key_and_id(world: &World) {
         .uploads(acme, &docs, "", Some(("a", None)), 100)
         .await
         .unwrap();
-    let rest = keys_and_ids(&page);
-    assert_eq!(rest.len(), keys.len() - 4 + usize::from(rest[0].0 == "a\0"));
-    assert_eq!(rest[0].0, "a\0");
+    let rest = page.uploads.iter().map(|upload| upload.new.key.as_str());
+    let rest: Vec<_> = rest.collect();
+    assert_eq!(rest, ["a\0", "a-c", "ab", "b", "z", "ä"]);
     assert!(!page.truncated);
 }
 
