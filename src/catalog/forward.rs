@@ -1,7 +1,8 @@
 //! The catalog's traits on something that holds another catalog, method by method, each by a macro of the caller's that is given the
 //! operation's name and the call.
 
-/// All that the traits' signatures name.
+/// All that the traits' signatures name; which of it is used depends on which traits are forwarded.
+#[allow(unused_imports, reason = "some traits are forwarded in tests only")]
 pub(super) mod names {
     pub(in crate::catalog) use crate::catalog::{
         Attempt, AttemptId, Bucket, BucketState, BucketStore, BucketVersioning, CatalogError,

@@ -11,7 +11,7 @@ mod faulty;
 mod forward;
 mod sql;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 mod types;
 
 pub use cache::{CacheOptions, CachedCatalog};

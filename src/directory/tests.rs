@@ -1,10 +1,6 @@
 use super::{AccessKeyHash, Directory, DirectoryError, SqlDirectory};
 use crate::catalog::{OpenError, StoreOptions, StoreUrl};
 use crate::tenants::{AccessKeyId, DomainName};
-use postgres::PostgresCluster;
-
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
 
 async fn check_directory(url: &StoreUrl) {
     let options = StoreOptions::default();
@@ -56,12 +52,7 @@ async fn directory_on_sqlite_gives_a_key_to_one_domain() {
 
 #[tokio::test]
 async fn directory_on_postgres_gives_a_key_to_one_domain() {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "CI says that nothing may be skipped"
-    )]
-    let required = std::env::var_os("CI").is_some_and(|value| value == "true");
-    let Some(mut cluster) = PostgresCluster::start(required) else {
+    let Some(mut cluster) = crate::catalog::suite::cluster() else {
         return;
     };
     let url = cluster.database("directory").parse().unwrap();

@@ -128,7 +128,10 @@ impl PostgresCluster {
     pub fn database(&self, name: &str) -> String {
         self.run_sql("postgres", &format!("CREATE DATABASE \"{name}\""))
             .unwrap();
-        format!("postgres://lethe@/{name}?host={}", self.data().display())
+        format!(
+            "postgres:///{name}?host={}&user=lethe",
+            self.data().display()
+        )
     }
 
     fn run_sql(&self, database: &str, sql: &str) -> io::Result<()> {

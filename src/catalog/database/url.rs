@@ -75,7 +75,11 @@ impl fmt::Display for StoreUrl {
                 let database = options.get_database().unwrap_or_default();
                 match options.get_socket() {
                     Some(socket) => {
-                        write!(f, "postgres://{user}@/{database}?host={}", socket.display())
+                        write!(
+                            f,
+                            "postgres:///{database}?host={}&user={user}",
+                            socket.display()
+                        )
                     }
                     None => write!(
                         f,
@@ -135,6 +139,13 @@ mod tests {
             assert_eq!(url.to_string(), "postgres://lethe@db.example.com:5433/eu");
             assert!(!format!("{url:?}").contains("hunter2"));
         }
+    }
+
+    #[test]
+    fn postgres_url_of_a_socket_is_shown_as_it_is_written() {
+        let text = "postgres:///eu?host=/run/postgresql&user=lethe";
+        let url: StoreUrl = text.parse().unwrap();
+        assert_eq!(url.to_string(), text);
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub(super) async fn completion_is_taken_by_one_of_two(world: &World) {
     assert!(is_conflict(&one) || is_conflict(&two));
     let found = world.catalog.upload(acme, &id).await.unwrap();
     assert_eq!(found.state, UploadState::Completing);
-    let missing = world.catalog.begin_complete(acme, &upload_id(9), NOW, 1);
-    assert_refused!(missing.await, NotFound);
+    let absent = upload_id(9);
+    let missing = world.catalog.begin_complete(acme, &absent, NOW, 1).await;
+    assert_refused!(missing, NotFound);
 }
 
 pub(super) async fn completion_taken_over_refuses_the_old_fence(world: &World) {

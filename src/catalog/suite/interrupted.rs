@@ -17,7 +17,8 @@ pub(super) async fn transaction_dropped_in_the_middle_leaves_nothing(world: &Wor
     let revision = world.catalog.revision().await.unwrap();
     world.sql.begin_and_drop(acme).await;
     // The next writer is not kept waiting by it.
-    let bucket = world.catalog.begin_bucket(acme, &new_bucket("docs"), 1);
+    let new = new_bucket("docs");
+    let bucket = world.catalog.begin_bucket(acme, &new, 1);
     tokio::time::timeout(Duration::from_secs(5), bucket)
         .await
         .unwrap()

@@ -55,9 +55,9 @@ pub(super) async fn uploads_are_paged_by_key_and_id(world: &World) {
         .uploads(acme, &docs, "", Some(("a", None)), 100)
         .await
         .unwrap();
-    let rest = keys_and_ids(&page);
-    assert_eq!(rest.len(), keys.len() - 4 + usize::from(rest[0].0 == "a\0"));
-    assert_eq!(rest[0].0, "a\0");
+    let rest = page.uploads.iter().map(|upload| upload.new.key.as_str());
+    let rest: Vec<_> = rest.collect();
+    assert_eq!(rest, ["a\0", "a-c", "ab", "b", "z", "ä"]);
     assert!(!page.truncated);
 }
 
@@ -125,18 +125,15 @@ pub(super) async fn ten_thousand_parts_are_listed(world: &World) {
         .await
         .unwrap();
     // The other 9,999 as copies of that row: one call each would take minutes on SQLite.
-    let copies = (2..=10_000i64).map(|number| {
-        Statement::new(
-            "INSERT INTO attempts (tenant, upload, id, number, begun, finished, finish_order, is_current, upstream_etag,
-                 salt, commitment, plaintext_bytes)
-             SELECT tenant, upload, $3, $3, begun, finished, $3, 1, upstream_etag, salt, commitment, plaintext_bytes
-             FROM attempts WHERE tenant = $1 AND upload = $2 AND id = 1",
-        )
-        .bind(acme)
-        .bind(id.as_str())
-        .bind(number)
-    });
-    world.sql.run(copies.collect()).await;
+    let copies = Statement::new(
+        "WITH RECURSIVE numbers (n) AS (SELECT CAST(2 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+         INSERT INTO attempts (tenant, upload, id, number, begun, finished, finish_order, is_current, upstream_etag,
+             salt, commitment, plaintext_bytes)
+         SELECT tenant, upload, n, n, begun, finished, n, 1, upstream_etag, salt, commitment, plaintext_bytes
+         FROM numbers, attempts WHERE tenant = $1 AND upload = $2 AND id = 1",
+    );
+    let copies = copies.bind(acme).bind(id.as_str());
+    world.sql.run(vec![copies]).await;
     let mut numbers = Vec::new();
     loop {
         let after = numbers.last().copied().unwrap_or(0);

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[path = "../../../tests/support/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 /// A catalog to test, as two gateways have it, and the database below.
 struct World {
@@ -88,7 +88,7 @@ impl World {
 }
 
 /// In CI a missing PostgreSQL is a failure, elsewhere its tests are skipped with a word.
-fn cluster() -> Option<PostgresCluster> {
+pub(crate) fn cluster() -> Option<PostgresCluster> {
     #[allow(
         clippy::disallowed_methods,
         reason = "CI says that nothing may be skipped"

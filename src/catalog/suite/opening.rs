@@ -92,9 +92,10 @@ async fn postgres_catalog_is_made_only_by_create() {
     let Some(cluster) = cluster() else { return };
     let url = cluster.database("made").parse().unwrap();
     check_life_of(&url).await;
-    let one = SqlCatalog::create(&cluster.database("one").parse().unwrap(), &options());
-    let two = SqlCatalog::create(&cluster.database("two").parse().unwrap(), &options());
-    let (one, two) = (one.await.unwrap(), two.await.unwrap());
+    let one = cluster.database("one").parse().unwrap();
+    let two = cluster.database("two").parse().unwrap();
+    let one = SqlCatalog::create(&one, &options()).await.unwrap();
+    let two = SqlCatalog::create(&two, &options()).await.unwrap();
     assert_ne!(one.identity(), two.identity());
     // Two databases of one server are not apart, and the location says so.
     assert!(matches!(one.location(), StoreLocation::PostgresCluster(_)));
