@@ -66,7 +66,10 @@ pub(crate) trait RootProvider: Send + Sync {
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
     #[cfg_attr(
         not(test),
-        allow(dead_code, reason = "part of every provider; first called by the shred protocol")
+        allow(
+            dead_code,
+            reason = "part of every provider; first called by the shred protocol"
+        )
     )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
