@@ -2,12 +2,12 @@
 //! off is finished by the same request again, or by the job.
 
 use super::error::ApiError;
-use crate::catalog::{CatalogError, CredentialRow, CredentialState, JobKind, NewCredential, NewTenant};
+use crate::catalog::{
+    CatalogError, CredentialRow, CredentialState, JobKind, NewCredential, NewTenant,
+};
 use crate::clock::UnixMs;
 use crate::jobs::JobDomain;
-use crate::tenants::{
-    AccessKeyId, RegionName, Subject, Tenant, TenantId, TenantName, TenantState,
-};
+use crate::tenants::{AccessKeyId, RegionName, Subject, Tenant, TenantId, TenantName, TenantState};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -27,7 +27,9 @@ pub struct NewSecret {
 
 impl std::fmt::Debug for NewSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewSecret").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("NewSecret")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,9 +109,17 @@ async fn known_tenant(
     }
 }
 
-async fn enqueue(domain: &JobDomain, kind: JobKind, subject: &Subject, now: UnixMs) -> Result<(), ApiError> {
+async fn enqueue(
+    domain: &JobDomain,
+    kind: JobKind,
+    subject: &Subject,
+    now: UnixMs,
+) -> Result<(), ApiError> {
     let due = now.plus_ms(JOB_AFTER_MS);
-    domain.catalog.enqueue(kind, &subject.to_string(), due).await?;
+    domain
+        .catalog
+        .enqueue(kind, &subject.to_string(), due)
+        .await?;
     Ok(())
 }
 
@@ -219,7 +229,13 @@ async fn begin(
         .seal_credential(&tenant.id, id, secret.as_bytes())
         .await?;
     let now = domain.clock.now();
-    enqueue(domain, JobKind::FinishCredential, &Subject::Credential(id.clone()), now).await?;
+    enqueue(
+        domain,
+        JobKind::FinishCredential,
+        &Subject::Credential(id.clone()),
+        now,
+    )
+    .await?;
     let new = NewCredential {
         tenant: tenant.id,
         id: id.clone(),

@@ -58,11 +58,16 @@ mod wire_secret {
     use serde::{Deserialize, Deserializer, Serializer};
     use zeroize::Zeroizing;
 
-    pub(super) fn serialize<S: Serializer>(secret: &Zeroizing<String>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        secret: &Zeroizing<String>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         to.serialize_str(secret)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Zeroizing<String>, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Zeroizing<String>, D::Error> {
         String::deserialize(from).map(Zeroizing::new)
     }
 }
@@ -165,7 +170,10 @@ pub(super) async fn revoke(
     // The job takes the key out of the directory should this request not get so far.
     let subject = Subject::Credential(id.clone()).to_string();
     let due = admin.clock.now().plus_ms(60_000);
-    stores.catalog.enqueue(JobKind::FinishCredential, &subject, due).await?;
+    stores
+        .catalog
+        .enqueue(JobKind::FinishCredential, &subject, due)
+        .await?;
     stores.catalog.revoke_credential(tenant.id, &id).await?;
     domain.effective_now(admin.limits.request_deadline).await?;
     let (row, _) = match stores.finish_credential(&id).await {
@@ -173,7 +181,11 @@ pub(super) async fn revoke(
         // Revoked it is; only the directory still knows its hash, and the job sees to that.
         Err(error) => {
             tracing::warn!(tenant = %tenant.id, op = "credential-revoke", outcome = "deferred", %error, "the directory's entry stays for now");
-            stores.catalog.credential(&id).await.map_err(ApiError::from)?
+            stores
+                .catalog
+                .credential(&id)
+                .await
+                .map_err(ApiError::from)?
         }
     };
     acting.done("credential-revoke", Some(tenant.id));

@@ -143,10 +143,13 @@ impl From<CatalogError> for ApiError {
                 format!("the {what} exists already"),
                 "choose another name, or use the one that is there",
             ),
-            CatalogError::Conflict { .. } => {
-                Self::conflict(message, "look at its state first; another change may have come before")
+            CatalogError::Conflict { .. } => Self::conflict(
+                message,
+                "look at its state first; another change may have come before",
+            ),
+            CatalogError::Quota { .. } => {
+                Self::conflict(message, "delete something, or raise the limit")
             }
-            CatalogError::Quota { .. } => Self::conflict(message, "delete something, or raise the limit"),
             CatalogError::Unavailable { .. } => Self::unavailable(message),
             CatalogError::Corrupt { .. } => Self::internal(message),
         }
@@ -157,12 +160,14 @@ impl From<KeysError> for ApiError {
     fn from(error: KeysError) -> Self {
         let message = error.to_string();
         match error {
-            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => {
-                Self::not_found(message, "create the tenant again with the same name to finish it")
-            }
-            KeysError::TenantFenced { .. } | KeysError::KekNotSealing { .. } => {
-                Self::conflict(message, "look at the tenant's state with `lethe tenant show`")
-            }
+            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => Self::not_found(
+                message,
+                "create the tenant again with the same name to finish it",
+            ),
+            KeysError::TenantFenced { .. } | KeysError::KekNotSealing { .. } => Self::conflict(
+                message,
+                "look at the tenant's state with `lethe tenant show`",
+            ),
             KeysError::LeaseEnded | KeysError::Unavailable { .. } => Self::unavailable(message),
             KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::internal(message),
             KeysError::Refused { .. } => Self::conflict(message, "run `lethe doctor`"),
@@ -188,7 +193,9 @@ impl From<RegionError> for ApiError {
             RegionError::NotFound { .. } | RegionError::DeleteMarker { .. } => {
                 Self::not_found(error.to_string(), "check bucket, key and version")
             }
-            RegionError::Unavailable { .. } | RegionError::Unknown { .. } => Self::unavailable(error.to_string()),
+            RegionError::Unavailable { .. } | RegionError::Unknown { .. } => {
+                Self::unavailable(error.to_string())
+            }
             other => Self::internal(other.to_string()),
         }
     }

@@ -53,14 +53,25 @@ pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json
     for domain in admin.domains.values() {
         domains.push(of_domain(&domain.stores));
     }
-    let mut dependencies: Vec<DependencyView> = join_all(domains).await.into_iter().flatten().collect();
+    let mut dependencies: Vec<DependencyView> =
+        join_all(domains).await.into_iter().flatten().collect();
     if let Some(domain) = admin.domains.values().next() {
         let ok = answers(domain.stores.directory.ping()).await;
         dependencies.push(dependency("directory", "directory", ok, false));
     }
     let ready = dependencies.iter().all(|one| one.ok || !one.required);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyView { ready, dependencies }))
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        Json(ReadyView {
+            ready,
+            dependencies,
+        }),
+    )
 }
 
 async fn of_domain(stores: &crate::jobs::JobDomain) -> Vec<DependencyView> {
@@ -101,7 +112,10 @@ fn dependency(kind: &str, name: &str, ok: bool, required: bool) -> DependencyVie
 #[utoipa::path(get, path = "/metrics", tag = "health", responses((status = 200, body = String)))]
 pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response, ApiError> {
     let handle = admin.metrics.as_ref().ok_or_else(|| {
-        ApiError::not_found("this process collects no metrics", "start it with `lethe serve` or `lethe dev`")
+        ApiError::not_found(
+            "this process collects no metrics",
+            "start it with `lethe serve` or `lethe dev`",
+        )
     })?;
     let text = handle.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())

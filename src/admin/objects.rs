@@ -91,7 +91,11 @@ pub(super) async fn inspect(
 }
 
 fn view(upstream_bucket: String, head: StoredHead) -> ObjectView {
-    let header = head.fields.metadata.values().find_map(|value| Header::decode(value).ok());
+    let header = head
+        .fields
+        .metadata
+        .values()
+        .find_map(|value| Header::decode(value).ok());
     ObjectView {
         upstream_bucket,
         stored_bytes: head.stored_bytes,

@@ -48,7 +48,10 @@ impl Acting {
             return Ok(());
         }
         let role = self.role.as_str();
-        Err(ApiError::forbidden(format!("principal {} has the role {role}", self.name)))
+        Err(ApiError::forbidden(format!(
+            "principal {} has the role {role}",
+            self.name
+        )))
     }
 
     /// Logs what the principal did.
@@ -63,7 +66,8 @@ impl FromRequestParts<Arc<Admin>> for Acting {
 
     async fn from_request_parts(parts: &mut Parts, admin: &Arc<Admin>) -> Result<Self, ApiError> {
         let principals = admin.principals.load();
-        let principal = authenticate(&principals, &parts.headers).ok_or_else(ApiError::unauthenticated)?;
+        let principal =
+            authenticate(&principals, &parts.headers).ok_or_else(ApiError::unauthenticated)?;
         Ok(Self {
             name: principal.name.clone(),
             role: principal.role,
@@ -102,9 +106,18 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/tenants/{tenant}", get(tenants::show))
         .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
-        .route("/v1/tenants/{tenant}/credentials", get(credentials::list).post(credentials::create))
-        .route("/v1/tenants/{tenant}/credentials/import", post(credentials::import))
-        .route("/v1/tenants/{tenant}/credentials/{id}/revoke", post(credentials::revoke))
+        .route(
+            "/v1/tenants/{tenant}/credentials",
+            get(credentials::list).post(credentials::create),
+        )
+        .route(
+            "/v1/tenants/{tenant}/credentials/import",
+            post(credentials::import),
+        )
+        .route(
+            "/v1/tenants/{tenant}/credentials/{id}/revoke",
+            post(credentials::revoke),
+        )
         .route("/v1/tenants/{tenant}/keys", get(keys::list))
         .route("/v1/tenants/{tenant}/keys/rotate", post(keys::rotate))
         .route("/v1/regions", get(regions::list))
@@ -119,9 +132,14 @@ pub fn router(admin: Arc<Admin>) -> Router {
         // Answered even when every slot is taken: a busy gateway is alive.
         .route("/livez", get(health::livez))
         .route("/openapi.json", get(|| async { Json(openapi::document()) }))
-        .fallback(|| async { ApiError::not_found("there is no such path", "/openapi.json lists every path") })
+        .fallback(|| async {
+            ApiError::not_found("there is no such path", "/openapi.json lists every path")
+        })
         .method_not_allowed_fallback(|| async {
-            ApiError::invalid("the path has no such method", "/openapi.json lists every path")
+            ApiError::invalid(
+                "the path has no such method",
+                "/openapi.json lists every path",
+            )
         })
         .with_state(admin)
 }
@@ -151,7 +169,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     if tls.is_none() && !listener.local_addr()?.ip().is_loopback() {
-        return Err(io::Error::other("plain HTTP is served on loopback only: configure [s3] tls or [admin] tls"));
+        return Err(io::Error::other(
+            "plain HTTP is served on loopback only: configure [s3] tls or [admin] tls",
+        ));
     }
     let drain_deadline = admin.limits.drain_deadline;
     let router = router(admin);
@@ -191,7 +211,10 @@ async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+    let slot = Arc::clone(slots)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, slot))
 }
@@ -205,7 +228,9 @@ async fn connection(
     match acceptor {
         None => http(stream, router, stopping).await,
         Some(acceptor) => {
-            if let Ok(Ok(stream)) = tokio::time::timeout(HEAD_DEADLINE, acceptor.accept(stream)).await {
+            if let Ok(Ok(stream)) =
+                tokio::time::timeout(HEAD_DEADLINE, acceptor.accept(stream)).await
+            {
                 http(stream, router, stopping).await;
             }
         }
@@ -216,7 +241,8 @@ async fn http<S>(stream: S, router: Router, mut stopping: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
+    let service =
+        TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)

@@ -134,7 +134,10 @@ impl Admin {
                 )),
             };
         };
-        let found = self.domains.iter().find(|(known, _)| known.as_str() == name);
+        let found = self
+            .domains
+            .iter()
+            .find(|(known, _)| known.as_str() == name);
         found.map(|(_, domain)| domain).ok_or_else(|| {
             ApiError::not_found(
                 format!("there is no domain {name:?} here"),

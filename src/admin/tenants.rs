@@ -98,11 +98,9 @@ pub(super) async fn create(
     acting.operates()?;
     let name: TenantName = body.name.parse()?;
     let region: RegionName = body.region.parse()?;
-    let id = body
-        .id
-        .map(|id| id.parse())
-        .transpose()
-        .map_err(|_| ApiError::invalid("the id is not 32 hexadecimal digits", "leave the id out"))?;
+    let id = body.id.map(|id| id.parse()).transpose().map_err(|_| {
+        ApiError::invalid("the id is not 32 hexadecimal digits", "leave the id out")
+    })?;
     let domain = admin.domain_of_region(&region)?;
     let tenant = create_tenant(&domain.stores, &name, &region, id).await?;
     acting.done("tenant-create", Some(tenant.id));
@@ -125,7 +123,11 @@ pub(super) async fn list(
     };
     let mut views = Vec::new();
     for domain in domains {
-        let tenants = domain.stores.catalog.tenants(after.as_ref(), rows_max).await?;
+        let tenants = domain
+            .stores
+            .catalog
+            .tenants(after.as_ref(), rows_max)
+            .await?;
         let name = domain.stores.name.as_str();
         views.extend(tenants.iter().map(|tenant| TenantView::of(name, tenant)));
     }

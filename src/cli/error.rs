@@ -62,5 +62,13 @@ macro_rules! failed_from {
 }
 
 failed_from!(
-    ApiError, CatalogError, ConnectError, DirectoryError, EmbeddedError, KeysError, OpenError, RegionError, TlsError,
+    ApiError,
+    CatalogError,
+    ConnectError,
+    DirectoryError,
+    EmbeddedError,
+    KeysError,
+    OpenError,
+    RegionError,
+    TlsError,
 );

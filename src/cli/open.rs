@@ -3,9 +3,7 @@
 use super::error::CommandError;
 use super::regions::{self, EFFECTIVE_POLL, Probe};
 use super::stores::{self, OpenDomain};
-use crate::admin::{
-    Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective,
-};
+use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective};
 use crate::catalog::{CacheOptions, CachedCatalog, Catalog, CatalogError, Revision};
 use crate::clock::Clock;
 use crate::config::{Backend, Config};
@@ -98,7 +96,8 @@ pub(super) async fn open(
             served.entry(&region.domain).or_default().push(name);
         }
     }
-    let (mut regions, mut domains, mut jobs, mut keys) = (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut regions, mut domains, mut jobs, mut keys) =
+        (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
     for (name, of_domain) in served {
         let parts = open_parts(&shared, name, &of_domain).await?;
         regions.extend(parts.regions);
@@ -109,8 +108,14 @@ pub(super) async fn open(
     let limits = OpsLimits {
         buckets_max: config.limits.buckets_max,
     };
-    let gateway = Gateway::new(regions, map(config), shared.directory, clock.clone(), limits)
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
+    let gateway = Gateway::new(
+        regions,
+        map(config),
+        shared.directory,
+        clock.clone(),
+        limits,
+    )
+    .map_err(|error| CommandError::Failed(error.to_string()))?;
     let admin = Admin {
         domains,
         principals: ArcSwap::from_pointee(config.principals.clone()),
@@ -168,7 +173,8 @@ async fn open_parts(
         catalog: cached.clone(),
         keys: keys.clone(),
     });
-    let (mut regions, mut job_regions, mut admin_regions) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut regions, mut job_regions, mut admin_regions) =
+        (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for region in of_domain {
         let (region, pair, backend) = open_region(shared, region, &domain, &catalog).await?;
         let job_region = JobRegion {
@@ -231,7 +237,14 @@ async fn open_region(
     let (pair, backend) = region
         .and_then(|region| Some((region.pair.clone(), region.backend.clone()?)))
         .ok_or_else(|| CommandError::Usage(format!("region {name} has no backend")))?;
-    let store = regions::open(catalog.as_ref(), name, &backend, &config.limits, &config.file).await?;
+    let store = regions::open(
+        catalog.as_ref(),
+        name,
+        &backend,
+        &config.limits,
+        &config.file,
+    )
+    .await?;
     let bucket_prefix = match &backend {
         Backend::Embedded { .. } => "lethe".to_owned(),
         Backend::S3(backend) => backend.bucket_prefix.clone(),

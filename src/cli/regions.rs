@@ -45,7 +45,8 @@ async fn embedded(
 ) -> Result<EmbeddedStore, CommandError> {
     let path: PathBuf = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-    Ok(opened.map_err(|error| CommandError::Failed(format!("opening an embedded region: {error}")))??)
+    Ok(opened
+        .map_err(|error| CommandError::Failed(format!("opening an embedded region: {error}")))??)
 }
 
 /// Makes a region ready to be served: its identity recorded, its check stored. Repeating it checks again.
@@ -113,7 +114,10 @@ fn embedded_check(store: &dyn RegionStore, clock: &dyn Clock) -> RegionCheck {
     }
 }
 
-async fn recorded(catalog: &dyn Catalog, name: &RegionName) -> Result<Option<[u8; 16]>, CommandError> {
+async fn recorded(
+    catalog: &dyn Catalog,
+    name: &RegionName,
+) -> Result<Option<[u8; 16]>, CommandError> {
     match catalog.region_identity(name).await {
         Ok(identity) => Ok(Some(identity)),
         Err(CatalogError::NotFound { .. }) => Ok(None),
@@ -136,7 +140,10 @@ pub(super) async fn open(
     limits: &Limits,
     config_file: &Path,
 ) -> Result<Arc<dyn RegionStore>, CommandError> {
-    let command = format!("run `lethe region check {name} --config {}`", config_file.display());
+    let command = format!(
+        "run `lethe region check {name} --config {}`",
+        config_file.display()
+    );
     let unchecked = || CommandError::failed(format!("region {name} was never checked"), &command);
     let check = match catalog.region_check(name).await {
         Ok(check) => check,
@@ -145,7 +152,10 @@ pub(super) async fn open(
     };
     if !check.missing.is_empty() {
         return Err(CommandError::failed(
-            format!("region {name} did not pass its check: {}", check.missing.join("; ")),
+            format!(
+                "region {name} did not pass its check: {}",
+                check.missing.join("; ")
+            ),
             format!("mend the store and {command}"),
         ));
     }
@@ -157,7 +167,10 @@ pub(super) async fn open(
         }
         Backend::S3(backend) => {
             let store = S3Store::connect(upstream(backend, limits), check.profile).await?;
-            let identity = store.read_identity().await?.ok_or_else(|| mismatched(name))?;
+            let identity = store
+                .read_identity()
+                .await?
+                .ok_or_else(|| mismatched(name))?;
             (*identity.as_bytes(), Arc::new(store))
         }
     };

@@ -37,7 +37,9 @@ pub(super) fn domain_stores<'a>(
         .get(name)
         .ok_or_else(|| CommandError::Usage(format!("{file} has no section [domains.{name}]")))?;
     let stores = domain.stores.as_ref().ok_or_else(|| {
-        CommandError::Usage(format!("{file}: [domains.{name}] names no stores; add catalog, key_store and root"))
+        CommandError::Usage(format!(
+            "{file}: [domains.{name}] names no stores; add catalog, key_store and root"
+        ))
     })?;
     Ok((domain, stores))
 }
@@ -105,7 +107,10 @@ pub(super) async fn init_domain(
     };
     catalog.record_identities(&identities).await?;
     SqlDirectory::create(&config.directory, &options).await?;
-    for dir in [&stores.log_dir, &stores.key_backup_dir].into_iter().flatten() {
+    for dir in [&stores.log_dir, &stores.key_backup_dir]
+        .into_iter()
+        .flatten()
+    {
         make_dir(dir)?;
     }
     Ok(Initialised {
@@ -114,7 +119,9 @@ pub(super) async fn init_domain(
     })
 }
 
-async fn recorded_identities(catalog: &SqlCatalog) -> Result<Option<StoreIdentities>, CommandError> {
+async fn recorded_identities(
+    catalog: &SqlCatalog,
+) -> Result<Option<StoreIdentities>, CommandError> {
     match catalog.identities().await {
         Ok(identities) => Ok(Some(identities)),
         Err(CatalogError::NotFound { .. }) => Ok(None),
@@ -151,7 +158,10 @@ pub(super) async fn open_catalog(
     let recorded = recorded_identities(&catalog).await?.ok_or_else(|| {
         CommandError::failed(
             format!("domain {name} is not completely initialised"),
-            format!("run `lethe domain init {name} --config {}`", config.file.display()),
+            format!(
+                "run `lethe domain init {name} --config {}`",
+                config.file.display()
+            ),
         )
     })?;
     if recorded.catalog != catalog.identity() {
@@ -188,14 +198,19 @@ fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
     ];
     for (key, file) in named {
         if let Some(file) = file {
-            let place = Location::of_sqlite(&file).map_err(|error| CommandError::file(&file, "looking", &error))?;
+            let place = Location::of_sqlite(&file)
+                .map_err(|error| CommandError::file(&file, "looking", &error))?;
             places.push((key, place));
         }
     }
-    for (key, dir) in [("log", &stores.log_dir), ("key_backup", &stores.key_backup_dir)] {
+    for (key, dir) in [
+        ("log", &stores.log_dir),
+        ("key_backup", &stores.key_backup_dir),
+    ] {
         if let Some(dir) = dir {
             make_dir(dir)?;
-            let place = Location::of_directory(dir).map_err(|error| CommandError::file(dir, "looking", &error))?;
+            let place = Location::of_directory(dir)
+                .map_err(|error| CommandError::file(dir, "looking", &error))?;
             places.push((key, place));
         }
     }

@@ -3,7 +3,8 @@
 use super::error::Problem;
 use super::limits::limits;
 use super::model::{
-    Config, DomainConfig, DomainStores, Listener, LogConfig, LogFormat, RegionConfig, Roles, TlsFiles,
+    Config, DomainConfig, DomainStores, Listener, LogConfig, LogFormat, RegionConfig, Roles,
+    TlsFiles,
 };
 use super::raw::{
     RawAdmin, RawConfig, RawDomain, RawGateway, RawLog, RawPlace, RawPrincipal, RawTls,
@@ -94,7 +95,9 @@ fn hosts(domains: &[String]) -> Result<(), Problem> {
     for domain in domains {
         let fine = !domain.is_empty()
             && domain.split('.').all(|label| !label.is_empty())
-            && domain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
+            && domain
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b));
         if !fine {
             return Err(Problem::at(
                 &["s3", "domains"],
@@ -203,7 +206,11 @@ fn check_domain(base: &Path, name: &str, raw: &RawDomain) -> Result<DomainConfig
             "name the jurisdiction, such as \"EU\"",
         ));
     }
-    endpoint(&["domains", name, "public_endpoint"], &raw.public_endpoint, false)?;
+    endpoint(
+        &["domains", name, "public_endpoint"],
+        &raw.public_endpoint,
+        false,
+    )?;
     Ok(DomainConfig {
         jurisdiction: raw.jurisdiction.clone(),
         public_endpoint: raw.public_endpoint.trim_end_matches('/').to_owned(),
@@ -211,8 +218,13 @@ fn check_domain(base: &Path, name: &str, raw: &RawDomain) -> Result<DomainConfig
     })
 }
 
-fn domain_stores(base: &Path, name: &str, raw: &RawDomain) -> Result<Option<DomainStores>, Problem> {
-    let (Some(catalog), Some(key_store), Some(root)) = (&raw.catalog, &raw.key_store, &raw.root) else {
+fn domain_stores(
+    base: &Path,
+    name: &str,
+    raw: &RawDomain,
+) -> Result<Option<DomainStores>, Problem> {
+    let (Some(catalog), Some(key_store), Some(root)) = (&raw.catalog, &raw.key_store, &raw.root)
+    else {
         let named = [
             ("catalog", raw.catalog.is_some()),
             ("key_store", raw.key_store.is_some()),
@@ -236,13 +248,32 @@ fn domain_stores(base: &Path, name: &str, raw: &RawDomain) -> Result<Option<Doma
             "write a number of seconds from 30 to 900",
         ));
     }
-    let directory = |key: &str, kind: &str, place: &RawPlace| dir(base, &["domains", name, key], kind, place);
+    let directory =
+        |key: &str, kind: &str, place: &RawPlace| dir(base, &["domains", name, key], kind, place);
     Ok(Some(DomainStores {
-        catalog: store_url(base, &["domains", name, "catalog"], catalog, raw.catalog_password_file.as_ref())?,
-        key_store: store_url(base, &["domains", name, "key_store"], key_store, raw.key_store_password_file.as_ref())?,
+        catalog: store_url(
+            base,
+            &["domains", name, "catalog"],
+            catalog,
+            raw.catalog_password_file.as_ref(),
+        )?,
+        key_store: store_url(
+            base,
+            &["domains", name, "key_store"],
+            key_store,
+            raw.key_store_password_file.as_ref(),
+        )?,
         root_dir: directory("root", "file", root)?,
-        key_backup_dir: raw.key_backup.as_ref().map(|p| directory("key_backup", "dir", p)).transpose()?,
-        log_dir: raw.log.as_ref().map(|p| directory("log", "dir", p)).transpose()?,
+        key_backup_dir: raw
+            .key_backup
+            .as_ref()
+            .map(|p| directory("key_backup", "dir", p))
+            .transpose()?,
+        log_dir: raw
+            .log
+            .as_ref()
+            .map(|p| directory("log", "dir", p))
+            .transpose()?,
         lease: Duration::from_secs(lease_s),
     }))
 }
@@ -277,9 +308,14 @@ fn serves(
             ));
         };
         if served.contains(region) {
-            return Err(at(format!("names {name} twice"), "name each region once".to_owned()));
+            return Err(at(
+                format!("names {name} twice"),
+                "name each region once".to_owned(),
+            ));
         }
-        let Some(domain) = domains.get(&config.domain) else { continue };
+        let Some(domain) = domains.get(&config.domain) else {
+            continue;
+        };
         if config.backend.is_none() {
             return Err(at(
                 format!("{name} has no backend"),
@@ -289,14 +325,21 @@ fn serves(
         if domain.stores.is_none() {
             return Err(at(
                 format!("{name} is of domain {}, which has no stores", config.domain),
-                format!("add catalog, key_store and root to [domains.{}]", config.domain),
+                format!(
+                    "add catalog, key_store and root to [domains.{}]",
+                    config.domain
+                ),
             ));
         }
         match jurisdiction {
             Some((other, of)) if of != domain.jurisdiction => {
                 return Err(at(
-                    format!("{other} is of jurisdiction {of} and {name} of {}", domain.jurisdiction),
-                    "serve the regions of one jurisdiction, and run another gateway for the other".to_owned(),
+                    format!(
+                        "{other} is of jurisdiction {of} and {name} of {}",
+                        domain.jurisdiction
+                    ),
+                    "serve the regions of one jurisdiction, and run another gateway for the other"
+                        .to_owned(),
                 ));
             }
             _ => jurisdiction = Some((name, &domain.jurisdiction)),
@@ -304,7 +347,10 @@ fn serves(
         served.push(region.clone());
     }
     if served.is_empty() {
-        return Err(at("is empty".to_owned(), "name the regions that this gateway serves".to_owned()));
+        return Err(at(
+            "is empty".to_owned(),
+            "name the regions that this gateway serves".to_owned(),
+        ));
     }
     Ok(served)
 }

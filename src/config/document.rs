@@ -71,8 +71,7 @@ impl<'i> Document<'i> {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, ConfigError> {
-        T::deserialize(Deserializer::from(self.root.clone()))
-            .map_err(|error| self.syntax(&error))
+        T::deserialize(Deserializer::from(self.root.clone())).map_err(|error| self.syntax(&error))
     }
 
     /// Says where a problem stands.

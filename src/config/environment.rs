@@ -1,6 +1,5 @@
 //! The process environment, read once.
 
-
 /// The environment variables that Lethe knows.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {

@@ -9,8 +9,18 @@ use std::time::Duration;
 pub(super) fn limits(raw: &RawLimits) -> Result<Limits, Problem> {
     let or = Limits::default();
     Ok(Limits {
-        connections_max: count("connections_max", raw.connections_max, or.connections_max, 1..=1_000_000)?,
-        requests_max: count("requests_max", raw.requests_max, or.requests_max, 1..=1_000_000)?,
+        connections_max: count(
+            "connections_max",
+            raw.connections_max,
+            or.connections_max,
+            1..=1_000_000,
+        )?,
+        requests_max: count(
+            "requests_max",
+            raw.requests_max,
+            or.requests_max,
+            1..=1_000_000,
+        )?,
         tenant_requests_max: count(
             "tenant_requests_max",
             raw.tenant_requests_max,
@@ -23,27 +33,30 @@ pub(super) fn limits(raw: &RawLimits) -> Result<Limits, Problem> {
             or.header_bytes_max,
             8 << 10..=1 << 20,
         )?,
-        document_bytes_max: count(
-            "document_bytes_max",
-            raw.document_bytes_max,
-            or.document_bytes_max,
-            64 << 10..=64 << 20,
+        header_deadline: seconds(
+            "header_deadline_s",
+            raw.header_deadline_s,
+            or.header_deadline,
+            1..=300,
         )?,
-        header_deadline: seconds("header_deadline_s", raw.header_deadline_s, or.header_deadline, 1..=300)?,
         body_idle_deadline: seconds(
             "body_idle_deadline_s",
             raw.body_idle_deadline_s,
             or.body_idle_deadline,
             1..=3600,
         )?,
-        request_deadline: seconds(
-            "request_deadline_s",
-            raw.request_deadline_s,
-            or.request_deadline,
-            10..=7 * 24 * 3600,
+        drain_deadline: seconds(
+            "drain_deadline_s",
+            raw.drain_deadline_s,
+            or.drain_deadline,
+            0..=3600,
         )?,
-        drain_deadline: seconds("drain_deadline_s", raw.drain_deadline_s, or.drain_deadline, 0..=3600)?,
-        store_deadline: seconds("store_deadline_s", raw.store_deadline_s, or.store_deadline, 1..=29)?,
+        store_deadline: seconds(
+            "store_deadline_s",
+            raw.store_deadline_s,
+            or.store_deadline,
+            1..=29,
+        )?,
         upstream_deadline: seconds(
             "upstream_deadline_s",
             raw.upstream_deadline_s,
@@ -51,7 +64,12 @@ pub(super) fn limits(raw: &RawLimits) -> Result<Limits, Problem> {
             1..=600,
         )?,
         buckets_max: count("buckets_max", raw.buckets_max, or.buckets_max, 1..=10_000)?,
-        upload_idle_days: count("upload_idle_days", raw.upload_idle_days, or.upload_idle_days, 1..=365)?,
+        upload_idle_days: count(
+            "upload_idle_days",
+            raw.upload_idle_days,
+            or.upload_idle_days,
+            1..=365,
+        )?,
     })
 }
 
@@ -68,7 +86,12 @@ fn ranged(key: &str, value: u64, range: RangeInclusive<u32>) -> Result<u32, Prob
         })
 }
 
-fn count(key: &str, value: Option<u64>, or: u32, range: RangeInclusive<u32>) -> Result<u32, Problem> {
+fn count(
+    key: &str,
+    value: Option<u64>,
+    or: u32,
+    range: RangeInclusive<u32>,
+) -> Result<u32, Problem> {
     value.map_or(Ok(or), |value| ranged(key, value, range))
 }
 

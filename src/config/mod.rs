@@ -13,12 +13,12 @@ mod store_url;
 pub use environment::Environment;
 pub use error::{ConfigError, Place};
 pub use model::{
-    Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat, RegionConfig,
-    Roles, S3Backend, TlsFiles,
+    Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat,
+    RegionConfig, Roles, S3Backend, TlsFiles,
 };
 
-use document::Document;
 use crate::tenants::{DomainName, RegionName};
+use document::Document;
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -143,14 +143,10 @@ pub struct Limits {
     pub tenant_requests_max: u32,
     /// Bytes of a request's headers.
     pub header_bytes_max: u32,
-    /// Bytes of a body that is read whole (XML documents, admin JSON).
-    pub document_bytes_max: u32,
     /// How long a request's headers may take.
     pub header_deadline: Duration,
     /// How long a client may send or take nothing.
     pub body_idle_deadline: Duration,
-    /// How long a whole request may take, its bodies included.
-    pub request_deadline: Duration,
     /// How long requests may finish after SIGTERM.
     pub drain_deadline: Duration,
     /// How long one call of the catalog, directory or key store may take.
@@ -170,10 +166,8 @@ impl Default for Limits {
             requests_max: 1024,
             tenant_requests_max: 256,
             header_bytes_max: 64 << 10,
-            document_bytes_max: 2 << 20,
             header_deadline: Duration::from_secs(15),
             body_idle_deadline: Duration::from_secs(60),
-            request_deadline: Duration::from_secs(6 * 60 * 60),
             drain_deadline: Duration::from_secs(30),
             store_deadline: Duration::from_secs(5),
             upstream_deadline: Duration::from_secs(30),

@@ -26,18 +26,29 @@ pub(super) fn check_regions(
 /// Checks an endpoint URL; plain HTTP only where allowed, or on loopback.
 pub(super) fn endpoint(path: &[&str], text: &str, allow_plain_http: bool) -> Result<(), Problem> {
     let form = "write https://host or https://host:port, without a path";
-    let url: http::Uri = text.parse().map_err(|_| Problem::at(path, "is not a URL", form))?;
+    let url: http::Uri = text
+        .parse()
+        .map_err(|_| Problem::at(path, "is not a URL", form))?;
     let bare = url.path().trim_end_matches('/').is_empty() && url.query().is_none();
-    let authority = url.authority().filter(|authority| !authority.as_str().contains('@'));
+    let authority = url
+        .authority()
+        .filter(|authority| !authority.as_str().contains('@'));
     let (Some(scheme), Some(authority), true) = (url.scheme_str(), authority, bare) else {
         return Err(Problem::at(path, "is not a URL of a host", form));
     };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']');
     let loopback = host == "localhost"
-        || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback());
     match scheme {
         "https" => Ok(()),
-        "http" if allow_plain_http || (loopback && path.last() == Some(&"public_endpoint")) => Ok(()),
+        "http" if allow_plain_http || (loopback && path.last() == Some(&"public_endpoint")) => {
+            Ok(())
+        }
         "http" => Err(Problem::at(
             path,
             "is plain HTTP",
@@ -58,17 +69,28 @@ fn check_region(
         Problem::at(
             &["regions", name, "domain"],
             format!("there is no domain {:?}", raw.domain),
-            format!("add a section [domains.{}], or name one that is there", raw.domain),
+            format!(
+                "add a section [domains.{}], or name one that is there",
+                raw.domain
+            ),
         )
     })?;
     let pair = raw.pair.as_ref().map(|pair| pair.parse::<RegionName>());
     let pair = pair.transpose().map_err(|error| {
-        Problem::at(&["regions", name, "pair"], error.to_string(), "name another region of the same domain")
+        Problem::at(
+            &["regions", name, "pair"],
+            error.to_string(),
+            "name another region of the same domain",
+        )
     })?;
     Ok(RegionConfig {
         domain,
         pair,
-        backend: raw.backend.as_ref().map(|raw| backend(base, name, raw)).transpose()?,
+        backend: raw
+            .backend
+            .as_ref()
+            .map(|raw| backend(base, name, raw))
+            .transpose()?,
     })
 }
 
@@ -96,7 +118,11 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
         .find_map(|(key, there)| there.then_some(key)),
         "s3" => raw.path.is_some().then_some("path"),
         other => {
-            return Err(at("kind", format!("{other:?} is not a kind of backend"), "write s3 or embedded"));
+            return Err(at(
+                "kind",
+                format!("{other:?} is not a kind of backend"),
+                "write s3 or embedded",
+            ));
         }
     };
     if let Some(key) = foreign {
@@ -108,13 +134,25 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
     }
     if raw.kind == "embedded" {
         let path = raw.path.as_ref().ok_or_else(|| missing("path"))?;
-        return Ok(Backend::Embedded { path: base.join(path) });
+        return Ok(Backend::Embedded {
+            path: base.join(path),
+        });
     }
     let allow_plain_http = raw.allow_plain_http.unwrap_or(false);
     let url = raw.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
-    endpoint(&["regions", region, "backend", "endpoint"], url, allow_plain_http)?;
-    let bucket_prefix = raw.bucket_prefix.clone().unwrap_or_else(|| "lethe".to_owned());
-    if bucket_prefix.len() < 3 || bucket_prefix.len() > crate::placement::PREFIX_BYTES_MAX || bucket_prefix.parse::<RegionName>().is_err() {
+    endpoint(
+        &["regions", region, "backend", "endpoint"],
+        url,
+        allow_plain_http,
+    )?;
+    let bucket_prefix = raw
+        .bucket_prefix
+        .clone()
+        .unwrap_or_else(|| "lethe".to_owned());
+    if bucket_prefix.len() < 3
+        || bucket_prefix.len() > crate::placement::PREFIX_BYTES_MAX
+        || bucket_prefix.parse::<RegionName>().is_err()
+    {
         return Err(at(
             "bucket_prefix",
             "can't begin a bucket name".to_owned(),
@@ -125,7 +163,11 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
         endpoint: url.trim_end_matches('/').to_owned(),
         region: raw.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
         bucket_prefix,
-        credentials_file: base.join(raw.credentials_file.as_ref().ok_or_else(|| missing("credentials_file"))?),
+        credentials_file: base.join(
+            raw.credentials_file
+                .as_ref()
+                .ok_or_else(|| missing("credentials_file"))?,
+        ),
         ca: raw.ca.as_ref().map(|ca| base.join(ca)),
         allow_plain_http,
     }))
@@ -152,8 +194,14 @@ fn pairs(regions: &BTreeMap<RegionName, RegionConfig>) -> Result<(), Problem> {
             }
             Some(other) if other.domain != region.domain => {
                 return Err(at(
-                    format!("{pair} is of domain {} and {name} of {}", other.domain, region.domain),
-                    format!("name a region of domain {}: no object leaves its domain", region.domain),
+                    format!(
+                        "{pair} is of domain {} and {name} of {}",
+                        other.domain, region.domain
+                    ),
+                    format!(
+                        "name a region of domain {}: no object leaves its domain",
+                        region.domain
+                    ),
                 ));
             }
             Some(_) => {}

@@ -84,7 +84,8 @@ pub(super) fn read_secret(path: &[&str], file: &Path) -> Result<Zeroizing<String
             "name a readable file that holds the secret and nothing else",
         )
     };
-    let length = std::fs::metadata(file).map_err(|error| problem(format!("can't be read: {error}")))?;
+    let length =
+        std::fs::metadata(file).map_err(|error| problem(format!("can't be read: {error}")))?;
     if length.len() > SECRET_BYTES_MAX {
         return Err(problem("is longer than 64 KiB".to_owned()));
     }

@@ -33,7 +33,11 @@ backend = { kind = "embedded", path = "regions/us-east-1" }
 "#;
 
 fn read(text: &str) -> Result<Config, ConfigError> {
-    parse(Path::new("/etc/lethe/lethe.toml"), text, &Environment::default())
+    parse(
+        Path::new("/etc/lethe/lethe.toml"),
+        text,
+        &Environment::default(),
+    )
 }
 
 fn with(from: &str, to: &str) -> String {
@@ -50,52 +54,228 @@ fn config_minimal_has_documented_defaults_and_resolved_paths() {
     let stores = eu.stores.as_ref().unwrap();
     assert_eq!(stores.lease.as_secs(), 300);
     assert_eq!(stores.root_dir, PathBuf::from("/etc/lethe/root/eu"));
-    assert_eq!(stores.catalog.to_string(), "sqlite:/etc/lethe/eu/catalog.db");
-    let Some(Backend::S3(backend)) = &config.regions[&"eu-central-1".parse().unwrap()].backend else {
+    assert_eq!(
+        stores.catalog.to_string(),
+        "sqlite:/etc/lethe/eu/catalog.db"
+    );
+    let Some(Backend::S3(backend)) = &config.regions[&"eu-central-1".parse().unwrap()].backend
+    else {
         panic!("not an s3 backend");
     };
     assert_eq!(backend.credentials_file, PathBuf::from("/etc/lethe/c.json"));
-    assert_eq!((backend.region.as_str(), backend.bucket_prefix.as_str()), ("us-east-1", "lethe"));
+    assert_eq!(
+        (backend.region.as_str(), backend.bucket_prefix.as_str()),
+        ("us-east-1", "lethe")
+    );
 }
 
 /// What is wrong → the line and key that the message names, and a word of how to mend it.
 #[test]
 fn config_refusals_name_file_line_key_and_mending() {
     let table = [
-        ("listen = \"127.0.0.1:9443\"", "listn = \"127.0.0.1:9443\"", 2, "s3.listn", "listen"),
-        ("listen = \"127.0.0.1:9443\"", "listen = 9443", 2, "s3.listen", "lethe.example.toml"),
-        ("listen = \"127.0.0.1:9443\"", "listen = \"localhost\"", 2, "s3.listen", "IP:PORT"),
-        ("listen = \"127.0.0.1:9443\"", "listen = \"0.0.0.0:9443\"", 2, "s3.listen", "tls"),
-        ("listen = \"127.0.0.1:9444\"", "listen = \"0.0.0.0:9444\"", 4, "admin.listen", "tls"),
-        ("serves = [\"eu-central-1\"]", "serves = [\"eu-central-2\"]", 6, "gateway.serves", "[regions.eu-central-2]"),
-        ("serves = [\"eu-central-1\"]", "serves = []", 6, "gateway.serves", "name the regions"),
-        ("serves = [\"eu-central-1\"]", "serves = [\"eu-central-1\", \"us-east-1\"]", 6, "gateway.serves", "one jurisdiction"),
-        ("serves = [\"eu-central-1\"]", "serves = [\"eu-west-3\"]", 6, "gateway.serves", "backend"),
-        ("sqlite:directory.db", "mysql://x", 8, "directory.url", "postgres://"),
-        ("sqlite:eu/catalog.db", "postgres://u:secret@h/d", 12, "domains.eu.catalog", "password_file"),
-        ("jurisdiction = \"EU\"", "jurisdiction = \"EU\"\nlease_s = 10", 11, "domains.eu.lease_s", "30 to 900"),
-        ("kind = \"file\", path = \"root/eu\"", "kind = \"openbao\", path = \"x\"", 14, "domains.eu.root.kind", "file"),
-        ("catalog = \"sqlite:eu/catalog.db\"\n", "", 9, "domains.eu", "catalog"),
-        ("https://s3.eu.example.com", "http://s3.eu.example.com", 11, "domains.eu.public_endpoint", "https"),
-        ("pair = \"eu-west-3\"", "pair = \"us-east-1\"", 23, "regions.eu-central-1.pair", "domain eu"),
-        ("pair = \"eu-west-3\"", "pair = \"eu-central-1\"", 23, "regions.eu-central-1.pair", "another region"),
-        ("pair = \"eu-west-3\"", "pair = \"eu-west-4\"", 23, "regions.eu-central-1.pair", "[regions.eu-west-4]"),
-        ("domain = \"eu\"\npair", "domain = \"de\"\npair", 22, "regions.eu-central-1.domain", "[domains.de]"),
-        ("endpoint = \"https://s3.invalid\"", "endpoint = \"http://s3.invalid\"", 24, "regions.eu-central-1.backend.endpoint", "allow_plain_http"),
-        ("endpoint = \"https://s3.invalid\", ", "", 24, "regions.eu-central-1.backend", "s3"),
-        ("kind = \"embedded\", path", "kind = \"embedded\", ca = \"x\", path", 29, "regions.us-east-1.backend.ca", "remove"),
-        ("kind = \"embedded\", path", "kind = \"embeded\", path", 29, "regions.us-east-1.backend.kind", "s3 or embedded"),
-        ("[regions.us-east-1]", "[limits]\nbuckets_max = 0\n[regions.us-east-1]", 28, "limits.buckets_max", "1 to 10000"),
-        ("[regions.us-east-1]", "[limit]\nbuckets_max = 1\n[regions.us-east-1]", 27, "limit", "limits"),
-        ("[regions.us-east-1]", "[log]\nlevel = \"a=b=c\"\n[regions.us-east-1]", 28, "log.level", "info"),
+        (
+            "listen = \"127.0.0.1:9443\"",
+            "listn = \"127.0.0.1:9443\"",
+            2,
+            "s3.listn",
+            "listen",
+        ),
+        (
+            "listen = \"127.0.0.1:9443\"",
+            "listen = 9443",
+            2,
+            "s3.listen",
+            "lethe.example.toml",
+        ),
+        (
+            "listen = \"127.0.0.1:9443\"",
+            "listen = \"localhost\"",
+            2,
+            "s3.listen",
+            "IP:PORT",
+        ),
+        (
+            "listen = \"127.0.0.1:9443\"",
+            "listen = \"0.0.0.0:9443\"",
+            2,
+            "s3.listen",
+            "tls",
+        ),
+        (
+            "listen = \"127.0.0.1:9444\"",
+            "listen = \"0.0.0.0:9444\"",
+            4,
+            "admin.listen",
+            "tls",
+        ),
+        (
+            "serves = [\"eu-central-1\"]",
+            "serves = [\"eu-central-2\"]",
+            6,
+            "gateway.serves",
+            "[regions.eu-central-2]",
+        ),
+        (
+            "serves = [\"eu-central-1\"]",
+            "serves = []",
+            6,
+            "gateway.serves",
+            "name the regions",
+        ),
+        (
+            "serves = [\"eu-central-1\"]",
+            "serves = [\"eu-central-1\", \"us-east-1\"]",
+            6,
+            "gateway.serves",
+            "one jurisdiction",
+        ),
+        (
+            "serves = [\"eu-central-1\"]",
+            "serves = [\"eu-west-3\"]",
+            6,
+            "gateway.serves",
+            "backend",
+        ),
+        (
+            "sqlite:directory.db",
+            "mysql://x",
+            8,
+            "directory.url",
+            "postgres://",
+        ),
+        (
+            "sqlite:eu/catalog.db",
+            "postgres://u:secret@h/d",
+            12,
+            "domains.eu.catalog",
+            "password_file",
+        ),
+        (
+            "jurisdiction = \"EU\"",
+            "jurisdiction = \"EU\"\nlease_s = 10",
+            11,
+            "domains.eu.lease_s",
+            "30 to 900",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", path = \"x\"",
+            14,
+            "domains.eu.root.kind",
+            "file",
+        ),
+        (
+            "catalog = \"sqlite:eu/catalog.db\"\n",
+            "",
+            9,
+            "domains.eu",
+            "catalog",
+        ),
+        (
+            "https://s3.eu.example.com",
+            "http://s3.eu.example.com",
+            11,
+            "domains.eu.public_endpoint",
+            "https",
+        ),
+        (
+            "pair = \"eu-west-3\"",
+            "pair = \"us-east-1\"",
+            23,
+            "regions.eu-central-1.pair",
+            "domain eu",
+        ),
+        (
+            "pair = \"eu-west-3\"",
+            "pair = \"eu-central-1\"",
+            23,
+            "regions.eu-central-1.pair",
+            "another region",
+        ),
+        (
+            "pair = \"eu-west-3\"",
+            "pair = \"eu-west-4\"",
+            23,
+            "regions.eu-central-1.pair",
+            "[regions.eu-west-4]",
+        ),
+        (
+            "domain = \"eu\"\npair",
+            "domain = \"de\"\npair",
+            22,
+            "regions.eu-central-1.domain",
+            "[domains.de]",
+        ),
+        (
+            "endpoint = \"https://s3.invalid\"",
+            "endpoint = \"http://s3.invalid\"",
+            24,
+            "regions.eu-central-1.backend.endpoint",
+            "allow_plain_http",
+        ),
+        (
+            "endpoint = \"https://s3.invalid\", ",
+            "",
+            24,
+            "regions.eu-central-1.backend",
+            "s3",
+        ),
+        (
+            "kind = \"embedded\", path",
+            "kind = \"embedded\", ca = \"x\", path",
+            29,
+            "regions.us-east-1.backend.ca",
+            "remove",
+        ),
+        (
+            "kind = \"embedded\", path",
+            "kind = \"embeded\", path",
+            29,
+            "regions.us-east-1.backend.kind",
+            "s3 or embedded",
+        ),
+        (
+            "[regions.us-east-1]",
+            "[limits]\nbuckets_max = 0\n[regions.us-east-1]",
+            28,
+            "limits.buckets_max",
+            "1 to 10000",
+        ),
+        (
+            "[regions.us-east-1]",
+            "[limit]\nbuckets_max = 1\n[regions.us-east-1]",
+            27,
+            "limit",
+            "limits",
+        ),
+        (
+            "[regions.us-east-1]",
+            "[log]\nlevel = \"a=b=c\"\n[regions.us-east-1]",
+            28,
+            "log.level",
+            "info",
+        ),
     ];
     for (from, to, line, key, mending) in table {
         let error = read(&with(from, to)).unwrap_err();
-        assert_eq!((&error.place, error.key.as_str()), (&Place::Line(line), key), "{to}: {error}");
+        assert_eq!(
+            (&error.place, error.key.as_str()),
+            (&Place::Line(line), key),
+            "{to}: {error}"
+        );
         let shown = error.to_string();
-        assert!(shown.starts_with(&format!("/etc/lethe/lethe.toml:{line}: {key}: ")), "{shown}");
-        assert!(error.hint.contains(mending) || error.problem.contains(mending), "{to}: {error}");
-        assert!(!shown.contains("secret@"), "a refusal shows a password: {shown}");
+        assert!(
+            shown.starts_with(&format!("/etc/lethe/lethe.toml:{line}: {key}: ")),
+            "{shown}"
+        );
+        assert!(
+            error.hint.contains(mending) || error.problem.contains(mending),
+            "{to}: {error}"
+        );
+        assert!(
+            !shown.contains("secret@"),
+            "a refusal shows a password: {shown}"
+        );
     }
 }
 
@@ -110,7 +290,13 @@ fn config_principal_refusals_name_the_field() {
             ),
         )
     };
-    assert_eq!(read(&principals("alice", "auditor", &digest)).unwrap().principals.len(), 1);
+    assert_eq!(
+        read(&principals("alice", "auditor", &digest))
+            .unwrap()
+            .principals
+            .len(),
+        1
+    );
     for (name, role, digest, key) in [
         ("", "auditor", digest.as_str(), "admin.principals.0.name"),
         ("alice", "root", digest.as_str(), "admin.principals.0.role"),
@@ -150,7 +336,10 @@ fn environment_overrides_values_lists_and_dashed_names() {
     let us: RegionName = "us-east-1".parse().unwrap();
     assert_eq!(config.serves, [us.clone()]);
     let path = PathBuf::from("/data");
-    assert_eq!(config.regions[&us].backend, Some(Backend::Embedded { path }));
+    assert_eq!(
+        config.regions[&us].backend,
+        Some(Backend::Embedded { path })
+    );
 }
 
 #[test]
@@ -178,7 +367,10 @@ fn store_url_password_comes_from_its_file() {
     );
     let file = dir.path().join("lethe.toml");
     let config = parse(&file, &text, &Environment::default()).unwrap();
-    let stores = config.domains[&"eu".parse().unwrap()].stores.as_ref().unwrap();
+    let stores = config.domains[&"eu".parse().unwrap()]
+        .stores
+        .as_ref()
+        .unwrap();
     let lethe_keys::StoreUrl::Postgres { url } = &stores.key_store else {
         panic!("not postgres");
     };
@@ -201,9 +393,19 @@ fn store_url_missing_password_file_is_refused() {
 fn config_file_missing_or_huge_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("lethe.toml");
-    assert!(load(&file, &Environment::default()).unwrap_err().hint.contains("--config"));
+    assert!(
+        load(&file, &Environment::default())
+            .unwrap_err()
+            .hint
+            .contains("--config")
+    );
     std::fs::write(&file, vec![b'#'; (FILE_BYTES_MAX + 1) as usize]).unwrap();
-    assert!(load(&file, &Environment::default()).unwrap_err().hint.contains("1 MiB"));
+    assert!(
+        load(&file, &Environment::default())
+            .unwrap_err()
+            .hint
+            .contains("1 MiB")
+    );
 }
 
 #[test]

@@ -5,9 +5,7 @@ use super::domain::JobDomain;
 use crate::catalog::{BucketState, CatalogError, CredentialRow, CredentialState};
 use crate::directory::DirectoryError;
 use crate::region::RegionError;
-use crate::tenants::{
-    AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantState,
-};
+use crate::tenants::{AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantState};
 use lethe_keys::KeysError;
 
 /// Why something was not finished.

@@ -1,8 +1,6 @@
 //! What the control plane asks of a domain's keys, as a trait so that tests can fail it at every step.
 
-use crate::tenants::{
-    AccessKeyId, CREDENTIAL_SECRET_LABEL, TenantId, credential_secret_fields,
-};
+use crate::tenants::{AccessKeyId, CREDENTIAL_SECRET_LABEL, TenantId, credential_secret_fields};
 use async_trait::async_trait;
 use lethe_keys::{KekInfo, KeyService, KeysError, LeaseState, SecretContext};
 use zeroize::Zeroizing;

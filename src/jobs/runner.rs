@@ -98,7 +98,11 @@ impl Runner {
             .await?;
         let mut tried = 0;
         while let Some(job) = catalog
-            .claim(&self.owner, self.domain.clock.now(), millis(self.settings.lease))
+            .claim(
+                &self.owner,
+                self.domain.clock.now(),
+                millis(self.settings.lease),
+            )
             .await?
         {
             tried += 1;
@@ -137,9 +141,14 @@ impl Runner {
     }
 
     async fn work(&self, job: &Job) -> Result<(), FinishError> {
-        let subject: Subject = job.subject.parse().map_err(|_| FinishError::SubjectUnknown)?;
+        let subject: Subject = job
+            .subject
+            .parse()
+            .map_err(|_| FinishError::SubjectUnknown)?;
         match (job.kind, subject) {
-            (JobKind::FinishTenant, Subject::Tenant(id)) => self.domain.finish_tenant(id).await.map(drop),
+            (JobKind::FinishTenant, Subject::Tenant(id)) => {
+                self.domain.finish_tenant(id).await.map(drop)
+            }
             (JobKind::FinishCredential, Subject::Credential(id)) => {
                 self.domain.finish_credential(&id).await.map(drop)
             }
@@ -150,8 +159,11 @@ impl Runner {
                 let swept = self.domain.sweep_uploads().await?;
                 if swept.forgotten > 0 || swept.failed > 0 {
                     tracing::info!(
-                        op = "sweep-uploads", forgotten = swept.forgotten, failed = swept.failed,
-                        outcome = "done", "stale uploads were dropped"
+                        op = "sweep-uploads",
+                        forgotten = swept.forgotten,
+                        failed = swept.failed,
+                        outcome = "done",
+                        "stale uploads were dropped"
                     );
                 }
                 Ok(())
@@ -181,7 +193,9 @@ impl Runner {
                     op = ?job.kind, attempts = job.attempts, outcome = "retry",
                     wait_ms = millis(wait), reason, "a job failed"
                 );
-                catalog.retry(job.id, job.fence, now.plus_ms(millis(wait)), &reason).await
+                catalog
+                    .retry(job.id, job.fence, now.plus_ms(millis(wait)), &reason)
+                    .await
             }
         }
     }

@@ -78,7 +78,10 @@ impl JobDomain {
                 bucket: region.spool.clone(),
                 key: spooled.key,
             };
-            let deleted = region.store.delete(SPOOL_OWNER, &at, &DeleteRequest::default()).await;
+            let deleted = region
+                .store
+                .delete(SPOOL_OWNER, &at, &DeleteRequest::default())
+                .await;
             ignore_missing(deleted.map(drop))?;
         }
         self.catalog.forget_upload(tenant, id).await?;

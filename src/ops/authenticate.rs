@@ -3,7 +3,8 @@
 use crate::catalog::{CatalogError, CredentialRow, CredentialState};
 use crate::ops::gateway::{Domain, Gateway};
 use crate::tenants::{
-    AccessKeyId, AuthError, Authenticator, CREDENTIAL_SECRET_LABEL, Caller, Tenant, credential_secret_fields,
+    AccessKeyId, AuthError, Authenticator, CREDENTIAL_SECRET_LABEL, Caller, Tenant,
+    credential_secret_fields,
 };
 use async_trait::async_trait;
 use lethe_keys::SecretContext;
@@ -14,7 +15,9 @@ use zeroize::Zeroizing;
 pub struct GatewayAuthenticator(pub Arc<Gateway>);
 
 fn unavailable(error: &dyn std::fmt::Display) -> AuthError {
-    AuthError::Unavailable { reason: error.to_string() }
+    AuthError::Unavailable {
+        reason: error.to_string(),
+    }
 }
 
 #[async_trait]
@@ -33,22 +36,47 @@ impl Authenticator for GatewayAuthenticator {
 
 impl GatewayAuthenticator {
     async fn elsewhere(&self, id: &AccessKeyId) -> Result<(Zeroizing<String>, Caller), AuthError> {
-        let domain = self.0.directory().domain_of(id).await.map_err(|error| unavailable(&error))?;
+        let domain = self
+            .0
+            .directory()
+            .domain_of(id)
+            .await
+            .map_err(|error| unavailable(&error))?;
         let stranger = domain.filter(|domain| self.0.domain(domain).is_none());
         match stranger.and_then(|domain| self.0.map().stranger(&domain)) {
-            Some(redirect) => Err(AuthError::Elsewhere { public_endpoint: redirect.public_endpoint }),
+            Some(redirect) => Err(AuthError::Elsewhere {
+                public_endpoint: redirect.public_endpoint,
+            }),
             None => Err(AuthError::Unknown),
         }
     }
 }
 
-async fn open(domain: &Domain, row: CredentialRow, tenant: Tenant) -> Result<(Zeroizing<String>, Caller), AuthError> {
+async fn open(
+    domain: &Domain,
+    row: CredentialRow,
+    tenant: Tenant,
+) -> Result<(Zeroizing<String>, Caller), AuthError> {
     if row.state != CredentialState::Active {
         return Err(AuthError::Unknown);
     }
     let fields = credential_secret_fields(&row.tenant, &row.id);
-    let context = SecretContext { label: CREDENTIAL_SECRET_LABEL, fields: &fields };
-    let secret = domain.keys.open_secret(&context, &row.sealed_secret).await.map_err(|error| unavailable(&error))?;
-    let secret = std::str::from_utf8(&secret).map_err(|_| unavailable(&"the secret is not text"))?;
-    Ok((Zeroizing::new(secret.to_owned()), Caller { tenant, access_key_id: row.id }))
+    let context = SecretContext {
+        label: CREDENTIAL_SECRET_LABEL,
+        fields: &fields,
+    };
+    let secret = domain
+        .keys
+        .open_secret(&context, &row.sealed_secret)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let secret =
+        std::str::from_utf8(&secret).map_err(|_| unavailable(&"the secret is not text"))?;
+    Ok((
+        Zeroizing::new(secret.to_owned()),
+        Caller {
+            tenant,
+            access_key_id: row.id,
+        },
+    ))
 }

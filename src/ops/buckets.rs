@@ -11,7 +11,8 @@ use crate::tenants::{BucketName, Caller, RegionName};
 /// A new upstream bucket's name, which tells neither tenant nor bucket.
 fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
     let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| OpError::internal(format!("cannot draw a bucket name: {error}")))?;
+    getrandom::fill(&mut random)
+        .map_err(|error| OpError::internal(format!("cannot draw a bucket name: {error}")))?;
     Ok(upstream_bucket_name(prefix, random))
 }
 
@@ -27,7 +28,12 @@ pub async fn create_bucket(
 ) -> Result<Bucket, OpError> {
     let scope = tenant_scope(gateway, caller, Access::Write)?;
     let region = gateway.region_for_new_bucket(&caller.tenant, constraint)?;
-    let Region { name: region, store, bucket_prefix, .. } = &**region;
+    let Region {
+        name: region,
+        store,
+        bucket_prefix,
+        ..
+    } = &**region;
     let new = NewBucket {
         name: name.clone(),
         region: region.clone(),
@@ -35,7 +41,9 @@ pub async fn create_bucket(
         created: gateway.clock().now(),
     };
     let catalog = &scope.domain.catalog;
-    let bucket = catalog.begin_bucket(scope.tenant, &new, gateway.limits().buckets_max).await?;
+    let bucket = catalog
+        .begin_bucket(scope.tenant, &new, gateway.limits().buckets_max)
+        .await?;
     match bucket.state {
         BucketState::Active => {
             return Err(OpError::new(
@@ -44,12 +52,22 @@ pub async fn create_bucket(
             ));
         }
         BucketState::Deleting => {
-            return Err(OpError::new(Code::OperationAborted, "The bucket is being deleted. Please retry."));
+            return Err(OpError::new(
+                Code::OperationAborted,
+                "The bucket is being deleted. Please retry.",
+            ));
         }
         BucketState::Creating => {}
     }
     store.create_bucket(scope.tenant, &bucket.upstream).await?;
-    catalog.move_bucket(scope.tenant, &name, &[BucketState::Creating], BucketState::Active).await?;
+    catalog
+        .move_bucket(
+            scope.tenant,
+            &name,
+            &[BucketState::Creating],
+            BucketState::Active,
+        )
+        .await?;
     Ok(bucket)
 }
 
@@ -57,7 +75,11 @@ pub async fn create_bucket(
 ///
 /// # Errors
 /// `BucketNotEmpty` when it holds objects, versions or open uploads.
-pub async fn delete_bucket(gateway: &Gateway, scope: &TenantScope, name: &BucketName) -> Result<(), OpError> {
+pub async fn delete_bucket(
+    gateway: &Gateway,
+    scope: &TenantScope,
+    name: &BucketName,
+) -> Result<(), OpError> {
     let catalog = &scope.domain.catalog;
     let bucket = catalog.bucket(scope.tenant, name).await?;
     let store = &gateway.region(&bucket.region)?.store;
@@ -70,11 +92,25 @@ pub async fn delete_bucket(gateway: &Gateway, scope: &TenantScope, name: &Bucket
             "The bucket has multipart uploads in progress: complete or abort them first.",
         ));
     }
-    catalog.move_bucket(scope.tenant, name, &[BucketState::Active, BucketState::Deleting], BucketState::Deleting).await?;
+    catalog
+        .move_bucket(
+            scope.tenant,
+            name,
+            &[BucketState::Active, BucketState::Deleting],
+            BucketState::Deleting,
+        )
+        .await?;
     match store.delete_bucket(scope.tenant, &bucket.upstream).await {
         Ok(()) => {}
         Err(error @ RegionError::BucketNotEmpty { .. }) => {
-            catalog.move_bucket(scope.tenant, name, &[BucketState::Deleting], BucketState::Active).await?;
+            catalog
+                .move_bucket(
+                    scope.tenant,
+                    name,
+                    &[BucketState::Deleting],
+                    BucketState::Active,
+                )
+                .await?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
@@ -89,15 +125,24 @@ pub async fn delete_bucket(gateway: &Gateway, scope: &TenantScope, name: &Bucket
 /// `NotImplemented` where the region has none.
 pub async fn set_versioning(scope: &BucketScope, state: Versioning) -> Result<(), OpError> {
     if !scope.region.store.profile().versioning {
-        return Err(OpError::not_implemented("This region does not support versioning."));
+        return Err(OpError::not_implemented(
+            "This region does not support versioning.",
+        ));
     }
-    scope.region.store.set_versioning(scope.tenant, &scope.bucket.upstream, state).await?;
+    scope
+        .region
+        .store
+        .set_versioning(scope.tenant, &scope.bucket.upstream, state)
+        .await?;
     let recorded = match state {
         Versioning::Off => BucketVersioning::Off,
         Versioning::Enabled => BucketVersioning::Enabled,
         Versioning::Suspended => BucketVersioning::Suspended,
     };
-    scope.domain.catalog.set_bucket_versioning(scope.tenant, &scope.bucket.name, recorded).await?;
+    scope
+        .domain
+        .catalog
+        .set_bucket_versioning(scope.tenant, &scope.bucket.name, recorded)
+        .await?;
     Ok(())
 }
-

@@ -31,7 +31,8 @@ pub fn parse_algorithm(name: &str) -> Result<ChecksumAlgorithm, OpError> {
         .find(|(_, known, _)| known.eq_ignore_ascii_case(name))
         .map(|(algorithm, ..)| *algorithm)
         .ok_or_else(|| {
-            OpError::new(Code::InvalidRequest,
+            OpError::new(
+                Code::InvalidRequest,
                 "unknown checksum algorithm: use CRC32, CRC32C, CRC64NVME, SHA1 or SHA256",
             )
         })
@@ -78,24 +79,33 @@ impl Declared {
         let md5 = headers.get("content-md5").map(parse_md5).transpose()?;
         let mut checksum = None;
         for (name, value) in headers {
-            let Some(ending) = name.as_str().strip_prefix(HEADER_PREFIX) else { continue };
+            let Some(ending) = name.as_str().strip_prefix(HEADER_PREFIX) else {
+                continue;
+            };
             if matches!(ending, "algorithm" | "mode" | "type") {
                 continue;
             }
             let parsed = parse_checksum(ending, value.as_bytes())?;
             if checksum.replace(parsed).is_some() {
-                return Err(OpError::new(Code::InvalidRequest,
+                return Err(OpError::new(
+                    Code::InvalidRequest,
                     "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
                 ));
             }
         }
         let trailing = trailing_algorithm(headers)?;
         if trailing.is_some() && checksum.is_some() {
-            return Err(OpError::new(Code::InvalidRequest,
+            return Err(OpError::new(
+                Code::InvalidRequest,
                 "a checksum may come in a header or in the trailer, not both",
             ));
         }
-        Ok(Self { md5, checksum, trailing, computed: None })
+        Ok(Self {
+            md5,
+            checksum,
+            trailing,
+            computed: None,
+        })
     }
 
     /// Also computes this algorithm, so that the part or object has it even when the client sent none.
@@ -114,7 +124,10 @@ impl Declared {
     /// The algorithm that the client declared, in a header or as a trailer.
     #[must_use]
     pub fn algorithm(&self) -> Option<ChecksumAlgorithm> {
-        self.checksum.as_ref().map(|checksum| checksum.algorithm).or(self.trailing)
+        self.checksum
+            .as_ref()
+            .map(|checksum| checksum.algorithm)
+            .or(self.trailing)
     }
 
     /// The verifier for the body.
@@ -134,35 +147,56 @@ fn parse_md5(value: &http::HeaderValue) -> Result<[u8; 16], OpError> {
         .decode(value.as_bytes())
         .ok()
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| OpError::new(Code::InvalidDigest, "The Content-MD5 you specified was invalid."))
+        .ok_or_else(|| {
+            OpError::new(
+                Code::InvalidDigest,
+                "The Content-MD5 you specified was invalid.",
+            )
+        })
 }
 
 fn parse_checksum(ending: &str, value: &[u8]) -> Result<Checksum, OpError> {
-    let Some((algorithm, _, digest_bytes)) = ALGORITHMS.iter().find(|(_, known, _)| *known == ending) else {
-        return Err(OpError::new(Code::InvalidRequest,
+    let Some((algorithm, _, digest_bytes)) =
+        ALGORITHMS.iter().find(|(_, known, _)| *known == ending)
+    else {
+        return Err(OpError::new(
+            Code::InvalidRequest,
             "unknown x-amz-checksum- header: use crc32, crc32c, crc64nvme, sha1 or sha256",
         ));
     };
     match STANDARD.decode(value) {
-        Ok(digest) if digest.len() == *digest_bytes => {
-            Ok(Checksum { algorithm: *algorithm, checksum_type: ChecksumType::FullObject, value: digest })
-        }
-        _ => Err(OpError::new(Code::InvalidRequest,
+        Ok(digest) if digest.len() == *digest_bytes => Ok(Checksum {
+            algorithm: *algorithm,
+            checksum_type: ChecksumType::FullObject,
+            value: digest,
+        }),
+        _ => Err(OpError::new(
+            Code::InvalidRequest,
             format!("Value for x-amz-checksum-{ending} header is invalid."),
         )),
     }
 }
 
 fn trailing_algorithm(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, OpError> {
-    let Some(value) = headers.get("x-amz-trailer") else { return Ok(None) };
-    let name = value.to_str().unwrap_or_default().trim().to_ascii_lowercase();
+    let Some(value) = headers.get("x-amz-trailer") else {
+        return Ok(None);
+    };
+    let name = value
+        .to_str()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     let unknown = || {
-        OpError::new(Code::InvalidRequest,
+        OpError::new(
+            Code::InvalidRequest,
             "x-amz-trailer must name exactly one of x-amz-checksum-crc32, -crc32c, -crc64nvme, -sha1 and -sha256",
         )
     };
     let ending = name.strip_prefix(HEADER_PREFIX).ok_or_else(unknown)?;
-    let known = ALGORITHMS.iter().find(|(_, known, _)| *known == ending).ok_or_else(unknown)?;
+    let known = ALGORITHMS
+        .iter()
+        .find(|(_, known, _)| *known == ending)
+        .ok_or_else(unknown)?;
     Ok(Some(known.0))
 }
 
@@ -212,7 +246,11 @@ impl Hasher {
             Self::Sha1(digest) => (ChecksumAlgorithm::Sha1, digest.finalize().to_vec()),
             Self::Sha256(digest) => (ChecksumAlgorithm::Sha256, digest.finalize().to_vec()),
         };
-        Checksum { algorithm, checksum_type: ChecksumType::FullObject, value }
+        Checksum {
+            algorithm,
+            checksum_type: ChecksumType::FullObject,
+            value,
+        }
     }
 }
 
@@ -242,7 +280,10 @@ impl Verifier {
         if let (Some(expected), Some(md5)) = (self.declared.md5, self.md5)
             && md5.finalize().as_slice() != expected
         {
-            return Err(mismatch("BadDigest", "The Content-MD5 you specified did not match what we received."));
+            return Err(mismatch(
+                "BadDigest",
+                "The Content-MD5 you specified did not match what we received.",
+            ));
         }
         let computed = self.hasher.map(Hasher::finish);
         let expected = match self.declared.trailing {
@@ -262,17 +303,32 @@ impl Verifier {
     }
 }
 
-fn trailing_checksum(algorithm: ChecksumAlgorithm, trailers: Option<&HeaderMap>) -> Result<Checksum, BodyError> {
+fn trailing_checksum(
+    algorithm: ChecksumAlgorithm,
+    trailers: Option<&HeaderMap>,
+) -> Result<Checksum, BodyError> {
     let ending = algorithm_name(algorithm).to_ascii_lowercase();
     let value = trailers
         .and_then(|trailers| trailers.get(format!("{HEADER_PREFIX}{ending}")))
-        .ok_or_else(|| mismatch("MalformedTrailerError", "the trailer that x-amz-trailer names did not come"))?;
-    parse_checksum(&ending, value.as_bytes())
-        .map_err(|_| mismatch("InvalidRequest", &format!("Value for x-amz-checksum-{ending} trailing header is invalid.")))
+        .ok_or_else(|| {
+            mismatch(
+                "MalformedTrailerError",
+                "the trailer that x-amz-trailer names did not come",
+            )
+        })?;
+    parse_checksum(&ending, value.as_bytes()).map_err(|_| {
+        mismatch(
+            "InvalidRequest",
+            &format!("Value for x-amz-checksum-{ending} trailing header is invalid."),
+        )
+    })
 }
 
 fn mismatch(code: &'static str, message: &str) -> BodyError {
-    BodyError::Mismatch { code, message: message.to_owned() }
+    BodyError::Mismatch {
+        code,
+        message: message.to_owned(),
+    }
 }
 
 /// The whole object's checksum from its parts' in order, `None` when a part has none or another algorithm's.
@@ -284,7 +340,11 @@ pub fn of_parts(
 ) -> Option<Checksum> {
     let digests: Option<Vec<(&Checksum, u64)>> = parts
         .iter()
-        .map(|(checksum, bytes)| checksum.filter(|c| c.algorithm == algorithm).map(|c| (c, *bytes)))
+        .map(|(checksum, bytes)| {
+            checksum
+                .filter(|c| c.algorithm == algorithm)
+                .map(|c| (c, *bytes))
+        })
         .collect();
     let digests = digests?;
     let value = match kind {
@@ -297,14 +357,21 @@ pub fn of_parts(
             hasher.finish().value
         }
     };
-    Some(Checksum { algorithm, checksum_type: kind, value })
+    Some(Checksum {
+        algorithm,
+        checksum_type: kind,
+        value,
+    })
 }
 
 fn combined_crc(algorithm: ChecksumAlgorithm, digests: &[(&Checksum, u64)]) -> Option<Vec<u8>> {
     let crc = crc_algorithm(algorithm)?;
     let mut combined: Option<u64> = None;
     for (checksum, bytes) in digests {
-        let value = checksum.value.iter().fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
+        let value = checksum
+            .value
+            .iter()
+            .fold(0u64, |sum, byte| (sum << 8) | u64::from(*byte));
         combined = Some(match combined {
             None => value,
             Some(before) => crc_fast::checksum_combine(crc, before, value, *bytes),
@@ -318,10 +385,17 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
-    fn verify(pairs: &[(&'static str, &str)], trailers: &[(&'static str, &str)], body: &[u8]) -> Result<Option<Checksum>, BodyError> {
+    fn verify(
+        pairs: &[(&'static str, &str)],
+        trailers: &[(&'static str, &str)],
+        body: &[u8],
+    ) -> Result<Option<Checksum>, BodyError> {
         let mut verifier = Declared::from_headers(&headers(pairs)).unwrap().verifier();
         verifier.update(body);
         let trailers = headers(trailers);
@@ -336,12 +410,22 @@ mod tests {
             ("x-amz-checksum-crc32c", "4waSgw=="),
             ("x-amz-checksum-crc64nvme", "rosUhgyZmIg="),
             ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKfuNEE="),
-            ("x-amz-checksum-sha256", "FeKw08M4kea8VXuNh05Qn1yUFRVRidyFW46kTsgwe4Y="),
+            (
+                "x-amz-checksum-sha256",
+                "FeKw08M4kea8VXuNh05Qn1yUFRVRidyFW46kTsgwe4Y=",
+            ),
         ] {
-            let got = verify(&[(name, value)], &[], b"123456789").unwrap().unwrap();
+            let got = verify(&[(name, value)], &[], b"123456789")
+                .unwrap()
+                .unwrap();
             assert_eq!(to_text(&got, None), value, "{name}");
-            assert!(verify(&[(name, value)], &[], b"123456780").is_err(), "{name}");
-            let trailing = verify(&[("x-amz-trailer", name)], &[(name, value)], b"123456789").unwrap().unwrap();
+            assert!(
+                verify(&[(name, value)], &[], b"123456780").is_err(),
+                "{name}"
+            );
+            let trailing = verify(&[("x-amz-trailer", name)], &[(name, value)], b"123456789")
+                .unwrap()
+                .unwrap();
             assert_eq!(trailing, got);
             assert!(verify(&[("x-amz-trailer", name)], &[(name, value)], b"12345678").is_err());
         }
@@ -356,7 +440,9 @@ mod tests {
     fn md5_of_another_body_is_bad_digest() {
         let right = [("content-md5", "JfnnlDI7RTiF9RgfG2JNCw==")];
         assert!(verify(&right, &[], b"123456789").is_ok());
-        let Err(BodyError::Mismatch { code, .. }) = verify(&right, &[], b"other") else { panic!("accepted") };
+        let Err(BodyError::Mismatch { code, .. }) = verify(&right, &[], b"other") else {
+            panic!("accepted")
+        };
         assert_eq!(code, "BadDigest");
     }
 
@@ -366,27 +452,40 @@ mod tests {
             vec![("x-amz-checksum-crc16", "AAA=")],
             vec![("x-amz-checksum-crc32", "AAA=")],
             vec![("x-amz-checksum-crc32", "!")],
-            vec![("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-crc32c", "4waSgw==")],
+            vec![
+                ("x-amz-checksum-crc32", "y/Q5Jg=="),
+                ("x-amz-checksum-crc32c", "4waSgw=="),
+            ],
             vec![("x-amz-trailer", "x-amz-meta-a")],
             vec![("x-amz-trailer", "x-amz-checksum-crc16")],
             vec![("content-md5", "short")],
         ] {
-            assert!(Declared::from_headers(&headers(&pairs)).is_err(), "{pairs:?}");
+            assert!(
+                Declared::from_headers(&headers(&pairs)).is_err(),
+                "{pairs:?}"
+            );
         }
     }
 
     #[test]
     fn full_object_crc_of_parts_equals_that_of_the_whole() {
         let whole = b"123456789".as_slice();
-        for (algorithm, name, ..) in ALGORITHMS.iter().filter(|(a, ..)| crc_algorithm(*a).is_some()) {
+        for (algorithm, name, ..) in ALGORITHMS
+            .iter()
+            .filter(|(a, ..)| crc_algorithm(*a).is_some())
+        {
             let crc = |bytes: &[u8]| {
                 let mut hasher = Hasher::new(*algorithm).unwrap();
                 hasher.update(bytes);
                 hasher.finish()
             };
             let (a, b, c) = (crc(&whole[..2]), crc(&whole[2..2]), crc(&whole[2..]));
-            let combined =
-                of_parts(*algorithm, ChecksumType::FullObject, &[(Some(&a), 2), (Some(&b), 0), (Some(&c), 7)]).unwrap();
+            let combined = of_parts(
+                *algorithm,
+                ChecksumType::FullObject,
+                &[(Some(&a), 2), (Some(&b), 0), (Some(&c), 7)],
+            )
+            .unwrap();
             assert_eq!(combined, crc(whole), "{name}");
         }
     }

@@ -10,8 +10,8 @@ use crate::ops::put_object::{STORED_BYTES_MAX, seal_head, settle, upstream_condi
 use crate::ops::read_object::object_checksum;
 use crate::ops::scope::BucketScope;
 use crate::region::{
-    CompletedPart, CopyRequest, HeadFields, ObjectRef, PartCopyRequest, PutCondition, RegionError, SourceCondition, VersionId,
-    WriteOutcome,
+    CompletedPart, CopyRequest, HeadFields, ObjectRef, PartCopyRequest, PutCondition, RegionError,
+    SourceCondition, VersionId, WriteOutcome,
 };
 use crate::tenants::ObjectKey;
 use lethe_envelope::{Checksum, ObjectMetadata};
@@ -58,12 +58,20 @@ pub struct CopyAnswer {
 ///
 /// # Errors
 /// `NoSuchKey`, `PreconditionFailed`, `InvalidRequest` for a copy onto itself that changes nothing.
-pub async fn copy_object(gateway: &Gateway, scope: &BucketScope, copy: &CopyObject) -> Result<CopyAnswer, OpError> {
+pub async fn copy_object(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    copy: &CopyObject,
+) -> Result<CopyAnswer, OpError> {
     if copy.condition.is_conditional() && !scope.region.store.profile().conditional_copy {
-        return Err(OpError::not_implemented("This region does not support conditional copies."));
+        return Err(OpError::not_implemented(
+            "This region does not support conditional copies.",
+        ));
     }
     if copy.source.region.name != scope.region.name {
-        return Err(OpError::not_implemented("Copies between regions are not supported."));
+        return Err(OpError::not_implemented(
+            "Copies between regions are not supported.",
+        ));
     }
     let onto_itself = copy.source.bucket.name == scope.bucket.name && copy.source_key == copy.key;
     if onto_itself && copy.source_version.is_none() && copy.metadata.is_none() {
@@ -84,24 +92,34 @@ pub async fn copy_object(gateway: &Gateway, scope: &BucketScope, copy: &CopyObje
             let request = CopyRequest {
                 from,
                 from_version: object.head.version.clone(),
-                source: SourceCondition { etag: object.head.etag.clone() },
+                source: SourceCondition {
+                    etag: object.head.etag.clone(),
+                },
                 head: head.clone(),
                 copy_tags: copy.tags.is_none(),
                 condition: condition.clone(),
             };
-            scope.region.store.copy(scope.tenant, &scope.at(&copy.key), &request).await
+            scope
+                .region
+                .store
+                .copy(scope.tenant, &scope.at(&copy.key), &request)
+                .await
         }
     };
     let outcome = match outcome {
         // Without a condition of its own at the destination, what failed is that the source is no longer what was opened.
-        Err(error @ RegionError::PreconditionFailed { .. }) if condition == PutCondition::Always => {
+        Err(error @ RegionError::PreconditionFailed { .. })
+            if condition == PutCondition::Always =>
+        {
             return Err(OpError::further_read(error));
         }
         outcome => settle(scope, &copy.key, &head, outcome).await?,
     };
     Ok(CopyAnswer {
         etag: ClientEtag::from_upstream(&outcome.etag),
-        last_modified: outcome.last_modified.unwrap_or_else(|| gateway.clock().now()),
+        last_modified: outcome
+            .last_modified
+            .unwrap_or_else(|| gateway.clock().now()),
         version: outcome.version,
         source_version: object.head.version.clone(),
         checksum,
@@ -110,10 +128,18 @@ pub async fn copy_object(gateway: &Gateway, scope: &BucketScope, copy: &CopyObje
 
 async fn open_source(gateway: &Gateway, copy: &CopyObject) -> Result<OpenedObject, OpError> {
     let at = copy.source.at(&copy.source_key);
-    let head = copy.source.region.store.head(copy.source.tenant, &at, copy.source_version.as_ref()).await?;
+    let head = copy
+        .source
+        .region
+        .store
+        .head(copy.source.tenant, &at, copy.source_version.as_ref())
+        .await?;
     let object = opened::open_head(gateway, &copy.source, &copy.source_key, head).await?;
     let etag = object.client_etag();
-    if !copy.source_conditions.hold(Validators { etag: &etag, last_modified: object.head.last_modified }) {
+    if !copy.source_conditions.hold(Validators {
+        etag: &etag,
+        last_modified: object.head.last_modified,
+    }) {
         return Err(OpError::precondition_failed());
     }
     Ok(object)
@@ -126,14 +152,37 @@ async fn new_head(
     copy: &CopyObject,
     object: &OpenedObject,
 ) -> Result<HeadFields, OpError> {
-    let mut metadata = copy.metadata.clone().unwrap_or_else(|| object.metadata.clone());
+    let mut metadata = copy
+        .metadata
+        .clone()
+        .unwrap_or_else(|| object.metadata.clone());
     metadata.checksum.clone_from(&object.metadata.checksum);
     let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
     let header = &object.header;
-    let at = opened::dek_context(&copy.source, &copy.source_key, &header.draft(), &object.sealed_metadata);
-    let dek = scope.domain.keys.unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &at).await?;
+    let at = opened::dek_context(
+        &copy.source,
+        &copy.source_key,
+        &header.draft(),
+        &object.sealed_metadata,
+    );
+    let dek = scope
+        .domain
+        .keys
+        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &at)
+        .await?;
     let tags = copy.tags.clone().unwrap_or_default();
-    seal_head(gateway, scope, &copy.key, &kek, header.object_id, &dek, header.single, &metadata, tags).await
+    seal_head(
+        gateway,
+        scope,
+        &copy.key,
+        &kek,
+        header.object_id,
+        &dek,
+        header.single,
+        &metadata,
+        tags,
+    )
+    .await
 }
 
 /// Copies a stored body over 5 GiB part by part, raw.
@@ -145,10 +194,16 @@ async fn copy_raw_parts(
     head: &HeadFields,
     condition: &PutCondition,
 ) -> Result<WriteOutcome, RegionError> {
-    let (store, tenant, to) = (Arc::clone(&scope.region.store), scope.tenant, scope.at(&copy.key));
+    let (store, tenant, to) = (
+        Arc::clone(&scope.region.store),
+        scope.tenant,
+        scope.at(&copy.key),
+    );
     let mut head = head.clone();
     if copy.tags.is_none() {
-        head.tags = store.tags(tenant, &from, object.head.version.as_ref()).await?;
+        head.tags = store
+            .tags(tenant, &from, object.head.version.as_ref())
+            .await?;
     }
     let upload = store.create_upload(tenant, &to, &head).await?;
     let copied = async {
@@ -162,14 +217,18 @@ async fn copy_raw_parts(
                 number,
                 from: from.clone(),
                 from_version: object.head.version.clone(),
-                source: SourceCondition { etag: object.head.etag.clone() },
+                source: SourceCondition {
+                    etag: object.head.etag.clone(),
+                },
                 range: (first, last),
             };
             let etag = store.upload_part_copy(tenant, &to, &request).await?;
             parts.push(CompletedPart { number, etag });
             first = last + 1;
         }
-        store.complete_upload(tenant, &to, &upload, &parts, condition).await
+        store
+            .complete_upload(tenant, &to, &upload, &parts, condition)
+            .await
     };
     let outcome = copied.await;
     if matches!(&outcome, Err(error) if !matches!(error, RegionError::Unknown { .. })) {

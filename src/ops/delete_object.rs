@@ -25,24 +25,37 @@ pub struct DeleteObject {
 ///
 /// # Errors
 /// `PreconditionFailed`, `NotImplemented` for a condition that the upstream would not enforce.
-pub async fn delete_object(scope: &BucketScope, delete: &DeleteObject) -> Result<DeleteOutcome, OpError> {
+pub async fn delete_object(
+    scope: &BucketScope,
+    delete: &DeleteObject,
+) -> Result<DeleteOutcome, OpError> {
     if delete.condition.is_conditional() && !scope.region.store.profile().conditional_delete {
-        return Err(OpError::not_implemented("This region does not support conditional deletes."));
+        return Err(OpError::not_implemented(
+            "This region does not support conditional deletes.",
+        ));
     }
     let condition: PutCondition = upstream_condition(scope, &delete.key, &delete.condition).await?;
-    let request = DeleteRequest { version: delete.version.clone(), condition };
+    let request = DeleteRequest {
+        version: delete.version.clone(),
+        condition,
+    };
     let at = scope.at(&delete.key);
     match scope.region.store.delete(scope.tenant, &at, &request).await {
         // A delete of one version is idempotent; one without may make a second marker, which is what a client's retry does too.
-        Err(RegionError::Unknown { .. }) if request.condition == PutCondition::Always => {
-            Ok(scope.region.store.delete(scope.tenant, &at, &request).await?)
-        }
+        Err(RegionError::Unknown { .. }) if request.condition == PutCondition::Always => Ok(scope
+            .region
+            .store
+            .delete(scope.tenant, &at, &request)
+            .await?),
         outcome => Ok(outcome?),
     }
 }
 
 /// Deletes a list of objects; each has an answer of its own, in the list's order.
-pub async fn delete_objects(scope: &BucketScope, deletes: Vec<DeleteObject>) -> Vec<(DeleteObject, Result<DeleteOutcome, OpError>)> {
+pub async fn delete_objects(
+    scope: &BucketScope,
+    deletes: Vec<DeleteObject>,
+) -> Vec<(DeleteObject, Result<DeleteOutcome, OpError>)> {
     futures::stream::iter(deletes)
         .map(|delete| async move {
             let outcome = delete_object(scope, &delete).await;

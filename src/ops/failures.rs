@@ -4,7 +4,7 @@ use crate::ops::error::{Code, Detail, OpError};
 use crate::placement::Refusal;
 use crate::region::{BodyError, RegionError};
 use lethe_envelope::MetadataError;
-use lethe_keys::{KeysError, LeaseEnded};
+use lethe_keys::LeaseEnded;
 use std::error::Error;
 
 /// The object was replaced between two upstream requests of one answer, which starts over.
@@ -16,17 +16,24 @@ impl OpError {
     /// What is stored is not what was sealed: corrupt, moved or forged. The client is told nothing more.
     #[must_use]
     pub fn not_authentic(cause: impl std::fmt::Display) -> Self {
-        Self::new(Code::InternalError, "The stored object is not authentic and can't be served.")
-            .caused_by(format!("not authentic: {cause}"))
+        Self::new(
+            Code::InternalError,
+            "The stored object is not authentic and can't be served.",
+        )
+        .caused_by(format!("not authentic: {cause}"))
     }
 
     /// The failure of a further upstream request of one answer.
     #[must_use]
     pub fn further_read(error: RegionError) -> Self {
         match error {
-            RegionError::PreconditionFailed { .. } | RegionError::NotFound { .. } | RegionError::DeleteMarker { .. } => {
-                Self::new(Code::SlowDown, "The object changed while it was read. Please retry.").caused_by(ObjectChanged)
-            }
+            RegionError::PreconditionFailed { .. }
+            | RegionError::NotFound { .. }
+            | RegionError::DeleteMarker { .. } => Self::new(
+                Code::SlowDown,
+                "The object changed while it was read. Please retry.",
+            )
+            .caused_by(ObjectChanged),
             other => other.into(),
         }
     }
@@ -47,28 +54,11 @@ impl OpError {
 impl From<MetadataError> for OpError {
     fn from(error: MetadataError) -> Self {
         match error {
-            MetadataError::TooLarge { .. } => {
-                Self::new(Code::MetadataTooLarge, "Your metadata headers exceed the maximum allowed metadata size.")
-            }
+            MetadataError::TooLarge { .. } => Self::new(
+                Code::MetadataTooLarge,
+                "Your metadata headers exceed the maximum allowed metadata size.",
+            ),
             other => Self::internal(other),
-        }
-    }
-}
-
-impl From<KeysError> for OpError {
-    fn from(error: KeysError) -> Self {
-        match error {
-            KeysError::TenantUnknown { .. } | KeysError::TenantFenced { .. } => {
-                Self::access_denied("This tenant's keys are not available.").caused_by(error)
-            }
-            KeysError::KekUnknown { .. } => {
-                Self::new(Code::AccessDenied, "The key of this object has been destroyed.").caused_by(error)
-            }
-            KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::not_authentic(error),
-            KeysError::KekNotSealing { .. } | KeysError::LeaseEnded | KeysError::Unavailable { .. } => {
-                Self::unavailable("The keys are unavailable. Please retry.", error)
-            }
-            KeysError::Refused { .. } => Self::internal(error),
         }
     }
 }
@@ -93,9 +83,12 @@ impl From<Refusal> for OpError {
                     None => error,
                 }
             }
-            Refusal::RegionUnknown(_) | Refusal::OutsideDomain { .. } | Refusal::NotTheTenants { .. } => {
-                Self::new(Code::InvalidLocationConstraint, "The specified location-constraint is not valid: use the tenant's region.")
-            }
+            Refusal::RegionUnknown(_)
+            | Refusal::OutsideDomain { .. }
+            | Refusal::NotTheTenants { .. } => Self::new(
+                Code::InvalidLocationConstraint,
+                "The specified location-constraint is not valid: use the tenant's region.",
+            ),
         }
     }
 }

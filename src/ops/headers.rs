@@ -12,16 +12,24 @@ const USER_METADATA_BYTES_MAX: usize = 2048;
 const TAGS_MAX: usize = 10;
 
 fn text(headers: &HeaderMap, name: &str) -> Result<Option<String>, OpError> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
     // Header values are opaque bytes; only UTF-8 can be stored and given back as it came.
-    let text = std::str::from_utf8(value.as_bytes())
-        .map_err(|_| OpError::new(Code::InvalidArgument, format!("The {name} header is not valid UTF-8.")))?;
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| {
+        OpError::new(
+            Code::InvalidArgument,
+            format!("The {name} header is not valid UTF-8."),
+        )
+    })?;
     Ok(Some(text.to_owned()))
 }
 
 /// Content-Encoding without `aws-chunked`, which is the transport's and not the object's.
 fn content_encoding(headers: &HeaderMap) -> Result<Option<String>, OpError> {
-    let Some(value) = text(headers, "content-encoding")? else { return Ok(None) };
+    let Some(value) = text(headers, "content-encoding")? else {
+        return Ok(None);
+    };
     let kept: Vec<&str> = value
         .split(',')
         .map(str::trim)
@@ -34,14 +42,18 @@ fn content_encoding(headers: &HeaderMap) -> Result<Option<String>, OpError> {
 ///
 /// # Errors
 /// `MetadataTooLarge` past 2,048 bytes of user metadata; `InvalidArgument` for text that can't be kept as it is.
-pub fn object_metadata(headers: &HeaderMap, user: Option<&UserMetadata>) -> Result<ObjectMetadata, OpError> {
+pub fn object_metadata(
+    headers: &HeaderMap,
+    user: Option<&UserMetadata>,
+) -> Result<ObjectMetadata, OpError> {
     let user: BTreeMap<String, String> = user
         .into_iter()
         .flatten()
         .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
         .collect();
     if user_metadata_len(&user) > USER_METADATA_BYTES_MAX {
-        return Err(OpError::new(Code::MetadataTooLarge,
+        return Err(OpError::new(
+            Code::MetadataTooLarge,
             "Your metadata headers exceed the maximum allowed metadata size of 2,048 bytes.",
         ));
     }
@@ -62,7 +74,9 @@ pub fn object_metadata(headers: &HeaderMap, user: Option<&UserMetadata>) -> Resu
 /// # Errors
 /// `InvalidTag` when they break S3's rules.
 pub fn tags(headers: &HeaderMap) -> Result<Vec<(String, String)>, OpError> {
-    let Some(value) = text(headers, "x-amz-tagging")? else { return Ok(Vec::new()) };
+    let Some(value) = text(headers, "x-amz-tagging")? else {
+        return Ok(Vec::new());
+    };
     let decode = |text: &str| {
         percent_encoding::percent_decode_str(&text.replace('+', " "))
             .decode_utf8()
@@ -84,18 +98,30 @@ pub fn tags(headers: &HeaderMap) -> Result<Vec<(String, String)>, OpError> {
 /// `BadRequest` or `InvalidTag`, as S3 answers.
 pub fn check_tags(tags: &[(String, String)]) -> Result<(), OpError> {
     if tags.len() > TAGS_MAX {
-        return Err(OpError::new(Code::BadRequest, "Object tags cannot be greater than 10"));
+        return Err(OpError::new(
+            Code::BadRequest,
+            "Object tags cannot be greater than 10",
+        ));
     }
     let mut seen = std::collections::BTreeSet::new();
     for (name, value) in tags {
         if !(1..=128).contains(&name.chars().count()) || name.starts_with("aws:") {
-            return Err(OpError::new(Code::InvalidTag, "The TagKey you have provided is invalid"));
+            return Err(OpError::new(
+                Code::InvalidTag,
+                "The TagKey you have provided is invalid",
+            ));
         }
         if value.chars().count() > 256 {
-            return Err(OpError::new(Code::InvalidTag, "The TagValue you have provided is invalid"));
+            return Err(OpError::new(
+                Code::InvalidTag,
+                "The TagValue you have provided is invalid",
+            ));
         }
         if !seen.insert(name) {
-            return Err(OpError::new(Code::InvalidTag, "Cannot provide multiple Tags with the same key"));
+            return Err(OpError::new(
+                Code::InvalidTag,
+                "Cannot provide multiple Tags with the same key",
+            ));
         }
     }
     Ok(())
@@ -115,21 +141,30 @@ pub fn check_supported(headers: &HeaderMap) -> Result<(), OpError> {
             return Err(acl_not_supported());
         }
         if name.starts_with("x-amz-object-lock-") {
-            return Err(OpError::not_implemented("Object lock is not supported yet."));
+            return Err(OpError::not_implemented(
+                "Object lock is not supported yet.",
+            ));
         }
         if name.starts_with("x-amz-server-side-encryption-customer-")
             || name.starts_with("x-amz-copy-source-server-side-encryption-customer-")
         {
-            return Err(OpError::not_implemented("Encryption with customer-provided keys (SSE-C) is not supported yet."));
+            return Err(OpError::not_implemented(
+                "Encryption with customer-provided keys (SSE-C) is not supported yet.",
+            ));
         }
     }
     if headers.contains_key("x-amz-website-redirect-location") {
-        return Err(OpError::not_implemented("Website redirects are not supported."));
+        return Err(OpError::not_implemented(
+            "Website redirects are not supported.",
+        ));
     }
     match text(headers, "x-amz-storage-class")?.as_deref() {
         None | Some("STANDARD") => {}
         Some(_) => {
-            return Err(OpError::new(Code::InvalidStorageClass, "The storage class you specified is not valid: use STANDARD."));
+            return Err(OpError::new(
+                Code::InvalidStorageClass,
+                "The storage class you specified is not valid: use STANDARD.",
+            ));
         }
     }
     server_side_encryption(headers).map(drop)
@@ -149,7 +184,10 @@ pub fn check_acl(acl: &str) -> Result<(), OpError> {
 /// S3's answer where ACLs are switched off.
 #[must_use]
 pub fn acl_not_supported() -> OpError {
-    OpError::new(Code::AccessControlListNotSupported, "The bucket does not allow ACLs: everything is private to its tenant.")
+    OpError::new(
+        Code::AccessControlListNotSupported,
+        "The bucket does not allow ACLs: everything is private to its tenant.",
+    )
 }
 
 /// The server-side encryption that the client asked for, to be answered; every object is encrypted anyway.
@@ -160,7 +198,10 @@ pub fn server_side_encryption(headers: &HeaderMap) -> Result<&'static str, OpErr
     match text(headers, "x-amz-server-side-encryption")?.as_deref() {
         None | Some("AES256") => Ok("AES256"),
         Some("aws:kms") => Ok("aws:kms"),
-        Some(_) => Err(OpError::new(Code::InvalidArgument, "The encryption method specified is not supported")),
+        Some(_) => Err(OpError::new(
+            Code::InvalidArgument,
+            "The encryption method specified is not supported",
+        )),
     }
 }
 
@@ -169,14 +210,20 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
     }
 
     #[test]
     fn content_encoding_loses_aws_chunked_only() {
-        for (sent, kept) in
-            [("aws-chunked", None), ("gzip, aws-chunked", Some("gzip")), ("AWS-Chunked,gzip,br", Some("gzip,br")), ("gzip", Some("gzip"))]
-        {
+        for (sent, kept) in [
+            ("aws-chunked", None),
+            ("gzip, aws-chunked", Some("gzip")),
+            ("AWS-Chunked,gzip,br", Some("gzip,br")),
+            ("gzip", Some("gzip")),
+        ] {
             let metadata = object_metadata(&headers(&[("content-encoding", sent)]), None).unwrap();
             assert_eq!(metadata.content_encoding.as_deref(), kept, "{sent}");
         }
@@ -200,19 +247,43 @@ mod tests {
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-server-side-encryption", "rot13"),
         ] {
-            assert!(check_supported(&headers(&[(name, value)])).is_err(), "{name}");
+            assert!(
+                check_supported(&headers(&[(name, value)])).is_err(),
+                "{name}"
+            );
         }
-        for (name, value) in [("x-amz-acl", "private"), ("x-amz-storage-class", "STANDARD"), ("x-amz-server-side-encryption", "aws:kms")] {
-            assert!(check_supported(&headers(&[(name, value)])).is_ok(), "{name}");
+        for (name, value) in [
+            ("x-amz-acl", "private"),
+            ("x-amz-storage-class", "STANDARD"),
+            ("x-amz-server-side-encryption", "aws:kms"),
+        ] {
+            assert!(
+                check_supported(&headers(&[(name, value)])).is_ok(),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn tags_breaking_s3s_rules_are_refused() {
         let parsed = tags(&headers(&[("x-amz-tagging", "a=1&b+c=%C3%BC&d")])).unwrap();
-        assert_eq!(parsed, [("a".into(), "1".into()), ("b c".into(), "ü".into()), ("d".into(), String::new())]);
+        assert_eq!(
+            parsed,
+            [
+                ("a".into(), "1".into()),
+                ("b c".into(), "ü".into()),
+                ("d".into(), String::new())
+            ]
+        );
         let eleven: String = (0..11).map(|n| format!("k{n}=v&")).collect();
-        for bad in ["a=1&a=2", "aws:x=1", "=1", &eleven, &format!("{}=1", "k".repeat(129)), &format!("k={}", "v".repeat(257))] {
+        for bad in [
+            "a=1&a=2",
+            "aws:x=1",
+            "=1",
+            &eleven,
+            &format!("{}=1", "k".repeat(129)),
+            &format!("k={}", "v".repeat(257)),
+        ] {
             assert!(tags(&headers(&[("x-amz-tagging", bad)])).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,8 @@ pub struct PlainObject {
 impl From<ListedObject> for PlainObject {
     fn from(listed: ListedObject) -> Self {
         Self {
-            plaintext_bytes: layout::plaintext_len_of_stored(listed.stored_bytes).unwrap_or(listed.stored_bytes),
+            plaintext_bytes: layout::plaintext_len_of_stored(listed.stored_bytes)
+                .unwrap_or(listed.stored_bytes),
             etag: ClientEtag::from_upstream(&listed.etag),
             key: listed.key,
             last_modified: listed.last_modified,
@@ -70,11 +71,18 @@ pub struct PlainVersionListing {
 ///
 /// # Errors
 /// What the store answers.
-pub async fn list_objects(scope: &BucketScope, request: &ListRequest) -> Result<PlainListing, OpError> {
+pub async fn list_objects(
+    scope: &BucketScope,
+    request: &ListRequest,
+) -> Result<PlainListing, OpError> {
     if request.keys_max == 0 {
         return Ok(PlainListing::default());
     }
-    let page = scope.region.store.list(scope.tenant, &scope.bucket.upstream, request).await?;
+    let page = scope
+        .region
+        .store
+        .list(scope.tenant, &scope.bucket.upstream, request)
+        .await?;
     Ok(PlainListing {
         objects: page.objects.into_iter().map(PlainObject::from).collect(),
         common_prefixes: page.common_prefixes,
@@ -86,11 +94,18 @@ pub async fn list_objects(scope: &BucketScope, request: &ListRequest) -> Result<
 ///
 /// # Errors
 /// What the store answers.
-pub async fn list_versions(scope: &BucketScope, request: &VersionListRequest) -> Result<PlainVersionListing, OpError> {
+pub async fn list_versions(
+    scope: &BucketScope,
+    request: &VersionListRequest,
+) -> Result<PlainVersionListing, OpError> {
     if request.keys_max == 0 {
         return Ok(PlainVersionListing::default());
     }
-    let page = scope.region.store.list_versions(scope.tenant, &scope.bucket.upstream, request).await?;
+    let page = scope
+        .region
+        .store
+        .list_versions(scope.tenant, &scope.bucket.upstream, request)
+        .await?;
     let plain = |listed: crate::region::ListedVersion| PlainVersion {
         object: listed.object.into(),
         version: listed.version,

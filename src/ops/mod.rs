@@ -26,7 +26,8 @@ pub(crate) mod testing;
 mod trailers;
 
 pub use conditions::{
-    CopySourceConditions, EntityTag, EntityTags, IfRange, ReadConditions, Validators, Verdict, WriteCondition,
+    CopySourceConditions, EntityTag, EntityTags, IfRange, ReadConditions, Validators, Verdict,
+    WriteCondition,
 };
 pub use error::{Code, Detail, OpError};
 pub use etag::ClientEtag;

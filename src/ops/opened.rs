@@ -64,13 +64,27 @@ pub async fn open_head(
 ) -> Result<OpenedObject, OpError> {
     let (header, sealed_metadata) = stored_head::unpack(&head.fields)?.ok_or_else(not_ours)?;
     let context = dek_context(scope, key, &header.draft(), &sealed_metadata);
-    let dek = scope.domain.keys.unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context).await?;
-    let metadata_context = MetadataContext { tenant: scope.tenant, object_id: header.object_id };
+    let dek = scope
+        .domain
+        .keys
+        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context)
+        .await?;
+    let metadata_context = MetadataContext {
+        tenant: scope.tenant,
+        object_id: header.object_id,
+    };
     let metadata = ObjectMetadata::open(gateway.engine, &dek, &metadata_context, &sealed_metadata)
         .map_err(OpError::not_authentic)?;
     let plaintext_bytes = plaintext_len(&header, head.stored_bytes)?;
     let dek = Arc::new(scope.domain.keys.hold(scope.tenant, dek));
-    Ok(OpenedObject { head, header, sealed_metadata, metadata, plaintext_bytes, dek })
+    Ok(OpenedObject {
+        head,
+        header,
+        sealed_metadata,
+        metadata,
+        plaintext_bytes,
+        dek,
+    })
 }
 
 /// P from the header (single) or from the stored length (multipart, bound by the trailer's context).
@@ -79,12 +93,17 @@ fn plaintext_len(header: &Header, stored_bytes: u64) -> Result<u64, OpError> {
     match (header.single, from_store) {
         (Some(single), Some(stored)) if single.plaintext_bytes == stored => Ok(stored),
         (None, Some(stored)) => Ok(stored),
-        _ => Err(OpError::not_authentic("the stored length does not belong to the object")),
+        _ => Err(OpError::not_authentic(
+            "the stored length does not belong to the object",
+        )),
     }
 }
 
 fn not_ours() -> OpError {
-    OpError::new(Code::InvalidObjectState, "This object was not written through Lethe, which does not serve it.")
+    OpError::new(
+        Code::InvalidObjectState,
+        "This object was not written through Lethe, which does not serve it.",
+    )
 }
 
 impl OpenedObject {
@@ -108,7 +127,8 @@ impl OpenedObject {
                     salt: single.salt,
                     commitment: single.commitment,
                 };
-                let layout = Trailer::new(self.header.object_id, None, vec![part]).map_err(OpError::not_authentic)?;
+                let layout = Trailer::new(self.header.object_id, None, vec![part])
+                    .map_err(OpError::not_authentic)?;
                 Ok(Arc::new(layout))
             }
         }
@@ -133,7 +153,12 @@ impl OpenedObject {
             first: self.head.stored_bytes.saturating_sub(trailer_bytes),
             last: self.head.stored_bytes.saturating_sub(1),
         });
-        let stored = scope.region.store.get(scope.tenant, &scope.at(key), &request).await.map_err(OpError::further_read)?;
+        let stored = scope
+            .region
+            .store
+            .get(scope.tenant, &scope.at(key), &request)
+            .await
+            .map_err(OpError::further_read)?;
         let limit = usize::try_from(trailer_bytes).unwrap_or(usize::MAX);
         let sealed = stored
             .body
@@ -147,17 +172,30 @@ impl OpenedObject {
             .await
             .map_err(OpError::upstream_body)?;
         let opened = self.dek.with(|dek| {
-            Trailer::open(gateway.engine, dek, scope.tenant, object, self.plaintext_bytes, &sealed)
+            Trailer::open(
+                gateway.engine,
+                dek,
+                scope.tenant,
+                object,
+                self.plaintext_bytes,
+                &sealed,
+            )
         })?;
         let trailer = Arc::new(opened.map_err(OpError::not_authentic)?);
-        gateway.trailers.put(scope.tenant, object, &self.head.etag, &trailer);
+        gateway
+            .trailers
+            .put(scope.tenant, object, &self.head.etag, &trailer);
         Ok(trailer)
     }
 
     /// A further upstream request of the same answer: the same bytes or none.
     #[must_use]
     pub fn read(&self, range: ByteRange) -> GetRequest {
-        GetRequest { range: Some(range), version: self.head.version.clone(), if_match: Some(self.head.etag.clone()) }
+        GetRequest {
+            range: Some(range),
+            version: self.head.version.clone(),
+            if_match: Some(self.head.etag.clone()),
+        }
     }
 
     /// Whether it was stored by a multipart upload.

@@ -10,11 +10,14 @@ use crate::ops::read_object::BUFFERED_BYTES_MAX;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::ops::stored_head;
-use crate::region::{Body, HeadFields, PutCondition, PutRequest, RegionError, VersionId, WriteOutcome};
+use crate::region::{
+    Body, HeadFields, PutCondition, PutRequest, RegionError, VersionId, WriteOutcome,
+};
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use lethe_envelope::{
-    Checksum, Dek, HeaderDraft, MetadataContext, ObjectId, ObjectMetadata, SinglePart, SingleSealer, Suite, layout,
+    Checksum, Dek, HeaderDraft, MetadataContext, ObjectId, ObjectMetadata, SinglePart,
+    SingleSealer, Suite, layout,
 };
 
 /// The largest stored body that upstreams take in one PUT or part.
@@ -54,9 +57,14 @@ pub struct PutAnswer {
 ///
 /// # Errors
 /// `EntityTooLarge`, `BadDigest` and its like, `PreconditionFailed`; 503 when the outcome can't be known.
-pub async fn put_object(gateway: &Gateway, scope: &BucketScope, put: PutObject) -> Result<PutAnswer, OpError> {
+pub async fn put_object(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    put: PutObject,
+) -> Result<PutAnswer, OpError> {
     if layout::stored_len(put.plaintext_bytes.min(layout::PLAINTEXT_BYTES_MAX)) > STORED_BYTES_MAX {
-        return Err(OpError::new(Code::EntityTooLarge,
+        return Err(OpError::new(
+            Code::EntityTooLarge,
             "Your proposed upload exceeds the maximum allowed object size: use a multipart upload.",
         ));
     }
@@ -68,9 +76,17 @@ pub async fn put_object(gateway: &Gateway, scope: &BucketScope, put: PutObject) 
         false => streamed(gateway, scope, put, draft, condition).await?,
     };
     let head = request.head.clone();
-    let outcome = scope.region.store.put(scope.tenant, &scope.at(&key), request).await;
+    let outcome = scope
+        .region
+        .store
+        .put(scope.tenant, &scope.at(&key), request)
+        .await;
     let outcome = settle(scope, &key, &head, outcome).await?;
-    Ok(PutAnswer { etag: ClientEtag::from_upstream(&outcome.etag), version: outcome.version, checksum: checksum.take() })
+    Ok(PutAnswer {
+        etag: ClientEtag::from_upstream(&outcome.etag),
+        version: outcome.version,
+        checksum: checksum.take(),
+    })
 }
 
 /// What the upstream is to enforce. A tag that no stored state can have fails here.
@@ -83,7 +99,9 @@ pub(crate) async fn put_condition(
     condition: &WriteCondition,
 ) -> Result<PutCondition, OpError> {
     if condition.is_conditional() && !scope.region.store.profile().conditional_put {
-        return Err(OpError::not_implemented("This region does not support conditional writes."));
+        return Err(OpError::not_implemented(
+            "This region does not support conditional writes.",
+        ));
     }
     upstream_condition(scope, key, condition).await
 }
@@ -97,7 +115,11 @@ pub(crate) async fn upstream_condition(
     match condition.upstream() {
         Some(condition) => Ok(condition),
         None => {
-            scope.region.store.head(scope.tenant, &scope.at(key), None).await?;
+            scope
+                .region
+                .store
+                .head(scope.tenant, &scope.at(key), None)
+                .await?;
             Err(OpError::precondition_failed())
         }
     }
@@ -111,13 +133,30 @@ struct Draft {
 }
 
 impl Draft {
-    async fn new(gateway: &Gateway, scope: &BucketScope, plaintext_bytes: u64) -> Result<Self, OpError> {
+    async fn new(
+        gateway: &Gateway,
+        scope: &BucketScope,
+        plaintext_bytes: u64,
+    ) -> Result<Self, OpError> {
         let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
-        let dek = Dek::generate().map_err(|error| OpError::internal(format!("cannot draw a data key: {error}")))?;
-        let object_id = ObjectId::random().map_err(|error| OpError::internal(format!("cannot draw an object id: {error}")))?;
-        let sealer = SingleSealer::new(gateway.engine, &dek, scope.tenant, object_id, plaintext_bytes)
-            .map_err(|error| OpError::internal(format!("cannot seal a body: {error}")))?;
-        Ok(Self { object_id, dek, sealer, kek })
+        let dek = Dek::generate()
+            .map_err(|error| OpError::internal(format!("cannot draw a data key: {error}")))?;
+        let object_id = ObjectId::random()
+            .map_err(|error| OpError::internal(format!("cannot draw an object id: {error}")))?;
+        let sealer = SingleSealer::new(
+            gateway.engine,
+            &dek,
+            scope.tenant,
+            object_id,
+            plaintext_bytes,
+        )
+        .map_err(|error| OpError::internal(format!("cannot seal a body: {error}")))?;
+        Ok(Self {
+            object_id,
+            dek,
+            sealer,
+            kek,
+        })
     }
 }
 
@@ -144,19 +183,59 @@ async fn buffered(
     draft: Draft,
     condition: PutCondition,
 ) -> Result<(PutRequest, Verified), OpError> {
-    let PutObject { key, mut metadata, tags, body, plaintext_bytes, declared, trailers, .. } = put;
-    let incoming = Incoming { body, plaintext_bytes, verifier: declared.verifier(), trailers };
+    let PutObject {
+        key,
+        mut metadata,
+        tags,
+        body,
+        plaintext_bytes,
+        declared,
+        trailers,
+        ..
+    } = put;
+    let incoming = Incoming {
+        body,
+        plaintext_bytes,
+        verifier: declared.verifier(),
+        trailers,
+    };
     let (plaintext, checksum) = incoming.collect().await?;
     metadata.checksum.clone_from(&checksum);
-    let Draft { object_id, dek, mut sealer, kek } = draft;
+    let Draft {
+        object_id,
+        dek,
+        mut sealer,
+        kek,
+    } = draft;
     let pins = sealer.single_part();
     let stored_bytes = layout::stored_len(plaintext_bytes);
     let mut stored = Vec::with_capacity(usize::try_from(stored_bytes).unwrap_or(0));
-    let sealed = sealer.seal(&plaintext, &mut stored).and_then(|()| sealer.finish(None, &mut stored));
+    let sealed = sealer
+        .seal(&plaintext, &mut stored)
+        .and_then(|()| sealer.finish(None, &mut stored));
     sealed.map_err(|error| OpError::internal(format!("cannot seal a body: {error}")))?;
-    let head = seal_head(gateway, scope, &key, &kek, object_id, &dek, Some(pins), &metadata, tags).await?;
+    let head = seal_head(
+        gateway,
+        scope,
+        &key,
+        &kek,
+        object_id,
+        &dek,
+        Some(pins),
+        &metadata,
+        tags,
+    )
+    .await?;
     let body = Body::Replayable(Bytes::from(stored));
-    Ok((PutRequest { head, stored_bytes, body, condition }, Verified::Now(checksum)))
+    Ok((
+        PutRequest {
+            head,
+            stored_bytes,
+            body,
+            condition,
+        },
+        Verified::Now(checksum),
+    ))
 }
 
 async fn streamed(
@@ -166,24 +245,65 @@ async fn streamed(
     draft: Draft,
     condition: PutCondition,
 ) -> Result<(PutRequest, Verified), OpError> {
-    let PutObject { key, mut metadata, tags, body, plaintext_bytes, declared, trailers, .. } = put;
+    let PutObject {
+        key,
+        mut metadata,
+        tags,
+        body,
+        plaintext_bytes,
+        declared,
+        trailers,
+        ..
+    } = put;
     metadata.checksum = declared.known().cloned();
     let keep_in_trailer = metadata.checksum.is_none();
-    let Draft { object_id, dek, sealer, kek } = draft;
+    let Draft {
+        object_id,
+        dek,
+        sealer,
+        kek,
+    } = draft;
     let pins = sealer.single_part();
-    let head = seal_head(gateway, scope, &key, &kek, object_id, &dek, Some(pins), &metadata, tags).await?;
-    let incoming = Incoming { body, plaintext_bytes, verifier: declared.verifier(), trailers };
+    let head = seal_head(
+        gateway,
+        scope,
+        &key,
+        &kek,
+        object_id,
+        &dek,
+        Some(pins),
+        &metadata,
+        tags,
+    )
+    .await?;
+    let incoming = Incoming {
+        body,
+        plaintext_bytes,
+        verifier: declared.verifier(),
+        trailers,
+    };
     let sealer = scope.domain.keys.hold(scope.tenant, sealer);
     let (stream, outcome) = sealing::seal_single(incoming, sealer, keep_in_trailer);
     let stored_bytes = layout::stored_len(plaintext_bytes);
-    Ok((PutRequest { head, stored_bytes, body: Body::Once(stream), condition }, Verified::AtEnd(outcome)))
+    Ok((
+        PutRequest {
+            head,
+            stored_bytes,
+            body: Body::Once(stream),
+            condition,
+        },
+        Verified::AtEnd(outcome),
+    ))
 }
 
 /// Seals an object's metadata and wraps its DEK under its place.
 ///
 /// # Errors
 /// `MetadataTooLarge`, or the keys are away.
-#[allow(clippy::too_many_arguments, reason = "these are the fields of one header; a struct for one call would only rename them")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "these are the fields of one header; a struct for one call would only rename them"
+)]
 pub(crate) async fn seal_head(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -195,7 +315,10 @@ pub(crate) async fn seal_head(
     metadata: &ObjectMetadata,
     tags: Vec<(String, String)>,
 ) -> Result<HeadFields, OpError> {
-    let context = MetadataContext { tenant: scope.tenant, object_id };
+    let context = MetadataContext {
+        tenant: scope.tenant,
+        object_id,
+    };
     let sealed = metadata.seal(gateway.engine, dek, &context)?;
     let draft = HeaderDraft {
         suite: Suite::Cobblestone256,
@@ -205,8 +328,17 @@ pub(crate) async fn seal_head(
         single,
     };
     let dek_context = dek_context(scope, key, &draft, &sealed);
-    let wrapped = scope.domain.keys.wrap_dek(scope.tenant, &kek.kek_id, dek, &dek_context).await?;
-    stored_head::pack(&draft.with_wrapped_dek(wrapped), &sealed, tags, scope.region.store.profile())
+    let wrapped = scope
+        .domain
+        .keys
+        .wrap_dek(scope.tenant, &kek.kek_id, dek, &dek_context)
+        .await?;
+    stored_head::pack(
+        &draft.with_wrapped_dek(wrapped),
+        &sealed,
+        tags,
+        scope.region.store.profile(),
+    )
 }
 
 /// Looks when the answer of a write was lost: the object being ours is success.
@@ -223,9 +355,20 @@ pub(crate) async fn settle(
         Err(error @ RegionError::Unknown { .. }) => error,
         settled => return Ok(settled?),
     };
-    let Ok(head) = scope.region.store.head(scope.tenant, &scope.at(key), None).await else { return Err(error.into()) };
+    let Ok(head) = scope
+        .region
+        .store
+        .head(scope.tenant, &scope.at(key), None)
+        .await
+    else {
+        return Err(error.into());
+    };
     if stored_head::same_header(&head.fields, written) {
-        return Ok(WriteOutcome { etag: head.etag, version: head.version, last_modified: Some(head.last_modified) });
+        return Ok(WriteOutcome {
+            etag: head.etag,
+            version: head.version,
+            last_modified: Some(head.last_modified),
+        });
     }
     Err(error.into())
 }

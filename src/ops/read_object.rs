@@ -97,13 +97,18 @@ async fn read_once(
     let (head, stored) = first_answer(scope, key, request).await?;
     let object = opened::open_head(gateway, scope, key, head).await?;
     let etag = object.client_etag();
-    let validators = Validators { etag: &etag, last_modified: object.head.last_modified };
+    let validators = Validators {
+        etag: &etag,
+        last_modified: object.head.last_modified,
+    };
     match request.conditions.evaluate(validators) {
         Verdict::Proceed => {}
         Verdict::NotModified => return Ok(ReadAnswer::NotModified(Box::new(object))),
         Verdict::PreconditionFailed => return Err(OpError::precondition_failed()),
     }
-    let asked = request.range.filter(|_| request.conditions.range_applies(validators));
+    let asked = request
+        .range
+        .filter(|_| request.conditions.range_applies(validators));
     let object = Arc::new(object);
     let answer = answer(gateway, scope, key, request, object, asked, stored).await?;
     Ok(ReadAnswer::Object(Box::new(answer)))
@@ -118,13 +123,18 @@ async fn first_answer(
     let (store, at) = (&scope.region.store, scope.at(key));
     let range = match (request.with_body, request.part_number, request.range) {
         (true, None, None) => Some(None),
-        (true, None, Some(RangeSpec::From { first, last })) => {
-            Some(Some(reading::guess_single(first, last.unwrap_or(u64::MAX / 4))))
-        }
+        (true, None, Some(RangeSpec::From { first, last })) => Some(Some(reading::guess_single(
+            first,
+            last.unwrap_or(u64::MAX / 4),
+        ))),
         _ => None,
     };
     if let Some(range) = range {
-        let get = GetRequest { range, version: request.version.clone(), if_match: None };
+        let get = GetRequest {
+            range,
+            version: request.version.clone(),
+            if_match: None,
+        };
         match store.get(scope.tenant, &at, &get).await {
             Ok(stored) => return Ok((stored.head.clone(), Some(stored))),
             // The range lies past the stored end: the head tells the length that the client is to be told.
@@ -132,7 +142,9 @@ async fn first_answer(
             Err(error) => return Err(error.into()),
         }
     }
-    let head = store.head(scope.tenant, &at, request.version.as_ref()).await?;
+    let head = store
+        .head(scope.tenant, &at, request.version.as_ref())
+        .await?;
     Ok((head, None))
 }
 
@@ -157,7 +169,12 @@ async fn answer(
         }
         _ => {
             let resolved = asked.map(|asked| asked.resolve(plaintext_bytes));
-            (resolved.transpose().map_err(|_| OpError::invalid_range(plaintext_bytes))?, None)
+            (
+                resolved
+                    .transpose()
+                    .map_err(|_| OpError::invalid_range(plaintext_bytes))?,
+                None,
+            )
         }
     };
     let checksum = match (request.with_checksum, range, part) {
@@ -170,7 +187,10 @@ async fn answer(
         (None, Some(_)) => 0,
         (None, None) => plaintext_bytes,
     };
-    let parts_count = part.and(parts.as_ref()).map(|parts| parts.parts.len()).filter(|_| object.is_multipart());
+    let parts_count = part
+        .and(parts.as_ref())
+        .map(|parts| parts.parts.len())
+        .filter(|_| object.is_multipart());
     let body = match (request.with_body, parts) {
         (true, Some(parts)) => {
             let wanted = (content_bytes > 0).then(|| match range {
@@ -178,26 +198,50 @@ async fn answer(
                 None => (0, plaintext_bytes.saturating_sub(1)),
             });
             let at = scope.at(key);
-            let reader =
-                Reader::open(gateway.engine, scope, at, Arc::clone(&object), parts, wanted, stored).await?;
+            let reader = Reader::open(
+                gateway.engine,
+                scope,
+                at,
+                Arc::clone(&object),
+                parts,
+                wanted,
+                stored,
+            )
+            .await?;
             Some(reader.into_stream())
         }
         _ => None,
     };
-    Ok(ObjectAnswer { object, range, content_bytes, parts_count, checksum, body })
+    Ok(ObjectAnswer {
+        object,
+        range,
+        content_bytes,
+        parts_count,
+        checksum,
+        body,
+    })
 }
 
 /// The plaintext range of one part, absent when it is empty, and its index.
 fn part_range(parts: &Trailer, number: u16) -> Result<(Option<ResolvedRange>, usize), OpError> {
     let index = usize::from(number).checked_sub(1);
     let Some((index, part)) = index.and_then(|index| Some((index, parts.parts.get(index)?))) else {
-        return Err(OpError::new(Code::InvalidPartNumber, "The requested partnumber is not satisfiable."));
+        return Err(OpError::new(
+            Code::InvalidPartNumber,
+            "The requested partnumber is not satisfiable.",
+        ));
     };
-    let first: u64 = parts.parts[..index].iter().map(|part| part.plaintext_bytes).sum();
+    let first: u64 = parts.parts[..index]
+        .iter()
+        .map(|part| part.plaintext_bytes)
+        .sum();
     let range = part
         .plaintext_bytes
         .checked_sub(1)
-        .map(|last| ResolvedRange { first, last: first + last });
+        .map(|last| ResolvedRange {
+            first,
+            last: first + last,
+        });
     Ok((range, index))
 }
 
@@ -218,11 +262,25 @@ pub async fn object_checksum(
         return Ok(None);
     }
     let trailer = object.trailer(gateway, scope, key).await?;
-    Ok(trailer.checksum.clone().map(|checksum| (checksum, trailer.parts.len())))
+    Ok(trailer
+        .checksum
+        .clone()
+        .map(|checksum| (checksum, trailer.parts.len())))
 }
 
-fn part_checksum(object: &OpenedObject, parts: Option<&Trailer>, index: usize) -> Option<(Checksum, usize)> {
+fn part_checksum(
+    object: &OpenedObject,
+    parts: Option<&Trailer>,
+    index: usize,
+) -> Option<(Checksum, usize)> {
     let part = parts.and_then(|parts| parts.parts.get(index))?;
-    let whole = object.metadata.checksum.as_ref().filter(|_| !object.is_multipart());
-    part.checksum.as_ref().or(whole).map(|checksum| (checksum.clone(), 1))
+    let whole = object
+        .metadata
+        .checksum
+        .as_ref()
+        .filter(|_| !object.is_multipart());
+    part.checksum
+        .as_ref()
+        .or(whole)
+        .map(|checksum| (checksum.clone(), 1))
 }

@@ -42,12 +42,21 @@ fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
     let mut stored_first = None;
     let mut stored_last = 0;
     for slice in parts.parts_for_range(first, last) {
-        let span = layout::segments_for_range(slice.first, slice.last).clamped(slice.part.plaintext_bytes);
+        let span =
+            layout::segments_for_range(slice.first, slice.last).clamped(slice.part.plaintext_bytes);
         stored_first.get_or_insert(slice.stored_offset + span.stored_first);
         stored_last = slice.stored_offset + span.stored_last;
-        legs.push_back(Leg { part: slice.part.clone(), span, prologue: !legs.is_empty() });
+        legs.push_back(Leg {
+            part: slice.part.clone(),
+            span,
+            prologue: !legs.is_empty(),
+        });
     }
-    stored_first.map(|stored_first| Plan { stored_first, stored_last, legs })
+    stored_first.map(|stored_first| Plan {
+        stored_first,
+        stored_last,
+        legs,
+    })
 }
 
 /// The stored range that holds plaintext bytes `first..=last` of a single PUT, whatever its length: the guess for an object that is
@@ -55,7 +64,12 @@ fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
 #[must_use]
 pub fn guess_single(first: u64, last: u64) -> ByteRange {
     let span = layout::segments_for_range(first, last);
-    ByteRange::Inclusive { first: span.stored_first, last: span.stored_last.min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)) }
+    ByteRange::Inclusive {
+        first: span.stored_first,
+        last: span
+            .stored_last
+            .min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)),
+    }
 }
 
 struct OpenLeg {
@@ -114,7 +128,9 @@ impl Reader {
             resumes_left: RESUMES_MAX,
             done: true,
         };
-        let Some((first, last)) = range else { return Ok(reader) };
+        let Some((first, last)) = range else {
+            return Ok(reader);
+        };
         (reader.position, reader.last) = (first, last);
         if let Some(plan) = plan(&reader.parts, first, last) {
             reader.done = false;
@@ -124,20 +140,36 @@ impl Reader {
     }
 
     async fn start(&mut self, plan: Plan, body: Option<StoredObject>) -> Result<(), OpError> {
-        let Plan { stored_first, stored_last, legs } = plan;
+        let Plan {
+            stored_first,
+            stored_last,
+            legs,
+        } = plan;
         self.legs = legs;
         self.open = None;
         self.prologue.clear();
         let body = match body {
-            Some(body) if body.first <= stored_first && body.first + body.body_bytes > stored_last => body,
+            Some(body)
+                if body.first <= stored_first && body.first + body.body_bytes > stored_last =>
+            {
+                body
+            }
             _ => {
-                let range = ByteRange::Inclusive { first: stored_first, last: stored_last };
+                let range = ByteRange::Inclusive {
+                    first: stored_first,
+                    last: stored_last,
+                };
                 let store = &self.scope.region.store;
-                store.get(self.scope.tenant, &self.at, &self.object.read(range)).await.map_err(OpError::further_read)?
+                store
+                    .get(self.scope.tenant, &self.at, &self.object.read(range))
+                    .await
+                    .map_err(OpError::further_read)?
             }
         };
         if body.first > stored_first || body.first + body.body_bytes <= stored_last {
-            return Err(OpError::internal("cannot read an object's stored range: the store answered with another range"));
+            return Err(OpError::internal(
+                "cannot read an object's stored range: the store answered with another range",
+            ));
         }
         let skip = stored_first - body.first;
         self.source = Some((skip_stored(body.body, skip), body.body_bytes - skip));
@@ -180,7 +212,9 @@ impl Reader {
     }
 
     async fn pull(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let Some((source, left)) = &mut self.source else { return Ok(None) };
+        let Some((source, left)) = &mut self.source else {
+            return Ok(None);
+        };
         let chunk = source.next().await.transpose()?;
         *left = left.saturating_sub(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64));
         Ok(chunk)
@@ -193,7 +227,9 @@ impl Reader {
                 break;
             }
             let Some(leg) = &mut self.open else { continue };
-            let taken = usize::try_from(leg.sealed_left).unwrap_or(usize::MAX).min(sealed.len());
+            let taken = usize::try_from(leg.sealed_left)
+                .unwrap_or(usize::MAX)
+                .min(sealed.len());
             let before = plaintext.len();
             leg.opener
                 .with(|opener| opener.open(&sealed[..taken], plaintext))
@@ -210,7 +246,9 @@ impl Reader {
     }
 
     fn finish_leg(&mut self, plaintext: &mut Vec<u8>) -> Result<(), BodyError> {
-        let Some(mut leg) = self.open.take() else { return Ok(()) };
+        let Some(mut leg) = self.open.take() else {
+            return Ok(());
+        };
         let before = plaintext.len();
         let opener = leg.opener.take().map_err(|_| BodyError::LeaseEnded)?;
         opener.finish(plaintext).map_err(not_authentic)?;
@@ -220,7 +258,9 @@ impl Reader {
 
     /// Starts the next leg once its prologue is there; false when there is none.
     fn next_leg(&mut self, sealed: &mut Bytes) -> Result<bool, BodyError> {
-        let Some(leg) = self.legs.front() else { return Ok(false) };
+        let Some(leg) = self.legs.front() else {
+            return Ok(false);
+        };
         if leg.prologue && self.prologue.len() < PROLOGUE_BYTES {
             let taken = (PROLOGUE_BYTES - self.prologue.len()).min(sealed.len());
             self.prologue.extend_from_slice(&sealed[..taken]);
@@ -234,7 +274,9 @@ impl Reader {
             }
         }
         self.prologue.clear();
-        let Some(leg) = self.legs.pop_front() else { return Ok(false) };
+        let Some(leg) = self.legs.pop_front() else {
+            return Ok(false);
+        };
         let context = PartContext {
             tenant: self.scope.tenant,
             object_id: self.object.header.object_id,
@@ -243,8 +285,14 @@ impl Reader {
         let opener = self
             .dek
             .with(|dek| {
-                Opener::new(self.engine, dek.expose(), &context.to_bytes(), &leg.part.salt, &leg.part.commitment)
-                    .and_then(|opener| opener.at_span(&leg.span, leg.part.plaintext_bytes))
+                Opener::new(
+                    self.engine,
+                    dek.expose(),
+                    &context.to_bytes(),
+                    &leg.part.salt,
+                    &leg.part.commitment,
+                )
+                .and_then(|opener| opener.at_span(&leg.span, leg.part.plaintext_bytes))
             })
             .map_err(|_| BodyError::LeaseEnded)?
             .map_err(not_authentic)?;
@@ -264,7 +312,9 @@ impl Reader {
         }
         self.resumes_left -= 1;
         tracing::debug!(%error, "resuming an upstream read");
-        let Some(plan) = plan(&self.parts, self.position, self.last) else { return Err(error) };
+        let Some(plan) = plan(&self.parts, self.position, self.last) else {
+            return Err(error);
+        };
         self.start(plan, None).await.map_err(|failed| {
             tracing::warn!(error = %failed, "cannot resume an upstream read");
             error
@@ -286,7 +336,9 @@ fn trim(plaintext: &mut Vec<u8>, before: usize, skip: &mut u64, take: &mut u64) 
     let skipped = usize::try_from(*skip).unwrap_or(usize::MAX).min(appended);
     plaintext.drain(before..before + skipped);
     *skip -= skipped as u64;
-    let kept = usize::try_from(*take).unwrap_or(usize::MAX).min(appended - skipped);
+    let kept = usize::try_from(*take)
+        .unwrap_or(usize::MAX)
+        .min(appended - skipped);
     plaintext.truncate(before + kept);
     *take -= kept as u64;
 }
@@ -307,5 +359,8 @@ fn skip_stored(body: ByteStream, mut skip: u64) -> ByteStream {
 
 fn not_authentic(error: impl std::fmt::Display) -> BodyError {
     tracing::error!(%error, "stored bytes are not authentic");
-    BodyError::Mismatch { code: "InternalError", message: "the stored object is not authentic".to_owned() }
+    BodyError::Mismatch {
+        code: "InternalError",
+        message: "the stored object is not authentic".to_owned(),
+    }
 }

@@ -44,17 +44,33 @@ pub struct BucketScope {
 ///
 /// # Errors
 /// `AccessDenied` when the tenant is suspended, terminating (for writes) or gone.
-pub fn tenant_scope(gateway: &Gateway, caller: &Caller, access: Access) -> Result<TenantScope, OpError> {
+pub fn tenant_scope(
+    gateway: &Gateway,
+    caller: &Caller,
+    access: Access,
+) -> Result<TenantScope, OpError> {
     let tenant = &caller.tenant;
     match (tenant.state, access) {
         (TenantState::Active, _) | (TenantState::Terminating, Access::Read) => {}
         (TenantState::Terminating, Access::Write) => {
-            return Err(OpError::new(Code::AccessDenied, "This tenant is being terminated and is read-only."));
+            return Err(OpError::new(
+                Code::AccessDenied,
+                "This tenant is being terminated and is read-only.",
+            ));
         }
-        _ => return Err(OpError::new(Code::AccessDenied, "This tenant is not active.")),
+        _ => {
+            return Err(OpError::new(
+                Code::AccessDenied,
+                "This tenant is not active.",
+            ));
+        }
     }
     let region = gateway.region(&tenant.region)?;
-    Ok(TenantScope { tenant: tenant.id, domain: Arc::clone(&region.domain), region: Arc::clone(region) })
+    Ok(TenantScope {
+        tenant: tenant.id,
+        domain: Arc::clone(&region.domain),
+        region: Arc::clone(region),
+    })
 }
 
 /// An active bucket of the caller's tenant.
@@ -75,7 +91,12 @@ pub async fn bucket_scope(
         Err(other) => return Err(other.into()),
     };
     let region = gateway.region(&bucket.region)?;
-    Ok(BucketScope { tenant: scope.tenant, domain: scope.domain, region: Arc::clone(region), bucket })
+    Ok(BucketScope {
+        tenant: scope.tenant,
+        domain: scope.domain,
+        region: Arc::clone(region),
+        bucket,
+    })
 }
 
 /// S3's answer for a bucket that the tenant does not have.
@@ -88,7 +109,10 @@ impl BucketScope {
     /// The object's place upstream.
     #[must_use]
     pub fn at(&self, key: &ObjectKey) -> ObjectRef {
-        ObjectRef { bucket: self.bucket.upstream.clone(), key: key.clone() }
+        ObjectRef {
+            bucket: self.bucket.upstream.clone(),
+            key: key.clone(),
+        }
     }
 
     /// A key that this region keeps as it is.
@@ -100,11 +124,15 @@ impl BucketScope {
         if key.len() > 1024 {
             return Err(OpError::new(Code::KeyTooLongError, "Your key is too long"));
         }
-        let key = ObjectKey::new(key).map_err(|_| OpError::new(Code::InvalidArgument, "The key must not be empty."))?;
+        let key = ObjectKey::new(key)
+            .map_err(|_| OpError::new(Code::InvalidArgument, "The key must not be empty."))?;
         match crate::region::key_problem(&self.region.store.profile().keys, key.as_str()) {
             None => Ok(key),
-            Some(problem) => Err(OpError::new(Code::InvalidArgument,
-                format!("This region's store would not keep this key as it is: {problem}. Use another key."),
+            Some(problem) => Err(OpError::new(
+                Code::InvalidArgument,
+                format!(
+                    "This region's store would not keep this key as it is: {problem}. Use another key."
+                ),
             )),
         }
     }
@@ -117,8 +145,14 @@ impl BucketScope {
 pub fn version(text: Option<&str>) -> Result<Option<VersionId>, OpError> {
     match text {
         None => Ok(None),
-        Some("") => Err(OpError::new(Code::InvalidArgument, "Version id cannot be the empty string")),
-        Some(text) if text.len() > 1024 => Err(OpError::new(Code::InvalidArgument, "Invalid version id specified")),
+        Some("") => Err(OpError::new(
+            Code::InvalidArgument,
+            "Version id cannot be the empty string",
+        )),
+        Some(text) if text.len() > 1024 => Err(OpError::new(
+            Code::InvalidArgument,
+            "Invalid version id specified",
+        )),
         Some(text) => Ok(Some(VersionId(text.to_owned()))),
     }
 }

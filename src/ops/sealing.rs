@@ -84,7 +84,12 @@ where
     S: Seal,
     F: FnOnce(S, Option<Checksum>, &mut Vec<u8>) -> Result<(), BodyError> + Send + 'static,
 {
-    let state = Sealing { incoming: Some(incoming), sealer: Some(sealer), finish: Some(finish), received: 0 };
+    let state = Sealing {
+        incoming: Some(incoming),
+        sealer: Some(sealer),
+        finish: Some(finish),
+        received: 0,
+    };
     futures::stream::try_unfold(state, |mut state| async move {
         let mut out = Vec::with_capacity(CHUNK_BYTES + (64 << 10));
         state.fill(&mut out).await?;
@@ -107,7 +112,9 @@ where
                         return Err(BodyError::Incomplete);
                     }
                     incoming.verifier.update(&chunk);
-                    sealer.with(|sealer| sealer.seal(&chunk, out)).map_err(|_| BodyError::LeaseEnded)??;
+                    sealer
+                        .with(|sealer| sealer.seal(&chunk, out))
+                        .map_err(|_| BodyError::LeaseEnded)??;
                     if out.len() >= CHUNK_BYTES {
                         return Ok(());
                     }
@@ -119,7 +126,8 @@ where
     }
 
     fn end(&mut self, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        let (Some(incoming), Some(sealer), Some(finish)) = (self.incoming.take(), self.sealer.take(), self.finish.take())
+        let (Some(incoming), Some(sealer), Some(finish)) =
+            (self.incoming.take(), self.sealer.take(), self.finish.take())
         else {
             return Ok(());
         };
@@ -135,28 +143,43 @@ where
 /// Seals a single PUT's whole stored body.
 ///
 /// `keep_checksum` puts the computed checksum into the trailer (when it was not known before the body).
-pub fn seal_single(incoming: Incoming, sealer: Leased<SingleSealer>, keep_checksum: bool) -> (ByteStream, SharedOutcome<Option<Checksum>>) {
+pub fn seal_single(
+    incoming: Incoming,
+    sealer: Leased<SingleSealer>,
+    keep_checksum: bool,
+) -> (ByteStream, SharedOutcome<Option<Checksum>>) {
     let outcome = SharedOutcome::default();
     let shared = outcome.clone();
-    let stream = seal_stream(incoming, sealer, move |sealer: SingleSealer, checksum, out: &mut Vec<u8>| {
-        sealer
-            .finish(checksum.clone().filter(|_| keep_checksum), out)
-            .map_err(|error| BodyError::Source(Arc::new(error)))?;
-        shared.set(checksum);
-        Ok(())
-    });
+    let stream = seal_stream(
+        incoming,
+        sealer,
+        move |sealer: SingleSealer, checksum, out: &mut Vec<u8>| {
+            sealer
+                .finish(checksum.clone().filter(|_| keep_checksum), out)
+                .map_err(|error| BodyError::Source(Arc::new(error)))?;
+            shared.set(checksum);
+            Ok(())
+        },
+    );
     (stream, outcome)
 }
 
 /// Seals one part of a multipart upload.
-pub fn seal_part(incoming: Incoming, sealer: Leased<Sealer>) -> (ByteStream, SharedOutcome<(SealedPart, Option<Checksum>)>) {
+pub fn seal_part(
+    incoming: Incoming,
+    sealer: Leased<Sealer>,
+) -> (ByteStream, SharedOutcome<(SealedPart, Option<Checksum>)>) {
     let outcome = SharedOutcome::default();
     let shared = outcome.clone();
-    let stream = seal_stream(incoming, sealer, move |sealer: Sealer, checksum, out: &mut Vec<u8>| {
-        let part = sealer.finish(out);
-        shared.set((part, checksum));
-        Ok(())
-    });
+    let stream = seal_stream(
+        incoming,
+        sealer,
+        move |sealer: Sealer, checksum, out: &mut Vec<u8>| {
+            let part = sealer.finish(out);
+            shared.set((part, checksum));
+            Ok(())
+        },
+    );
     (stream, outcome)
 }
 
@@ -177,12 +200,18 @@ impl<T> Clone for SharedOutcome<T> {
 
 impl<T> SharedOutcome<T> {
     fn set(&self, value: T) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(value);
     }
 
     /// The outcome; `None` when the stream never came to its end.
     #[must_use]
     pub fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
     }
 }

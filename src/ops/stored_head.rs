@@ -28,14 +28,21 @@ pub fn pack(
     let used = HEADER_NAME.len() + header.len() + METADATA_NAME.len();
     let room = profile.user_metadata_bytes_max.saturating_sub(used);
     let spill = sealed.split_off(room.min(sealed.len()));
-    let spill_room = profile.content_disposition_bytes_max.saturating_sub(SPILL_PREFIX.len());
+    let spill_room = profile
+        .content_disposition_bytes_max
+        .saturating_sub(SPILL_PREFIX.len());
     if spill.len() > spill_room {
-        return Err(OpError::new(Code::MetadataTooLarge,
+        return Err(OpError::new(
+            Code::MetadataTooLarge,
             "Your metadata headers exceed the maximum allowed metadata size of this region.",
         ));
     }
     Ok(HeadFields {
-        metadata: [(HEADER_NAME.to_owned(), header), (METADATA_NAME.to_owned(), sealed)].into(),
+        metadata: [
+            (HEADER_NAME.to_owned(), header),
+            (METADATA_NAME.to_owned(), sealed),
+        ]
+        .into(),
         content_disposition: (!spill.is_empty()).then(|| format!("{SPILL_PREFIX}{spill}")),
         tags,
     })
@@ -46,10 +53,20 @@ pub fn pack(
 /// # Errors
 /// A corrupt-object error when there is a header that can't be read.
 pub fn unpack(fields: &HeadFields) -> Result<Option<(Header, Vec<u8>)>, OpError> {
-    let Some(header) = fields.metadata.get(HEADER_NAME) else { return Ok(None) };
+    let Some(header) = fields.metadata.get(HEADER_NAME) else {
+        return Ok(None);
+    };
     let header = Header::decode(header).map_err(OpError::not_authentic)?;
-    let mut sealed = fields.metadata.get(METADATA_NAME).cloned().unwrap_or_default();
-    if let Some(spill) = fields.content_disposition.as_deref().and_then(|text| text.strip_prefix(SPILL_PREFIX)) {
+    let mut sealed = fields
+        .metadata
+        .get(METADATA_NAME)
+        .cloned()
+        .unwrap_or_default();
+    if let Some(spill) = fields
+        .content_disposition
+        .as_deref()
+        .and_then(|text| text.strip_prefix(SPILL_PREFIX))
+    {
         sealed.push_str(spill);
     }
     let sealed = STANDARD.decode(sealed).map_err(OpError::not_authentic)?;
@@ -94,9 +111,19 @@ mod tests {
             let sealed = vec![7; bytes];
             match pack(&header(), &sealed, Vec::new(), &profile(2048, 2000)) {
                 Ok(fields) => {
-                    let names: usize = fields.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+                    let names: usize = fields
+                        .metadata
+                        .iter()
+                        .map(|(name, value)| name.len() + value.len())
+                        .sum();
                     assert!(names <= 2048, "{bytes}");
-                    assert!(fields.content_disposition.as_ref().is_none_or(|text| text.len() <= 2000), "{bytes}");
+                    assert!(
+                        fields
+                            .content_disposition
+                            .as_ref()
+                            .is_none_or(|text| text.len() <= 2000),
+                        "{bytes}"
+                    );
                     assert_eq!(unpack(&fields).unwrap(), Some((header(), sealed)));
                 }
                 Err(_) => assert!(bytes > 2475, "{bytes}"),
@@ -116,7 +143,10 @@ mod tests {
 
     #[test]
     fn unreadable_header_is_an_error_and_not_a_foreign_object() {
-        let fields = HeadFields { metadata: [("lethe-h".to_owned(), "AAAA".to_owned())].into(), ..HeadFields::default() };
+        let fields = HeadFields {
+            metadata: [("lethe-h".to_owned(), "AAAA".to_owned())].into(),
+            ..HeadFields::default()
+        };
         assert!(unpack(&fields).is_err());
     }
 }

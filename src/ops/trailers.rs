@@ -24,11 +24,23 @@ impl TrailerCache {
         Self(cache)
     }
 
-    pub(crate) fn get(&self, tenant: TenantId, object: ObjectId, etag: &str) -> Option<Arc<Trailer>> {
+    pub(crate) fn get(
+        &self,
+        tenant: TenantId,
+        object: ObjectId,
+        etag: &str,
+    ) -> Option<Arc<Trailer>> {
         self.0.get(&(tenant, object, etag.to_owned()))
     }
 
-    pub(crate) fn put(&self, tenant: TenantId, object: ObjectId, etag: &str, trailer: &Arc<Trailer>) {
-        self.0.insert((tenant, object, etag.to_owned()), Arc::clone(trailer));
+    pub(crate) fn put(
+        &self,
+        tenant: TenantId,
+        object: ObjectId,
+        etag: &str,
+        trailer: &Arc<Trailer>,
+    ) {
+        self.0
+            .insert((tenant, object, etag.to_owned()), Arc::clone(trailer));
     }
 }

@@ -26,7 +26,8 @@ fn map() -> Map {
     }
     for name in ["eu", "us"] {
         let public_endpoint = format!("https://s3.{name}.example.com");
-        map.domains.insert(domain(name), MapDomain { public_endpoint });
+        map.domains
+            .insert(domain(name), MapDomain { public_endpoint });
     }
     map
 }
@@ -46,7 +47,10 @@ fn serving_every_region_serves_or_says_where() {
         ("eu-west-3", Ok("eu-west-3")),
         ("eu-north-1", Err(elsewhere("eu-north-1", "eu"))),
         ("us-east-1", Err(elsewhere("us-east-1", "us"))),
-        ("ap-east-1", Err(Refusal::RegionUnknown(region("ap-east-1")))),
+        (
+            "ap-east-1",
+            Err(Refusal::RegionUnknown(region("ap-east-1"))),
+        ),
     ];
     for (asked, expected) in table {
         let expected = expected.map(region);
@@ -56,7 +60,9 @@ fn serving_every_region_serves_or_says_where() {
 
 #[test]
 fn new_bucket_constraint_stays_with_the_tenant() {
-    let outside = |name| Refusal::OutsideDomain { region: region(name) };
+    let outside = |name| Refusal::OutsideDomain {
+        region: region(name),
+    };
     let table = [
         ("eu-central-1", None, Ok("eu-central-1")),
         ("eu-central-1", Some("eu-central-1"), Ok("eu-central-1")),
@@ -80,7 +86,11 @@ fn new_bucket_constraint_stays_with_the_tenant() {
             }),
         ),
         ("us-east-1", None, Err(elsewhere("us-east-1", "us"))),
-        ("us-east-1", Some("eu-central-1"), Err(outside("eu-central-1"))),
+        (
+            "us-east-1",
+            Some("eu-central-1"),
+            Err(outside("eu-central-1")),
+        ),
         (
             "eu-central-1",
             Some("ap-east-1"),

@@ -20,7 +20,9 @@ pub fn key_problem(rules: &KeyRules, key: &str) -> Option<&'static str> {
     // The ends are leading and trailing slashes, which have rules of their own.
     let inner = key.strip_prefix('/').unwrap_or(key);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    if !rules.empty_segments && (inner.contains("//") || inner.starts_with('/') || inner.ends_with('/')) {
+    if !rules.empty_segments
+        && (inner.contains("//") || inner.starts_with('/') || inner.ends_with('/'))
+    {
         return Some("it has an empty segment");
     }
     if !rules.dot_segments && key.split('/').any(|segment| matches!(segment, "." | "..")) {
@@ -45,7 +47,18 @@ mod tests {
             object_below_object: true,
             byte_order: false,
         };
-        for bad in ["/a", "a//b", "a/./b", "..", "a/..", "a\u{0}b", "a\nb", &"x".repeat(901), "a//", "//"] {
+        for bad in [
+            "/a",
+            "a//b",
+            "a/./b",
+            "..",
+            "a/..",
+            "a\u{0}b",
+            "a\nb",
+            &"x".repeat(901),
+            "a//",
+            "//",
+        ] {
             assert!(key_problem(&strict, bad).is_some(), "{bad:?}");
             assert_eq!(key_problem(&KeyRules::all(), bad), None, "{bad:?}");
         }

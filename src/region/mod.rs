@@ -6,15 +6,16 @@
 pub mod check;
 pub mod embedded;
 mod error;
-mod keys;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
+mod keys;
+mod s3;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
 mod types;
 
-pub use keys::key_problem;
 pub use error::{Missing, RegionError};
+pub use keys::key_problem;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,

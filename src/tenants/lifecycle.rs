@@ -86,7 +86,14 @@ mod tests {
 
     #[test]
     fn subject_of_nothing_is_refused() {
-        for text in ["", "tenant", "tenant/xy", "bucket/docs", "upload", "uploads/1"] {
+        for text in [
+            "",
+            "tenant",
+            "tenant/xy",
+            "bucket/docs",
+            "upload",
+            "uploads/1",
+        ] {
             assert_eq!(text.parse::<Subject>(), Err(SubjectError), "{text}");
         }
     }

@@ -14,31 +14,60 @@ use s3s::{S3Request, S3Response};
 type Answer<O> = Result<S3Response<O>, OpError>;
 
 fn name(text: &str) -> Result<BucketName, OpError> {
-    BucketName::new(text)
-        .map_err(|error| OpError::new(Code::InvalidBucketName, format!("The specified bucket is not valid: the {error}.")))
+    BucketName::new(text).map_err(|error| {
+        OpError::new(
+            Code::InvalidBucketName,
+            format!("The specified bucket is not valid: the {error}."),
+        )
+    })
 }
 
-pub(super) async fn create(call: Call, request: S3Request<dto::CreateBucketInput>) -> Answer<dto::CreateBucketOutput> {
+pub(super) async fn create(
+    call: Call,
+    request: S3Request<dto::CreateBucketInput>,
+) -> Answer<dto::CreateBucketOutput> {
     let input = &request.input;
     check_acl(&call, &request.headers, None)?;
     if input.object_lock_enabled_for_bucket.unwrap_or(false) {
-        return Err(OpError::not_implemented("Object lock is not supported yet."));
+        return Err(OpError::not_implemented(
+            "Object lock is not supported yet.",
+        ));
     }
     let configuration = input.create_bucket_configuration.as_ref();
-    if configuration.is_some_and(|configuration| configuration.bucket.is_some() || configuration.location.is_some()) {
-        return Err(OpError::not_implemented("Directory buckets are not supported."));
+    if configuration.is_some_and(|configuration| {
+        configuration.bucket.is_some() || configuration.location.is_some()
+    }) {
+        return Err(OpError::not_implemented(
+            "Directory buckets are not supported.",
+        ));
     }
     let constraint = configuration
         .and_then(|configuration| configuration.location_constraint.as_ref())
         .filter(|constraint| !constraint.as_str().is_empty())
         .map(|constraint| RegionName::new(constraint.as_str()))
         .transpose()
-        .map_err(|_| OpError::new(Code::InvalidLocationConstraint, "The specified location-constraint is not valid"))?;
-    let bucket = buckets::create_bucket(&call.gateway, &call.caller, name(&input.bucket)?, constraint.as_ref()).await?;
-    Ok(S3Response::new(dto::CreateBucketOutput { location: Some(format!("/{}", bucket.name)) }))
+        .map_err(|_| {
+            OpError::new(
+                Code::InvalidLocationConstraint,
+                "The specified location-constraint is not valid",
+            )
+        })?;
+    let bucket = buckets::create_bucket(
+        &call.gateway,
+        &call.caller,
+        name(&input.bucket)?,
+        constraint.as_ref(),
+    )
+    .await?;
+    Ok(S3Response::new(dto::CreateBucketOutput {
+        location: Some(format!("/{}", bucket.name)),
+    }))
 }
 
-pub(super) async fn delete(call: Call, request: S3Request<dto::DeleteBucketInput>) -> Answer<dto::DeleteBucketOutput> {
+pub(super) async fn delete(
+    call: Call,
+    request: S3Request<dto::DeleteBucketInput>,
+) -> Answer<dto::DeleteBucketOutput> {
     let scope = call.tenant(Access::Write)?;
     let bucket = call.bucket(&request.input.bucket, Access::Write).await;
     let name = match bucket {
@@ -50,10 +79,16 @@ pub(super) async fn delete(call: Call, request: S3Request<dto::DeleteBucketInput
         Err(error) => return Err(error),
     };
     buckets::delete_bucket(&call.gateway, &scope, &name).await?;
-    Ok(S3Response::with_status(dto::DeleteBucketOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::with_status(
+        dto::DeleteBucketOutput::default(),
+        http::StatusCode::NO_CONTENT,
+    ))
 }
 
-pub(super) async fn head(call: Call, request: S3Request<dto::HeadBucketInput>) -> Answer<dto::HeadBucketOutput> {
+pub(super) async fn head(
+    call: Call,
+    request: S3Request<dto::HeadBucketInput>,
+) -> Answer<dto::HeadBucketOutput> {
     let scope = call.bucket(&request.input.bucket, Access::Read).await?;
     Ok(S3Response::new(dto::HeadBucketOutput {
         bucket_region: Some(scope.bucket.region.to_string()),
@@ -61,7 +96,10 @@ pub(super) async fn head(call: Call, request: S3Request<dto::HeadBucketInput>) -
     }))
 }
 
-pub(super) async fn list(call: Call, request: S3Request<dto::ListBucketsInput>) -> Answer<dto::ListBucketsOutput> {
+pub(super) async fn list(
+    call: Call,
+    request: S3Request<dto::ListBucketsInput>,
+) -> Answer<dto::ListBucketsOutput> {
     let input = request.input;
     let scope = call.tenant(Access::Read)?;
     let max = match input.max_buckets {
@@ -69,15 +107,28 @@ pub(super) async fn list(call: Call, request: S3Request<dto::ListBucketsInput>) 
         Some(max) => usize::try_from(max)
             .ok()
             .filter(|max| (1..=10_000).contains(max))
-            .ok_or_else(|| OpError::invalid_argument("Argument max-buckets must be an integer between 1 and 10000"))?,
+            .ok_or_else(|| {
+                OpError::invalid_argument(
+                    "Argument max-buckets must be an integer between 1 and 10000",
+                )
+            })?,
     };
     let prefix = input.prefix.clone().unwrap_or_default();
     let after = input.continuation_token.unwrap_or_default();
-    let mut rest = scope.domain.catalog.buckets(scope.tenant).await?.into_iter().filter(|bucket| {
-        bucket.name.as_str().starts_with(&prefix)
-            && (after.is_empty() || bucket.name.as_str() > after.as_str())
-            && input.bucket_region.as_ref().is_none_or(|region| region.as_str() == bucket.region.as_str())
-    });
+    let mut rest = scope
+        .domain
+        .catalog
+        .buckets(scope.tenant)
+        .await?
+        .into_iter()
+        .filter(|bucket| {
+            bucket.name.as_str().starts_with(&prefix)
+                && (after.is_empty() || bucket.name.as_str() > after.as_str())
+                && input
+                    .bucket_region
+                    .as_ref()
+                    .is_none_or(|region| region.as_str() == bucket.region.as_str())
+        });
     let page: Vec<dto::Bucket> = rest
         .by_ref()
         .take(max)
@@ -87,7 +138,10 @@ pub(super) async fn list(call: Call, request: S3Request<dto::ListBucketsInput>) 
             name: Some(bucket.name.to_string()),
         })
         .collect();
-    let next = rest.next().and(page.last()).and_then(|bucket| bucket.name.clone());
+    let next = rest
+        .next()
+        .and(page.last())
+        .and_then(|bucket| bucket.name.clone());
     Ok(S3Response::new(dto::ListBucketsOutput {
         buckets: Some(page),
         continuation_token: next,
@@ -114,7 +168,13 @@ pub(super) async fn get_versioning(
 ) -> Answer<dto::GetBucketVersioningOutput> {
     let scope = call.bucket(&request.input.bucket, Access::Read).await?;
     let state = match scope.region.store.profile().versioning {
-        true => scope.region.store.versioning(scope.tenant, &scope.bucket.upstream).await?,
+        true => {
+            scope
+                .region
+                .store
+                .versioning(scope.tenant, &scope.bucket.upstream)
+                .await?
+        }
         false => Versioning::Off,
     };
     let status = match state {
@@ -134,10 +194,21 @@ pub(super) async fn put_versioning(
 ) -> Answer<dto::PutBucketVersioningOutput> {
     let input = &request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    if input.mfa.is_some() || input.versioning_configuration.mfa_delete.as_ref().is_some_and(|mfa| mfa.as_str() == dto::MFADelete::ENABLED) {
+    if input.mfa.is_some()
+        || input
+            .versioning_configuration
+            .mfa_delete
+            .as_ref()
+            .is_some_and(|mfa| mfa.as_str() == dto::MFADelete::ENABLED)
+    {
         return Err(OpError::not_implemented("MFA delete is not supported."));
     }
-    let state = match input.versioning_configuration.status.as_ref().map(dto::BucketVersioningStatus::as_str) {
+    let state = match input
+        .versioning_configuration
+        .status
+        .as_ref()
+        .map(dto::BucketVersioningStatus::as_str)
+    {
         Some(dto::BucketVersioningStatus::ENABLED) => Versioning::Enabled,
         Some(dto::BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
         _ => {
@@ -167,27 +238,54 @@ pub(super) fn full_control(call: &Call) -> dto::Grant {
 }
 
 /// Accepts an ACL that changes nothing: a private canned one, or the owner's full control.
-pub(super) fn check_acl(call: &Call, sent: &HeaderMap, policy: Option<&dto::AccessControlPolicy>) -> Result<(), OpError> {
+pub(super) fn check_acl(
+    call: &Call,
+    sent: &HeaderMap,
+    policy: Option<&dto::AccessControlPolicy>,
+) -> Result<(), OpError> {
     headers::check_supported(sent)?;
     let Some(policy) = policy else { return Ok(()) };
     let own = call.owner().id;
     let is_own = |grant: &dto::Grant| {
-        grant.permission.as_ref().is_some_and(|permission| permission.as_str() == dto::Permission::FULL_CONTROL)
-            && grant.grantee.as_ref().is_some_and(|grantee| grantee.id == own)
+        grant
+            .permission
+            .as_ref()
+            .is_some_and(|permission| permission.as_str() == dto::Permission::FULL_CONTROL)
+            && grant
+                .grantee
+                .as_ref()
+                .is_some_and(|grantee| grantee.id == own)
     };
-    match policy.grants.as_ref().is_none_or(|grants| grants.iter().all(is_own)) {
+    match policy
+        .grants
+        .as_ref()
+        .is_none_or(|grants| grants.iter().all(is_own))
+    {
         true => Ok(()),
         false => Err(headers::acl_not_supported()),
     }
 }
 
-pub(super) async fn get_acl(call: Call, request: S3Request<dto::GetBucketAclInput>) -> Answer<dto::GetBucketAclOutput> {
+pub(super) async fn get_acl(
+    call: Call,
+    request: S3Request<dto::GetBucketAclInput>,
+) -> Answer<dto::GetBucketAclOutput> {
     call.bucket(&request.input.bucket, Access::Read).await?;
-    Ok(S3Response::new(dto::GetBucketAclOutput { grants: Some(vec![full_control(&call)]), owner: Some(call.owner()) }))
+    Ok(S3Response::new(dto::GetBucketAclOutput {
+        grants: Some(vec![full_control(&call)]),
+        owner: Some(call.owner()),
+    }))
 }
 
-pub(super) async fn put_acl(call: Call, request: S3Request<dto::PutBucketAclInput>) -> Answer<dto::PutBucketAclOutput> {
+pub(super) async fn put_acl(
+    call: Call,
+    request: S3Request<dto::PutBucketAclInput>,
+) -> Answer<dto::PutBucketAclOutput> {
     call.bucket(&request.input.bucket, Access::Write).await?;
-    check_acl(&call, &request.headers, request.input.access_control_policy.as_ref())?;
+    check_acl(
+        &call,
+        &request.headers,
+        request.input.access_control_policy.as_ref(),
+    )?;
     Ok(S3Response::new(dto::PutBucketAclOutput::default()))
 }

@@ -38,7 +38,9 @@ pub(super) fn blob<S>(stream: S) -> StreamingBlob
 where
     S: Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
 {
-    StreamingBlob::from(Body::http_body_unsync(StreamBody::new(stream.map(|chunk| chunk.map(Frame::data)))))
+    StreamingBlob::from(Body::http_body_unsync(StreamBody::new(
+        stream.map(|chunk| chunk.map(Frame::data)),
+    )))
 }
 
 /// A checksum in the five fields that S3's messages have for it.
@@ -54,9 +56,14 @@ pub(super) struct Checksums {
 
 impl Checksums {
     pub(super) fn of(checksum: Option<&Checksum>, parts: usize) -> Self {
-        let Some(checksum) = checksum else { return Self::default() };
+        let Some(checksum) = checksum else {
+            return Self::default();
+        };
         let text = Some(checksum::to_text(checksum, Some(parts)));
-        let mut fields = Self { kind: Some(checksum_type(checksum.checksum_type)), ..Self::default() };
+        let mut fields = Self {
+            kind: Some(checksum_type(checksum.checksum_type)),
+            ..Self::default()
+        };
         match checksum.algorithm {
             ChecksumAlgorithm::Crc32 => fields.crc32 = text,
             ChecksumAlgorithm::Crc32c => fields.crc32c = text,
@@ -96,8 +103,13 @@ pub(super) fn algorithm(algorithm: ChecksumAlgorithm) -> dto::ChecksumAlgorithm 
 
 /// Percent-encodes a key for `encoding-type=url`: decoders of both kinds read a space back from `%20`.
 pub(super) fn url_encode(text: &str) -> String {
-    const KEPT: percent_encoding::AsciiSet =
-        percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
+    const KEPT: percent_encoding::AsciiSet = percent_encoding::NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~')
+        .remove(b'/')
+        .remove(b'*');
     percent_encoding::utf8_percent_encode(text, &KEPT).to_string()
 }
 
@@ -112,12 +124,18 @@ impl Encoding {
         match asked.map(dto::EncodingType::as_str) {
             None => Ok(Self { url: false }),
             Some(dto::EncodingType::URL) => Ok(Self { url: true }),
-            Some(_) => Err(OpError::invalid_argument("Invalid Encoding Method specified in Request")),
+            Some(_) => Err(OpError::invalid_argument(
+                "Invalid Encoding Method specified in Request",
+            )),
         }
     }
 
     pub(super) fn text(self, text: &str) -> String {
-        if self.url { url_encode(text) } else { text.to_owned() }
+        if self.url {
+            url_encode(text)
+        } else {
+            text.to_owned()
+        }
     }
 
     pub(super) fn optional(self, text: Option<&String>) -> Option<String> {
@@ -129,11 +147,29 @@ impl Encoding {
 pub(super) fn system_headers(metadata: &ObjectMetadata) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let fields = [
-        (http::header::CONTENT_TYPE, metadata.content_type.as_deref().or(Some("binary/octet-stream"))),
-        (http::header::CONTENT_DISPOSITION, metadata.content_disposition.as_deref()),
-        (http::header::CONTENT_ENCODING, metadata.content_encoding.as_deref()),
-        (http::header::CONTENT_LANGUAGE, metadata.content_language.as_deref()),
-        (http::header::CACHE_CONTROL, metadata.cache_control.as_deref()),
+        (
+            http::header::CONTENT_TYPE,
+            metadata
+                .content_type
+                .as_deref()
+                .or(Some("binary/octet-stream")),
+        ),
+        (
+            http::header::CONTENT_DISPOSITION,
+            metadata.content_disposition.as_deref(),
+        ),
+        (
+            http::header::CONTENT_ENCODING,
+            metadata.content_encoding.as_deref(),
+        ),
+        (
+            http::header::CONTENT_LANGUAGE,
+            metadata.content_language.as_deref(),
+        ),
+        (
+            http::header::CACHE_CONTROL,
+            metadata.cache_control.as_deref(),
+        ),
         (http::header::EXPIRES, metadata.expires.as_deref()),
     ];
     for (name, value) in fields {
@@ -150,7 +186,12 @@ pub(super) fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<&str>
 }
 
 pub(super) fn tags(tags: Vec<(String, String)>) -> Vec<dto::Tag> {
-    tags.into_iter().map(|(key, value)| dto::Tag { key: Some(key), value: Some(value) }).collect()
+    tags.into_iter()
+        .map(|(key, value)| dto::Tag {
+            key: Some(key),
+            value: Some(value),
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -162,7 +203,12 @@ mod tests {
         for text in ["a/b c", "ü+%&=?#", "\u{1}\n", "~-_.*'()", "日本"] {
             let encoded = url_encode(text);
             assert!(encoded.bytes().all(|b| b.is_ascii_graphic()), "{encoded}");
-            assert_eq!(percent_encoding::percent_decode_str(&encoded).decode_utf8().unwrap(), text);
+            assert_eq!(
+                percent_encoding::percent_decode_str(&encoded)
+                    .decode_utf8()
+                    .unwrap(),
+                text
+            );
         }
         assert_eq!(url_encode("a/b c"), "a/b%20c");
     }

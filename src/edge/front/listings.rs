@@ -21,7 +21,11 @@ pub(super) fn page_max(asked: Option<i32>, name: &str) -> Result<usize, OpError>
         None => Ok(KEYS_MAX),
         Some(asked) => usize::try_from(asked)
             .map(|asked| asked.min(KEYS_MAX))
-            .map_err(|_| OpError::invalid_argument(format!("Argument {name} must be an integer between 0 and 2147483647"))),
+            .map_err(|_| {
+                OpError::invalid_argument(format!(
+                    "Argument {name} must be an integer between 0 and 2147483647"
+                ))
+            }),
     }
 }
 
@@ -30,7 +34,9 @@ fn non_empty(text: Option<&String>) -> Option<String> {
 }
 
 fn prefixes(prefixes: &[String], encoding: Encoding) -> Option<Vec<dto::CommonPrefix>> {
-    let fold = |prefix: &String| dto::CommonPrefix { prefix: Some(encoding.text(prefix)) };
+    let fold = |prefix: &String| dto::CommonPrefix {
+        prefix: Some(encoding.text(prefix)),
+    };
     (!prefixes.is_empty()).then(|| prefixes.iter().map(fold).collect())
 }
 
@@ -40,13 +46,18 @@ fn object(object: PlainObject, owner: Option<dto::Owner>, encoding: Encoding) ->
         size: Some(convert::size(object.plaintext_bytes)),
         e_tag: Some(convert::etag(&object.etag)),
         last_modified: Some(convert::timestamp(object.last_modified)),
-        storage_class: Some(dto::ObjectStorageClass::from_static(dto::ObjectStorageClass::STANDARD)),
+        storage_class: Some(dto::ObjectStorageClass::from_static(
+            dto::ObjectStorageClass::STANDARD,
+        )),
         owner,
         ..Default::default()
     }
 }
 
-pub(super) async fn v1(call: Call, request: S3Request<dto::ListObjectsInput>) -> Answer<dto::ListObjectsOutput> {
+pub(super) async fn v1(
+    call: Call,
+    request: S3Request<dto::ListObjectsInput>,
+) -> Answer<dto::ListObjectsOutput> {
     let input = request.input;
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let keys_max = page_max(input.max_keys, "max-keys")?;
@@ -66,15 +77,27 @@ pub(super) async fn v1(call: Call, request: S3Request<dto::ListObjectsInput>) ->
         max_keys: i32::try_from(keys_max).ok(),
         is_truncated: Some(is_truncated),
         common_prefixes: prefixes(&page.common_prefixes, encoding),
-        next_marker: encoding.optional(page.next_start_after.as_ref().filter(|_| list.delimiter.is_some())),
+        next_marker: encoding.optional(
+            page.next_start_after
+                .as_ref()
+                .filter(|_| list.delimiter.is_some()),
+        ),
         delimiter: encoding.optional(list.delimiter.as_ref()),
         encoding_type: input.encoding_type,
-        contents: Some(page.objects.into_iter().map(|listed| object(listed, Some(call.owner()), encoding)).collect()),
+        contents: Some(
+            page.objects
+                .into_iter()
+                .map(|listed| object(listed, Some(call.owner()), encoding))
+                .collect(),
+        ),
         ..Default::default()
     }))
 }
 
-pub(super) async fn v2(call: Call, request: S3Request<dto::ListObjectsV2Input>) -> Answer<dto::ListObjectsV2Output> {
+pub(super) async fn v2(
+    call: Call,
+    request: S3Request<dto::ListObjectsV2Input>,
+) -> Answer<dto::ListObjectsV2Output> {
     let input = request.input;
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let keys_max = page_max(input.max_keys, "max-keys")?;
@@ -99,12 +122,20 @@ pub(super) async fn v2(call: Call, request: S3Request<dto::ListObjectsV2Input>) 
         key_count,
         continuation_token: input.continuation_token,
         is_truncated: Some(page.next_start_after.is_some()),
-        next_continuation_token: page.next_start_after.as_ref().map(|next| URL_SAFE_NO_PAD.encode(next)),
+        next_continuation_token: page
+            .next_start_after
+            .as_ref()
+            .map(|next| URL_SAFE_NO_PAD.encode(next)),
         common_prefixes: prefixes(&page.common_prefixes, encoding),
         delimiter: encoding.optional(list.delimiter.as_ref()),
         encoding_type: input.encoding_type,
         start_after: encoding.optional(input.start_after.as_ref()),
-        contents: Some(page.objects.into_iter().map(|listed| object(listed, owner.clone(), encoding)).collect()),
+        contents: Some(
+            page.objects
+                .into_iter()
+                .map(|listed| object(listed, owner.clone(), encoding))
+                .collect(),
+        ),
         ..Default::default()
     }))
 }
@@ -126,7 +157,9 @@ fn version(call: &Call, listed: &PlainVersion, encoding: Encoding) -> dto::Objec
         last_modified: Some(convert::timestamp(listed.object.last_modified)),
         is_latest: Some(listed.is_latest),
         owner: Some(call.owner()),
-        storage_class: Some(dto::ObjectVersionStorageClass::from_static(dto::ObjectVersionStorageClass::STANDARD)),
+        storage_class: Some(dto::ObjectVersionStorageClass::from_static(
+            dto::ObjectVersionStorageClass::STANDARD,
+        )),
         version_id: Some(listed.version.0.clone()),
         ..Default::default()
     }
@@ -152,7 +185,9 @@ pub(super) async fn versions(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let version_marker = non_empty(input.version_id_marker.as_ref());
     if version_marker.is_some() && non_empty(input.key_marker.as_ref()).is_none() {
-        return Err(OpError::invalid_argument("A version-id marker cannot be specified without a key marker."));
+        return Err(OpError::invalid_argument(
+            "A version-id marker cannot be specified without a key marker.",
+        ));
     }
     let list = VersionListRequest {
         prefix: input.prefix.clone().unwrap_or_default(),
@@ -162,7 +197,10 @@ pub(super) async fn versions(
         keys_max,
     };
     let page = list_objects::list_versions(&scope, &list).await?;
-    let (markers, versions): (Vec<_>, Vec<_>) = page.versions.iter().partition(|listed| listed.delete_marker);
+    let (markers, versions): (Vec<_>, Vec<_>) = page
+        .versions
+        .iter()
+        .partition(|listed| listed.delete_marker);
     Ok(S3Response::new(dto::ListObjectVersionsOutput {
         name: Some(input.bucket),
         prefix: Some(encoding.text(&list.prefix)),
@@ -171,12 +209,25 @@ pub(super) async fn versions(
         key_marker: Some(encoding.text(input.key_marker.as_deref().unwrap_or_default())),
         version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
         next_key_marker: encoding.optional(page.next_key_marker.as_ref()),
-        next_version_id_marker: page.next_version_marker.as_ref().map(|version| version.0.clone()),
+        next_version_id_marker: page
+            .next_version_marker
+            .as_ref()
+            .map(|version| version.0.clone()),
         common_prefixes: prefixes(&page.common_prefixes, encoding),
         delimiter: encoding.optional(list.delimiter.as_ref()),
         encoding_type: input.encoding_type,
-        versions: Some(versions.into_iter().map(|listed| version(&call, listed, encoding)).collect()),
-        delete_markers: Some(markers.into_iter().map(|listed| marker(&call, listed, encoding)).collect()),
+        versions: Some(
+            versions
+                .into_iter()
+                .map(|listed| version(&call, listed, encoding))
+                .collect(),
+        ),
+        delete_markers: Some(
+            markers
+                .into_iter()
+                .map(|listed| marker(&call, listed, encoding))
+                .collect(),
+        ),
         ..Default::default()
     }))
 }

@@ -43,13 +43,22 @@ impl Front {
         I: Send,
     {
         let context = request.extensions.get::<Arc<RequestContext>>().cloned();
-        let id = context.as_ref().map_or(RequestId::NONE, |context| context.id());
+        let id = context
+            .as_ref()
+            .map_or(RequestId::NONE, |context| context.id());
         let Some(caller) = request.extensions.get::<Caller>().cloned() else {
             return Err(error::to_s3(OpError::access_denied("Access Denied"), id));
         };
         let declared = request.extensions.get::<Declared>().cloned();
-        let call = Call { gateway: Arc::clone(&self.gateway), caller, declared, id };
-        work(call, request).await.map_err(|failed| error::to_s3(failed, id))
+        let call = Call {
+            gateway: Arc::clone(&self.gateway),
+            caller,
+            declared,
+            id,
+        };
+        work(call, request)
+            .await
+            .map_err(|failed| error::to_s3(failed, id))
     }
 }
 
@@ -79,9 +88,15 @@ impl Call {
     }
 
     /// The decoded body: it fails before its last byte when it is not what was declared.
-    fn body<I>(&self, body: Option<StreamingBlob>, request: &S3Request<I>) -> Result<IncomingBody, OpError> {
-        let declared =
-            self.declared.as_ref().ok_or_else(|| OpError::internal("the guard declared nothing of the body"))?;
+    fn body<I>(
+        &self,
+        body: Option<StreamingBlob>,
+        request: &S3Request<I>,
+    ) -> Result<IncomingBody, OpError> {
+        let declared = self
+            .declared
+            .as_ref()
+            .ok_or_else(|| OpError::internal("the guard declared nothing of the body"))?;
         let trailing = request.trailing_headers.clone();
         let trailers: Trailers = Box::new(move || trailing.and_then(|trailing| trailing.take()));
         let plaintext_bytes = declared.plaintext_bytes.unwrap_or(0);
@@ -89,7 +104,11 @@ impl Call {
             Some(body) => declared.stream(body).map_err(BodyError::from).boxed(),
             None => futures::stream::empty().boxed(),
         };
-        Ok(IncomingBody { stream, plaintext_bytes, trailers })
+        Ok(IncomingBody {
+            stream,
+            plaintext_bytes,
+            trailers,
+        })
     }
 
     fn owner(&self) -> s3s::dto::Owner {

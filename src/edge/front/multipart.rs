@@ -34,7 +34,11 @@ fn number(number: i32) -> Result<u16, OpError> {
     u16::try_from(number)
         .ok()
         .filter(|number| (1..=10_000).contains(number))
-        .ok_or_else(|| OpError::invalid_argument("Part number must be an integer between 1 and 10000, inclusive"))
+        .ok_or_else(|| {
+            OpError::invalid_argument(
+                "Part number must be an integer between 1 and 10000, inclusive",
+            )
+        })
 }
 
 fn checksum_type(text: Option<&dto::ChecksumType>) -> Result<Option<ChecksumType>, OpError> {
@@ -42,7 +46,9 @@ fn checksum_type(text: Option<&dto::ChecksumType>) -> Result<Option<ChecksumType
         None => Ok(None),
         Some(dto::ChecksumType::FULL_OBJECT) => Ok(Some(ChecksumType::FullObject)),
         Some(dto::ChecksumType::COMPOSITE) => Ok(Some(ChecksumType::Composite)),
-        Some(_) => Err(OpError::invalid_request("Value for x-amz-checksum-type header is invalid.")),
+        Some(_) => Err(OpError::invalid_request(
+            "Value for x-amz-checksum-type header is invalid.",
+        )),
     }
 }
 
@@ -53,8 +59,11 @@ pub(super) async fn create(
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let algorithm =
-        input.checksum_algorithm.as_ref().map(|algorithm| checksum::parse_algorithm(algorithm.as_str())).transpose()?;
+    let algorithm = input
+        .checksum_algorithm
+        .as_ref()
+        .map(|algorithm| checksum::parse_algorithm(algorithm.as_str()))
+        .transpose()?;
     let create = CreateUpload {
         key: scope.key(&input.key)?,
         metadata: headers::object_metadata(sent, input.metadata.as_ref())?,
@@ -67,9 +76,17 @@ pub(super) async fn create(
         bucket: Some(input.bucket.clone()),
         key: Some(input.key.clone()),
         upload_id: Some(upload.new.id.to_string()),
-        checksum_algorithm: upload.new.checksum.map(|(algorithm, _)| convert::algorithm(algorithm)),
-        checksum_type: upload.new.checksum.map(|(_, kind)| convert::checksum_type(kind)),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(headers::server_side_encryption(sent)?)),
+        checksum_algorithm: upload
+            .new
+            .checksum
+            .map(|(algorithm, _)| convert::algorithm(algorithm)),
+        checksum_type: upload
+            .new
+            .checksum
+            .map(|(_, kind)| convert::checksum_type(kind)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            headers::server_side_encryption(sent)?,
+        )),
         ..Default::default()
     }))
 }
@@ -80,16 +97,28 @@ pub(super) async fn abort(
 ) -> Answer<dto::AbortMultipartUploadOutput> {
     let input = &request.input;
     if input.if_match_initiated_time.is_some() {
-        return Err(OpError::not_implemented("Aborting on an initiation time is not supported."));
+        return Err(OpError::not_implemented(
+            "Aborting on an initiation time is not supported.",
+        ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     multipart::abort_upload(&scope, &key(&input.key)?, &input.upload_id).await?;
-    Ok(S3Response::with_status(dto::AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::with_status(
+        dto::AbortMultipartUploadOutput::default(),
+        http::StatusCode::NO_CONTENT,
+    ))
 }
 
-pub(super) async fn part(call: Call, mut request: S3Request<dto::UploadPartInput>) -> Answer<dto::UploadPartOutput> {
+pub(super) async fn part(
+    call: Call,
+    mut request: S3Request<dto::UploadPartInput>,
+) -> Answer<dto::UploadPartOutput> {
     let body = request.input.body.take();
-    let IncomingBody { stream, plaintext_bytes, trailers } = call.body(body, &request)?;
+    let IncomingBody {
+        stream,
+        plaintext_bytes,
+        trailers,
+    } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
@@ -105,16 +134,28 @@ pub(super) async fn part(call: Call, mut request: S3Request<dto::UploadPartInput
     let answer = multipart::upload_part(&call.gateway, &scope, part).await?;
     let output = dto::UploadPartOutput {
         e_tag: Some(convert::etag(&answer.etag)),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(dto::ServerSideEncryption::AES256)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            dto::ServerSideEncryption::AES256,
+        )),
         ..Default::default()
     };
-    Ok(S3Response::new(with_checksums!(output, Checksums::of(answer.checksum.as_ref(), 1))))
+    Ok(S3Response::new(with_checksums!(
+        output,
+        Checksums::of(answer.checksum.as_ref(), 1)
+    )))
 }
 
 /// `bytes=first-last`: a copy source's range has both ends.
 fn source_range(text: &str) -> Result<(u64, u64), OpError> {
-    let ends = text.strip_prefix("bytes=").and_then(|range| range.split_once('-'));
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let ends = text
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'));
+    let digits = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse::<u64>().ok())
+            .flatten()
+    };
     ends.and_then(|(first, last)| Some((digits(first)?, digits(last)?))).filter(|(first, last)| first <= last).ok_or_else(|| {
         OpError::invalid_argument(
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based \
@@ -123,11 +164,15 @@ fn source_range(text: &str) -> Result<(u64, u64), OpError> {
     })
 }
 
-pub(super) async fn part_copy(call: Call, request: S3Request<dto::UploadPartCopyInput>) -> Answer<dto::UploadPartCopyOutput> {
+pub(super) async fn part_copy(
+    call: Call,
+    request: S3Request<dto::UploadPartCopyInput>,
+) -> Answer<dto::UploadPartCopyOutput> {
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let (source, source_key, source_version) = super::objects::copy_source(&call, &input.copy_source).await?;
+    let (source, source_key, source_version) =
+        super::objects::copy_source(&call, &input.copy_source).await?;
     let copy = UploadPartCopy {
         key: key(&input.key)?,
         upload: input.upload_id.clone(),
@@ -136,7 +181,11 @@ pub(super) async fn part_copy(call: Call, request: S3Request<dto::UploadPartCopy
         source_key,
         source_version,
         source_conditions: conditions::copy_source_conditions(sent),
-        range: input.copy_source_range.as_deref().map(source_range).transpose()?,
+        range: input
+            .copy_source_range
+            .as_deref()
+            .map(source_range)
+            .transpose()?,
     };
     let (answer, version) = multipart::upload_part_copy(&call.gateway, &scope, copy).await?;
     let result = dto::CopyPartResult {
@@ -145,25 +194,41 @@ pub(super) async fn part_copy(call: Call, request: S3Request<dto::UploadPartCopy
         ..Default::default()
     };
     Ok(S3Response::new(dto::UploadPartCopyOutput {
-        copy_part_result: Some(with_checksums!(result, Checksums::of(answer.checksum.as_ref(), 1))),
+        copy_part_result: Some(with_checksums!(
+            result,
+            Checksums::of(answer.checksum.as_ref(), 1)
+        )),
         copy_source_version_id: version.map(|version| version.0),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(dto::ServerSideEncryption::AES256)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            dto::ServerSideEncryption::AES256,
+        )),
         ..Default::default()
     }))
 }
 
 /// The one checksum that a message names, if any; `-N` behind a composite one is dropped.
-fn named_checksum(fields: [(ChecksumAlgorithm, Option<&String>); 5]) -> Result<Option<Checksum>, OpError> {
-    let mut named = fields.into_iter().filter_map(|(algorithm, text)| text.map(|text| (algorithm, text)));
-    let Some((algorithm, text)) = named.next() else { return Ok(None) };
+fn named_checksum(
+    fields: [(ChecksumAlgorithm, Option<&String>); 5],
+) -> Result<Option<Checksum>, OpError> {
+    let mut named = fields
+        .into_iter()
+        .filter_map(|(algorithm, text)| text.map(|text| (algorithm, text)));
+    let Some((algorithm, text)) = named.next() else {
+        return Ok(None);
+    };
     let (digest, kind) = match text.split_once('-') {
         Some((digest, _)) => (digest, ChecksumType::Composite),
         None => (text.as_str(), ChecksumType::FullObject),
     };
     let value = STANDARD.decode(digest).ok();
-    match (value.and_then(|value| Checksum::new(algorithm, kind, value).ok()), named.next()) {
+    match (
+        value.and_then(|value| Checksum::new(algorithm, kind, value).ok()),
+        named.next(),
+    ) {
         (Some(checksum), None) => Ok(Some(checksum)),
-        _ => Err(OpError::invalid_request("A checksum is invalid, or more than one is named.")),
+        _ => Err(OpError::invalid_request(
+            "A checksum is invalid, or more than one is named.",
+        )),
     }
 }
 
@@ -172,7 +237,10 @@ macro_rules! checksum_fields {
         named_checksum([
             (ChecksumAlgorithm::Crc32, $message.checksum_crc32.as_ref()),
             (ChecksumAlgorithm::Crc32c, $message.checksum_crc32c.as_ref()),
-            (ChecksumAlgorithm::Crc64Nvme, $message.checksum_crc64nvme.as_ref()),
+            (
+                ChecksumAlgorithm::Crc64Nvme,
+                $message.checksum_crc64nvme.as_ref(),
+            ),
             (ChecksumAlgorithm::Sha1, $message.checksum_sha1.as_ref()),
             (ChecksumAlgorithm::Sha256, $message.checksum_sha256.as_ref()),
         ])
@@ -180,14 +248,28 @@ macro_rules! checksum_fields {
 }
 
 fn requested(part: &dto::CompletedPart) -> Result<RequestedPart, OpError> {
-    let malformed = || OpError::new(Code::MalformedXML, "Every part needs a PartNumber and an ETag.");
+    let malformed = || {
+        OpError::new(
+            Code::MalformedXML,
+            "Every part needs a PartNumber and an ETag.",
+        )
+    };
     Ok(RequestedPart {
         number: part
             .part_number
             .and_then(|number| u16::try_from(number).ok())
             .filter(|number| (1..=10_000).contains(number))
-            .ok_or_else(|| OpError::new(Code::InvalidPart, "A part number must be between 1 and 10000."))?,
-        etag: part.e_tag.as_ref().map(convert::client_etag).ok_or_else(malformed)?,
+            .ok_or_else(|| {
+                OpError::new(
+                    Code::InvalidPart,
+                    "A part number must be between 1 and 10000.",
+                )
+            })?,
+        etag: part
+            .e_tag
+            .as_ref()
+            .map(convert::client_etag)
+            .ok_or_else(malformed)?,
         checksum: checksum_fields!(part)?,
     })
 }
@@ -198,7 +280,11 @@ pub(super) async fn complete(
 ) -> Answer<dto::CompleteMultipartUploadOutput> {
     let input = request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let listed = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
+    let listed = input
+        .multipart_upload
+        .as_ref()
+        .and_then(|upload| upload.parts.as_deref())
+        .unwrap_or_default();
     let complete = CompleteUpload {
         key: key(&input.key)?,
         upload: input.upload_id.clone(),
@@ -208,19 +294,28 @@ pub(super) async fn complete(
             .mpu_object_size
             .map(u64::try_from)
             .transpose()
-            .map_err(|_| OpError::invalid_request("Value for x-amz-mp-object-size header is invalid."))?,
+            .map_err(|_| {
+                OpError::invalid_request("Value for x-amz-mp-object-size header is invalid.")
+            })?,
         condition: conditions::write_condition(&request.headers)?,
     };
     let base = dto::CompleteMultipartUploadOutput {
-        location: Some(format!("/{}/{}", input.bucket, convert::url_encode(&input.key))),
+        location: Some(format!(
+            "/{}/{}",
+            input.bucket,
+            convert::url_encode(&input.key)
+        )),
         bucket: Some(input.bucket),
         key: Some(input.key),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(dto::ServerSideEncryption::AES256)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            dto::ServerSideEncryption::AES256,
+        )),
         ..Default::default()
     };
     let (gateway, id) = (call.gateway, call.id);
     // A task of its own: a client that goes away does not stop a Complete half-way.
-    let mut work = tokio::spawn(async move { multipart::complete_upload(&gateway, &scope, &complete).await });
+    let mut work =
+        tokio::spawn(async move { multipart::complete_upload(&gateway, &scope, &complete).await });
     let lost = |failed: tokio::task::JoinError| OpError::internal(failed);
     match tokio::time::timeout(STATUS_WITHIN, &mut work).await {
         Ok(outcome) => Ok(S3Response::new(completed(base, outcome.map_err(lost)??))),
@@ -228,9 +323,14 @@ pub(super) async fn complete(
             let filled = base.clone_for_future();
             let future = Box::pin(async move {
                 let outcome = work.await.map_err(lost).and_then(|outcome| outcome);
-                outcome.map(|answer| completed(filled, answer)).map_err(|failed| error::to_s3(failed, id))
+                outcome
+                    .map(|answer| completed(filled, answer))
+                    .map_err(|failed| error::to_s3(failed, id))
             });
-            Ok(S3Response::new(dto::CompleteMultipartUploadOutput { future: Some(future), ..base }))
+            Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
+                future: Some(future),
+                ..base
+            }))
         }
     }
 }
@@ -252,8 +352,14 @@ impl CloneForFuture for dto::CompleteMultipartUploadOutput {
     }
 }
 
-fn completed(base: dto::CompleteMultipartUploadOutput, answer: CompleteAnswer) -> dto::CompleteMultipartUploadOutput {
-    let checksums = Checksums::of(answer.checksum.as_ref().map(|(checksum, _)| checksum), answer.checksum.as_ref().map_or(1, |c| c.1));
+fn completed(
+    base: dto::CompleteMultipartUploadOutput,
+    answer: CompleteAnswer,
+) -> dto::CompleteMultipartUploadOutput {
+    let checksums = Checksums::of(
+        answer.checksum.as_ref().map(|(checksum, _)| checksum),
+        answer.checksum.as_ref().map_or(1, |c| c.1),
+    );
     let output = dto::CompleteMultipartUploadOutput {
         e_tag: Some(convert::etag(&answer.etag)),
         version_id: answer.version.map(|version| version.0),
@@ -263,19 +369,31 @@ fn completed(base: dto::CompleteMultipartUploadOutput, answer: CompleteAnswer) -
     with_checksums!(output, checksums)
 }
 
-pub(super) async fn list_parts(call: Call, request: S3Request<dto::ListPartsInput>) -> Answer<dto::ListPartsOutput> {
+pub(super) async fn list_parts(
+    call: Call,
+    request: S3Request<dto::ListPartsInput>,
+) -> Answer<dto::ListPartsOutput> {
     let input = request.input;
     let rows_max = page_max(input.max_parts, "max-parts")?;
     let after = u16::try_from(input.part_number_marker.unwrap_or(0).clamp(0, 10_000)).unwrap_or(0);
     let scope = call.bucket(&input.bucket, Access::Read).await?;
-    let page = multipart::list_parts(&scope, &key(&input.key)?, &input.upload_id, after, u16::try_from(rows_max).unwrap_or(1000)).await?;
+    let page = multipart::list_parts(
+        &scope,
+        &key(&input.key)?,
+        &input.upload_id,
+        after,
+        u16::try_from(rows_max).unwrap_or(1000),
+    )
+    .await?;
     let parts: Vec<dto::Part> = page
         .parts
         .iter()
         .map(|part| {
             let stored = &part.stored;
             let message = dto::Part {
-                e_tag: Some(convert::etag(&crate::ops::ClientEtag::from_upstream(&stored.upstream_etag))),
+                e_tag: Some(convert::etag(&crate::ops::ClientEtag::from_upstream(
+                    &stored.upstream_etag,
+                ))),
                 last_modified: Some(convert::timestamp(part.finished)),
                 part_number: Some(i32::from(part.number)),
                 size: Some(convert::size(stored.plaintext_bytes)),
@@ -289,14 +407,28 @@ pub(super) async fn list_parts(call: Call, request: S3Request<dto::ListPartsInpu
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(input.upload_id),
-        checksum_algorithm: page.upload.new.checksum.map(|(algorithm, _)| convert::algorithm(algorithm)),
-        checksum_type: page.upload.new.checksum.map(|(_, kind)| convert::checksum_type(kind)),
-        initiator: Some(dto::Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
+        checksum_algorithm: page
+            .upload
+            .new
+            .checksum
+            .map(|(algorithm, _)| convert::algorithm(algorithm)),
+        checksum_type: page
+            .upload
+            .new
+            .checksum
+            .map(|(_, kind)| convert::checksum_type(kind)),
+        initiator: Some(dto::Initiator {
+            id: owner.id.clone(),
+            display_name: owner.display_name.clone(),
+        }),
         owner: Some(owner),
         is_truncated: Some(page.truncated),
         max_parts: i32::try_from(rows_max).ok(),
         part_number_marker: Some(i32::from(after)),
-        next_part_number_marker: parts.last().and_then(|part| part.part_number).filter(|_| page.truncated),
+        next_part_number_marker: parts
+            .last()
+            .and_then(|part| part.part_number)
+            .filter(|_| page.truncated),
         parts: Some(parts),
         storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
         ..Default::default()
@@ -313,18 +445,42 @@ pub(super) async fn list_uploads(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let prefix = input.prefix.clone().unwrap_or_default();
     let key_marker = input.key_marker.clone().filter(|marker| !marker.is_empty());
-    let upload_marker = input.upload_id_marker.as_ref().filter(|marker| !marker.is_empty()).map(|marker| UploadId::new(marker.as_str()));
-    let upload_marker =
-        upload_marker.transpose().map_err(|_| OpError::invalid_argument("Invalid uploadId marker"))?.filter(|_| key_marker.is_some());
-    let delimiter = input.delimiter.clone().filter(|delimiter| !delimiter.is_empty());
-    let page = Page { prefix: &prefix, delimiter: delimiter.as_deref(), rows_max };
-    let listed = page.collect(&scope, key_marker.as_deref(), upload_marker.as_ref()).await?;
+    let upload_marker = input
+        .upload_id_marker
+        .as_ref()
+        .filter(|marker| !marker.is_empty())
+        .map(|marker| UploadId::new(marker.as_str()));
+    let upload_marker = upload_marker
+        .transpose()
+        .map_err(|_| OpError::invalid_argument("Invalid uploadId marker"))?
+        .filter(|_| key_marker.is_some());
+    let delimiter = input
+        .delimiter
+        .clone()
+        .filter(|delimiter| !delimiter.is_empty());
+    let page = Page {
+        prefix: &prefix,
+        delimiter: delimiter.as_deref(),
+        rows_max,
+    };
+    let listed = page
+        .collect(&scope, key_marker.as_deref(), upload_marker.as_ref())
+        .await?;
     let owner = call.owner();
     let uploads = listed.uploads.iter().map(|upload| dto::MultipartUpload {
-        checksum_algorithm: upload.new.checksum.map(|(algorithm, _)| convert::algorithm(algorithm)),
-        checksum_type: upload.new.checksum.map(|(_, kind)| convert::checksum_type(kind)),
+        checksum_algorithm: upload
+            .new
+            .checksum
+            .map(|(algorithm, _)| convert::algorithm(algorithm)),
+        checksum_type: upload
+            .new
+            .checksum
+            .map(|(_, kind)| convert::checksum_type(kind)),
         initiated: Some(convert::timestamp(upload.new.created)),
-        initiator: Some(dto::Initiator { id: owner.id.clone(), display_name: owner.display_name.clone() }),
+        initiator: Some(dto::Initiator {
+            id: owner.id.clone(),
+            display_name: owner.display_name.clone(),
+        }),
         key: Some(encoding.text(upload.new.key.as_str())),
         owner: Some(owner.clone()),
         storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
@@ -342,7 +498,13 @@ pub(super) async fn list_uploads(
         next_key_marker: listed.next.as_ref().map(|(key, _)| encoding.text(key)),
         next_upload_id_marker: listed.next.and_then(|(_, upload)| upload),
         common_prefixes: Some(
-            listed.common_prefixes.iter().map(|prefix| dto::CommonPrefix { prefix: Some(encoding.text(prefix)) }).collect(),
+            listed
+                .common_prefixes
+                .iter()
+                .map(|prefix| dto::CommonPrefix {
+                    prefix: Some(encoding.text(prefix)),
+                })
+                .collect(),
         ),
         uploads: Some(uploads.collect()),
         ..Default::default()
@@ -383,16 +545,20 @@ impl Page<'_> {
             return Ok(listed);
         }
         loop {
-            let from = after.as_ref().map(|(key, upload)| (key.as_str(), upload.as_ref()));
+            let from = after
+                .as_ref()
+                .map(|(key, upload)| (key.as_str(), upload.as_ref()));
             let page = multipart::list_uploads(scope, self.prefix, from, 1000).await?;
             for upload in page.uploads {
                 let key = upload.new.key.as_str().to_owned();
                 let folded = self.fold(&key);
                 let is_new = folded.as_ref().is_none_or(|folded| {
-                    !listed.common_prefixes.contains(folded) && key_marker.is_none_or(|marker| !marker.starts_with(folded.as_str()))
+                    !listed.common_prefixes.contains(folded)
+                        && key_marker.is_none_or(|marker| !marker.starts_with(folded.as_str()))
                 });
                 if is_new && listed.uploads.len() + listed.common_prefixes.len() == self.rows_max {
-                    listed.next = after.map(|(key, upload)| (key, upload.map(|upload| upload.to_string())));
+                    listed.next =
+                        after.map(|(key, upload)| (key, upload.map(|upload| upload.to_string())));
                     return Ok(listed);
                 }
                 after = Some((key, Some(upload.new.id.clone())));
@@ -418,7 +584,16 @@ mod tests {
     #[test]
     fn source_range_needs_both_ends_in_order() {
         assert_eq!(source_range("bytes=0-9").unwrap(), (0, 9));
-        for bad in ["bytes=9-0", "bytes=0-", "bytes=-5", "0-9", "bytes=+1-2", "bytes=a-b", "bytes=0-1,2-3", ""] {
+        for bad in [
+            "bytes=9-0",
+            "bytes=0-",
+            "bytes=-5",
+            "0-9",
+            "bytes=+1-2",
+            "bytes=a-b",
+            "bytes=0-1,2-3",
+            "",
+        ] {
             assert!(source_range(bad).is_err(), "{bad}");
         }
     }

@@ -22,13 +22,22 @@ const DELETES_MAX: usize = 1000;
 
 type Answer<O> = Result<S3Response<O>, OpError>;
 
-pub(super) async fn put(call: Call, mut request: S3Request<dto::PutObjectInput>) -> Answer<dto::PutObjectOutput> {
+pub(super) async fn put(
+    call: Call,
+    mut request: S3Request<dto::PutObjectInput>,
+) -> Answer<dto::PutObjectOutput> {
     let body = request.input.body.take();
-    let IncomingBody { stream, plaintext_bytes, trailers } = call.body(body, &request)?;
+    let IncomingBody {
+        stream,
+        plaintext_bytes,
+        trailers,
+    } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
     if input.write_offset_bytes.is_some() {
-        return Err(OpError::not_implemented("Appending to objects is not supported."));
+        return Err(OpError::not_implemented(
+            "Appending to objects is not supported.",
+        ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let put = PutObject {
@@ -47,7 +56,9 @@ pub(super) async fn put(call: Call, mut request: S3Request<dto::PutObjectInput>)
         e_tag: Some(convert::etag(&answer.etag)),
         version_id: answer.version.map(|version| version.0),
         checksum_type: checksums.kind.clone(),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(headers::server_side_encryption(sent)?)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            headers::server_side_encryption(sent)?,
+        )),
         ..Default::default()
     };
     Ok(S3Response::new(with_checksums!(output, checksums)))
@@ -58,7 +69,9 @@ fn part_number(number: Option<i32>) -> Result<Option<u16>, OpError> {
         None => Ok(None),
         Some(number) => match u16::try_from(number) {
             Ok(number) if (1..=10_000).contains(&number) => Ok(Some(number)),
-            _ => Err(OpError::invalid_argument("Part number must be an integer between 1 and 10000, inclusive")),
+            _ => Err(OpError::invalid_argument(
+                "Part number must be an integer between 1 and 10000, inclusive",
+            )),
         },
     }
 }
@@ -84,13 +97,16 @@ async fn read<I>(
         with_body,
     };
     if read.range.is_some() && read.part_number.is_some() {
-        return Err(OpError::invalid_request("Cannot specify both Range header and partNumber query parameter"));
+        return Err(OpError::invalid_request(
+            "Cannot specify both Range header and partNumber query parameter",
+        ));
     }
     match read_object::read_object(&call.gateway, &scope, &key, &read).await? {
         ReadAnswer::Object(answer) => Ok(answer),
-        ReadAnswer::NotModified(object) => {
-            Err(OpError::not_modified(object.client_etag(), object.head.last_modified))
-        }
+        ReadAnswer::NotModified(object) => Err(OpError::not_modified(
+            object.client_etag(),
+            object.head.last_modified,
+        )),
     }
 }
 
@@ -108,7 +124,10 @@ fn answer_headers(answer: &ObjectAnswer, query: Option<&str>) -> http::HeaderMap
     let mut sent = convert::system_headers(&answer.object.metadata);
     let overridden = [
         ("response-content-type", http::header::CONTENT_TYPE),
-        ("response-content-disposition", http::header::CONTENT_DISPOSITION),
+        (
+            "response-content-disposition",
+            http::header::CONTENT_DISPOSITION,
+        ),
         ("response-content-encoding", http::header::CONTENT_ENCODING),
         ("response-content-language", http::header::CONTENT_LANGUAGE),
         ("response-cache-control", http::header::CACHE_CONTROL),
@@ -117,7 +136,9 @@ fn answer_headers(answer: &ObjectAnswer, query: Option<&str>) -> http::HeaderMap
     for pair in query.unwrap_or_default().split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         if let Some((_, header)) = overridden.iter().find(|(query, _)| *query == name) {
-            let value = percent_encoding::percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+            let value = percent_encoding::percent_decode_str(&value.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned();
             convert::set(&mut sent, header.clone(), Some(&value));
         }
     }
@@ -125,16 +146,36 @@ fn answer_headers(answer: &ObjectAnswer, query: Option<&str>) -> http::HeaderMap
 }
 
 fn content_range(answer: &ObjectAnswer) -> Option<String> {
-    answer.range.map(|range| format!("bytes {}-{}/{}", range.first, range.last, answer.object.plaintext_bytes))
+    answer.range.map(|range| {
+        format!(
+            "bytes {}-{}/{}",
+            range.first, range.last, answer.object.plaintext_bytes
+        )
+    })
 }
 
-pub(super) async fn get(call: Call, request: S3Request<dto::GetObjectInput>) -> Answer<dto::GetObjectOutput> {
+pub(super) async fn get(
+    call: Call,
+    request: S3Request<dto::GetObjectInput>,
+) -> Answer<dto::GetObjectOutput> {
     let input = &request.input;
     let with_checksum = wants_checksum(input.checksum_mode.as_ref());
     let place = (input.bucket.as_str(), input.key.as_str());
-    let mut answer = read(&call, &request, place, input.version_id.as_deref(), input.part_number, with_checksum, true).await?;
+    let mut answer = read(
+        &call,
+        &request,
+        place,
+        input.version_id.as_deref(),
+        input.part_number,
+        with_checksum,
+        true,
+    )
+    .await?;
     let body = answer.body.take().map(convert::blob);
-    let checksums = Checksums::of(answer.checksum.as_ref().map(|(checksum, _)| checksum), answer.checksum.as_ref().map_or(1, |c| c.1));
+    let checksums = Checksums::of(
+        answer.checksum.as_ref().map(|(checksum, _)| checksum),
+        answer.checksum.as_ref().map_or(1, |c| c.1),
+    );
     let object = &answer.object;
     let output = dto::GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
@@ -144,10 +185,14 @@ pub(super) async fn get(call: Call, request: S3Request<dto::GetObjectInput>) -> 
         e_tag: Some(convert::etag(&object.client_etag())),
         last_modified: Some(convert::timestamp(object.head.last_modified)),
         metadata: user_metadata(object),
-        parts_count: answer.parts_count.and_then(|count| i32::try_from(count).ok()),
+        parts_count: answer
+            .parts_count
+            .and_then(|count| i32::try_from(count).ok()),
         tag_count: tag_count(object),
         version_id: object.version().map(|version| version.0.clone()),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(dto::ServerSideEncryption::AES256)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            dto::ServerSideEncryption::AES256,
+        )),
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
@@ -156,12 +201,27 @@ pub(super) async fn get(call: Call, request: S3Request<dto::GetObjectInput>) -> 
     Ok(response)
 }
 
-pub(super) async fn head(call: Call, request: S3Request<dto::HeadObjectInput>) -> Answer<dto::HeadObjectOutput> {
+pub(super) async fn head(
+    call: Call,
+    request: S3Request<dto::HeadObjectInput>,
+) -> Answer<dto::HeadObjectOutput> {
     let input = &request.input;
     let with_checksum = wants_checksum(input.checksum_mode.as_ref());
     let place = (input.bucket.as_str(), input.key.as_str());
-    let answer = read(&call, &request, place, input.version_id.as_deref(), input.part_number, with_checksum, false).await?;
-    let checksums = Checksums::of(answer.checksum.as_ref().map(|(checksum, _)| checksum), answer.checksum.as_ref().map_or(1, |c| c.1));
+    let answer = read(
+        &call,
+        &request,
+        place,
+        input.version_id.as_deref(),
+        input.part_number,
+        with_checksum,
+        false,
+    )
+    .await?;
+    let checksums = Checksums::of(
+        answer.checksum.as_ref().map(|(checksum, _)| checksum),
+        answer.checksum.as_ref().map_or(1, |c| c.1),
+    );
     let object = &answer.object;
     let output = dto::HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
@@ -170,9 +230,13 @@ pub(super) async fn head(call: Call, request: S3Request<dto::HeadObjectInput>) -
         e_tag: Some(convert::etag(&object.client_etag())),
         last_modified: Some(convert::timestamp(object.head.last_modified)),
         metadata: user_metadata(object),
-        parts_count: answer.parts_count.and_then(|count| i32::try_from(count).ok()),
+        parts_count: answer
+            .parts_count
+            .and_then(|count| i32::try_from(count).ok()),
         version_id: object.version().map(|version| version.0.clone()),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(dto::ServerSideEncryption::AES256)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            dto::ServerSideEncryption::AES256,
+        )),
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
@@ -188,12 +252,20 @@ fn user_metadata(object: &opened::OpenedObject) -> Option<dto::Metadata> {
 }
 
 fn tag_count(object: &opened::OpenedObject) -> Option<i32> {
-    i32::try_from(object.head.tag_count).ok().filter(|count| *count > 0)
+    i32::try_from(object.head.tag_count)
+        .ok()
+        .filter(|count| *count > 0)
 }
 
-pub(super) async fn delete(call: Call, request: S3Request<dto::DeleteObjectInput>) -> Answer<dto::DeleteObjectOutput> {
+pub(super) async fn delete(
+    call: Call,
+    request: S3Request<dto::DeleteObjectInput>,
+) -> Answer<dto::DeleteObjectOutput> {
     let input = &request.input;
-    refuse_unsupported_delete(input.mfa.is_some(), input.if_match_last_modified_time.is_some() || input.if_match_size.is_some())?;
+    refuse_unsupported_delete(
+        input.mfa.is_some(),
+        input.if_match_last_modified_time.is_some() || input.if_match_size.is_some(),
+    )?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let delete = DeleteObject {
         key: existing_key(&input.key)?,
@@ -214,12 +286,17 @@ pub(super) async fn delete(call: Call, request: S3Request<dto::DeleteObjectInput
 fn refuse_unsupported_delete(mfa: bool, condition: bool) -> Result<(), OpError> {
     match (mfa, condition) {
         (true, _) => Err(OpError::not_implemented("MFA delete is not supported.")),
-        (_, true) => Err(OpError::not_implemented("Deletes on a size or time are not supported: use If-Match.")),
+        (_, true) => Err(OpError::not_implemented(
+            "Deletes on a size or time are not supported: use If-Match.",
+        )),
         _ => Ok(()),
     }
 }
 
-pub(super) async fn delete_list(call: Call, request: S3Request<dto::DeleteObjectsInput>) -> Answer<dto::DeleteObjectsOutput> {
+pub(super) async fn delete_list(
+    call: Call,
+    request: S3Request<dto::DeleteObjectsInput>,
+) -> Answer<dto::DeleteObjectsOutput> {
     let input = request.input;
     refuse_unsupported_delete(input.mfa.is_some(), false)?;
     if input.delete.objects.is_empty() || input.delete.objects.len() > DELETES_MAX {
@@ -245,11 +322,18 @@ pub(super) async fn delete_list(call: Call, request: S3Request<dto::DeleteObject
             Err(error) => errors.push(delete_error(key, version, &error)),
         }
     }
-    Ok(S3Response::new(dto::DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), ..Default::default() }))
+    Ok(S3Response::new(dto::DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        ..Default::default()
+    }))
 }
 
 fn listed_delete(object: &dto::ObjectIdentifier) -> Result<DeleteObject, OpError> {
-    refuse_unsupported_delete(false, object.last_modified_time.is_some() || object.size.is_some())?;
+    refuse_unsupported_delete(
+        false,
+        object.last_modified_time.is_some() || object.size.is_some(),
+    )?;
     Ok(DeleteObject {
         key: existing_key(&object.key)?,
         version: scope::version(object.version_id.as_deref())?,
@@ -284,15 +368,25 @@ pub(super) async fn copy_source(
     call: &Call,
     source: &CopySource,
 ) -> Result<(BucketScope, ObjectKey, Option<VersionId>), OpError> {
-    let CopySource::Bucket { bucket, key, version_id } = source else {
-        return Err(OpError::not_implemented("Copies from access points are not supported."));
+    let CopySource::Bucket {
+        bucket,
+        key,
+        version_id,
+    } = source
+    else {
+        return Err(OpError::not_implemented(
+            "Copies from access points are not supported.",
+        ));
     };
     let scope = call.bucket(bucket, Access::Read).await?;
     let key = existing_key(key)?;
     Ok((scope, key, scope::version(version_id.as_deref())?))
 }
 
-pub(super) async fn copy(call: Call, request: S3Request<dto::CopyObjectInput>) -> Answer<dto::CopyObjectOutput> {
+pub(super) async fn copy(
+    call: Call,
+    request: S3Request<dto::CopyObjectInput>,
+) -> Answer<dto::CopyObjectOutput> {
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
@@ -302,12 +396,22 @@ pub(super) async fn copy(call: Call, request: S3Request<dto::CopyObjectInput>) -
             "A copy keeps its source's checksum: a new checksum would need the data to pass through the gateway. Upload it again instead.",
         ));
     }
-    let metadata = match input.metadata_directive.as_ref().map(dto::MetadataDirective::as_str) {
+    let metadata = match input
+        .metadata_directive
+        .as_ref()
+        .map(dto::MetadataDirective::as_str)
+    {
         None | Some(dto::MetadataDirective::COPY) => None,
-        Some(dto::MetadataDirective::REPLACE) => Some(headers::object_metadata(sent, input.metadata.as_ref())?),
+        Some(dto::MetadataDirective::REPLACE) => {
+            Some(headers::object_metadata(sent, input.metadata.as_ref())?)
+        }
         Some(_) => return Err(OpError::invalid_argument("Unknown metadata directive.")),
     };
-    let tags = match input.tagging_directive.as_ref().map(dto::TaggingDirective::as_str) {
+    let tags = match input
+        .tagging_directive
+        .as_ref()
+        .map(dto::TaggingDirective::as_str)
+    {
         None | Some(dto::TaggingDirective::COPY) => None,
         Some(dto::TaggingDirective::REPLACE) => Some(headers::tags(sent)?),
         Some(_) => return Err(OpError::invalid_argument("Unknown tagging directive.")),
@@ -323,7 +427,10 @@ pub(super) async fn copy(call: Call, request: S3Request<dto::CopyObjectInput>) -
         condition: conditions::write_condition(sent)?,
     };
     let answer = copy_object::copy_object(&call.gateway, &scope, &copy).await?;
-    let checksums = Checksums::of(answer.checksum.as_ref().map(|(checksum, _)| checksum), answer.checksum.as_ref().map_or(1, |c| c.1));
+    let checksums = Checksums::of(
+        answer.checksum.as_ref().map(|(checksum, _)| checksum),
+        answer.checksum.as_ref().map_or(1, |c| c.1),
+    );
     let result = dto::CopyObjectResult {
         e_tag: Some(convert::etag(&answer.etag)),
         last_modified: Some(convert::timestamp(answer.last_modified)),
@@ -334,7 +441,9 @@ pub(super) async fn copy(call: Call, request: S3Request<dto::CopyObjectInput>) -
         copy_object_result: Some(with_checksums!(result, checksums)),
         copy_source_version_id: answer.source_version.map(|version| version.0),
         version_id: answer.version.map(|version| version.0),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(headers::server_side_encryption(sent)?)),
+        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
+            headers::server_side_encryption(sent)?,
+        )),
         ..Default::default()
     }))
 }
@@ -344,10 +453,24 @@ pub(super) async fn attributes(
     request: S3Request<dto::GetObjectAttributesInput>,
 ) -> Answer<dto::GetObjectAttributesOutput> {
     let input = &request.input;
-    let wants = |name: &str| input.object_attributes.iter().any(|attribute| attribute.as_str() == name);
+    let wants = |name: &str| {
+        input
+            .object_attributes
+            .iter()
+            .any(|attribute| attribute.as_str() == name)
+    };
     let place = (input.bucket.as_str(), input.key.as_str());
     let with_checksum = wants(dto::ObjectAttributes::CHECKSUM);
-    let answer = read(&call, &request, place, input.version_id.as_deref(), None, with_checksum, false).await?;
+    let answer = read(
+        &call,
+        &request,
+        place,
+        input.version_id.as_deref(),
+        None,
+        with_checksum,
+        false,
+    )
+    .await?;
     let object = &answer.object;
     let parts = match wants(dto::ObjectAttributes::OBJECT_PARTS) && object.is_multipart() {
         true => Some(object_parts(&call, input, object).await?),
@@ -355,7 +478,10 @@ pub(super) async fn attributes(
     };
     let checksum = answer.checksum.as_ref().map(|(checksum, parts)| {
         let checksums = Checksums::of(Some(checksum), *parts);
-        let message = dto::Checksum { checksum_type: checksums.kind.clone(), ..Default::default() };
+        let message = dto::Checksum {
+            checksum_type: checksums.kind.clone(),
+            ..Default::default()
+        };
         with_checksums!(message, checksums)
     });
     Ok(S3Response::new(dto::GetObjectAttributesOutput {
@@ -363,8 +489,10 @@ pub(super) async fn attributes(
         e_tag: wants(dto::ObjectAttributes::ETAG).then(|| convert::etag(&object.client_etag())),
         last_modified: Some(convert::timestamp(object.head.last_modified)),
         object_parts: parts,
-        object_size: wants(dto::ObjectAttributes::OBJECT_SIZE).then(|| convert::size(object.plaintext_bytes)),
-        storage_class: wants(dto::ObjectAttributes::STORAGE_CLASS).then(|| dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
+        object_size: wants(dto::ObjectAttributes::OBJECT_SIZE)
+            .then(|| convert::size(object.plaintext_bytes)),
+        storage_class: wants(dto::ObjectAttributes::STORAGE_CLASS)
+            .then(|| dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
         version_id: object.version().map(|version| version.0.clone()),
         ..Default::default()
     }))
@@ -378,7 +506,9 @@ async fn object_parts(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&input.key)?;
     let trailer = object.layout(&call.gateway, &scope, &key).await?;
-    let max = usize::try_from(input.max_parts.unwrap_or(1000)).unwrap_or(0).min(1000);
+    let max = usize::try_from(input.max_parts.unwrap_or(1000))
+        .unwrap_or(0)
+        .min(1000);
     let marker = input.part_number_marker.unwrap_or(0);
     let numbered = trailer.parts.iter().zip(1i32..);
     let mut rest = numbered.filter(|(_, number)| *number > marker);
@@ -405,13 +535,23 @@ async fn object_parts(
     })
 }
 
-pub(super) async fn get_tags(call: Call, request: S3Request<dto::GetObjectTaggingInput>) -> Answer<dto::GetObjectTaggingOutput> {
+pub(super) async fn get_tags(
+    call: Call,
+    request: S3Request<dto::GetObjectTaggingInput>,
+) -> Answer<dto::GetObjectTaggingOutput> {
     let input = &request.input;
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&input.key)?;
     let version = scope::version(input.version_id.as_deref())?;
-    let tags = scope.region.store.tags(scope.tenant, &scope.at(&key), version.as_ref()).await?;
-    Ok(S3Response::new(dto::GetObjectTaggingOutput { tag_set: convert::tags(tags), version_id: input.version_id.clone() }))
+    let tags = scope
+        .region
+        .store
+        .tags(scope.tenant, &scope.at(&key), version.as_ref())
+        .await?;
+    Ok(S3Response::new(dto::GetObjectTaggingOutput {
+        tag_set: convert::tags(tags),
+        version_id: input.version_id.clone(),
+    }))
 }
 
 async fn replace_tags(
@@ -423,17 +563,38 @@ async fn replace_tags(
     let scope = call.bucket(bucket, Access::Write).await?;
     let key = existing_key(key)?;
     let version = scope::version(version)?;
-    scope.region.store.set_tags(scope.tenant, &scope.at(&key), version.as_ref(), tags).await?;
+    scope
+        .region
+        .store
+        .set_tags(scope.tenant, &scope.at(&key), version.as_ref(), tags)
+        .await?;
     Ok(())
 }
 
-pub(super) async fn put_tags(call: Call, request: S3Request<dto::PutObjectTaggingInput>) -> Answer<dto::PutObjectTaggingOutput> {
+pub(super) async fn put_tags(
+    call: Call,
+    request: S3Request<dto::PutObjectTaggingInput>,
+) -> Answer<dto::PutObjectTaggingOutput> {
     let input = request.input;
-    let tags: Option<Vec<_>> = input.tagging.tag_set.into_iter().map(|tag| Some((tag.key?, tag.value?))).collect();
-    let tags = tags.ok_or_else(|| OpError::new(Code::MalformedXML, "A tag needs a key and a value."))?;
+    let tags: Option<Vec<_>> = input
+        .tagging
+        .tag_set
+        .into_iter()
+        .map(|tag| Some((tag.key?, tag.value?)))
+        .collect();
+    let tags =
+        tags.ok_or_else(|| OpError::new(Code::MalformedXML, "A tag needs a key and a value."))?;
     headers::check_tags(&tags)?;
-    replace_tags(&call, (&input.bucket, &input.key), input.version_id.as_deref(), &tags).await?;
-    Ok(S3Response::new(dto::PutObjectTaggingOutput { version_id: input.version_id }))
+    replace_tags(
+        &call,
+        (&input.bucket, &input.key),
+        input.version_id.as_deref(),
+        &tags,
+    )
+    .await?;
+    Ok(S3Response::new(dto::PutObjectTaggingOutput {
+        version_id: input.version_id,
+    }))
 }
 
 pub(super) async fn delete_tags(
@@ -441,19 +602,34 @@ pub(super) async fn delete_tags(
     request: S3Request<dto::DeleteObjectTaggingInput>,
 ) -> Answer<dto::DeleteObjectTaggingOutput> {
     let input = request.input;
-    replace_tags(&call, (&input.bucket, &input.key), input.version_id.as_deref(), &[]).await?;
+    replace_tags(
+        &call,
+        (&input.bucket, &input.key),
+        input.version_id.as_deref(),
+        &[],
+    )
+    .await?;
     Ok(S3Response::with_status(
-        dto::DeleteObjectTaggingOutput { version_id: input.version_id },
+        dto::DeleteObjectTaggingOutput {
+            version_id: input.version_id,
+        },
         http::StatusCode::NO_CONTENT,
     ))
 }
 
-pub(super) async fn get_acl(call: Call, request: S3Request<dto::GetObjectAclInput>) -> Answer<dto::GetObjectAclOutput> {
+pub(super) async fn get_acl(
+    call: Call,
+    request: S3Request<dto::GetObjectAclInput>,
+) -> Answer<dto::GetObjectAclOutput> {
     let input = &request.input;
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&input.key)?;
     let version = scope::version(input.version_id.as_deref())?;
-    scope.region.store.head(scope.tenant, &scope.at(&key), version.as_ref()).await?;
+    scope
+        .region
+        .store
+        .head(scope.tenant, &scope.at(&key), version.as_ref())
+        .await?;
     Ok(S3Response::new(dto::GetObjectAclOutput {
         grants: Some(vec![super::buckets::full_control(&call)]),
         owner: Some(call.owner()),
@@ -461,13 +637,23 @@ pub(super) async fn get_acl(call: Call, request: S3Request<dto::GetObjectAclInpu
     }))
 }
 
-pub(super) async fn put_acl(call: Call, request: S3Request<dto::PutObjectAclInput>) -> Answer<dto::PutObjectAclOutput> {
+pub(super) async fn put_acl(
+    call: Call,
+    request: S3Request<dto::PutObjectAclInput>,
+) -> Answer<dto::PutObjectAclOutput> {
     let input = &request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let key = existing_key(&input.key)?;
     let version = scope::version(input.version_id.as_deref())?;
-    scope.region.store.head(scope.tenant, &scope.at(&key), version.as_ref()).await?;
-    super::buckets::check_acl(&call, &request.headers, input.access_control_policy.as_ref())?;
+    scope
+        .region
+        .store
+        .head(scope.tenant, &scope.at(&key), version.as_ref())
+        .await?;
+    super::buckets::check_acl(
+        &call,
+        &request.headers,
+        input.access_control_policy.as_ref(),
+    )?;
     Ok(S3Response::new(dto::PutObjectAclOutput::default()))
 }
-

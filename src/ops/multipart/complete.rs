@@ -11,7 +11,9 @@ use crate::ops::put_object::{settle, upstream_condition};
 use crate::ops::scope::BucketScope;
 use crate::region::{CompletedPart, Missing, PutCondition, RegionError, VersionId, WriteOutcome};
 use crate::tenants::ObjectKey;
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, PartRecord, Trailer, TrailerError, layout};
+use lethe_envelope::{
+    Checksum, ChecksumAlgorithm, ChecksumType, PartRecord, Trailer, TrailerError, layout,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -80,7 +82,9 @@ pub async fn complete_upload(
     complete: &CompleteUpload,
 ) -> Result<CompleteAnswer, OpError> {
     if complete.condition.is_conditional() && !scope.region.store.profile().conditional_complete {
-        return Err(OpError::not_implemented("This region does not support conditional completion of multipart uploads."));
+        return Err(OpError::not_implemented(
+            "This region does not support conditional completion of multipart uploads.",
+        ));
     }
     let upload = super::find(scope, &complete.key, &complete.upload).await?;
     if let (UploadState::Completed, Some(answer)) = (upload.state, &upload.answer) {
@@ -88,7 +92,15 @@ pub async fn complete_upload(
     }
     let plan = plan(scope, &upload, complete).await?;
     let catalog = &scope.domain.catalog;
-    let fence = match catalog.begin_complete(scope.tenant, &upload.new.id, gateway.clock().now(), COMPLETE_LEASE_MS).await {
+    let fence = match catalog
+        .begin_complete(
+            scope.tenant,
+            &upload.new.id,
+            gateway.clock().now(),
+            COMPLETE_LEASE_MS,
+        )
+        .await
+    {
         Ok(fence) => fence,
         Err(CatalogError::Conflict { .. }) => return wait_for_other(scope, complete).await,
         Err(other) => return Err(other.into()),
@@ -96,13 +108,18 @@ pub async fn complete_upload(
     let outcome = finish(gateway, scope, &upload, complete, plan, fence).await;
     if outcome.is_err() {
         // The lease would end by itself; giving it back only lets a retry begin at once.
-        let _ = catalog.release_complete(scope.tenant, &upload.new.id, fence).await;
+        let _ = catalog
+            .release_complete(scope.tenant, &upload.new.id, fence)
+            .await;
     }
     outcome
 }
 
 /// Another Complete of this upload is under way: its answer is this one's, if it comes.
-async fn wait_for_other(scope: &BucketScope, complete: &CompleteUpload) -> Result<CompleteAnswer, OpError> {
+async fn wait_for_other(
+    scope: &BucketScope,
+    complete: &CompleteUpload,
+) -> Result<CompleteAnswer, OpError> {
     let deadline = tokio::time::Instant::now() + WAIT_FOR_OTHER;
     while tokio::time::Instant::now() < deadline {
         tokio::time::sleep(WAIT_STEP).await;
@@ -114,7 +131,10 @@ async fn wait_for_other(scope: &BucketScope, complete: &CompleteUpload) -> Resul
             break;
         }
     }
-    Err(OpError::new(Code::OperationAborted, "Another request is completing this upload. Please retry."))
+    Err(OpError::new(
+        Code::OperationAborted,
+        "Another request is completing this upload. Please retry.",
+    ))
 }
 
 /// The attempts that the client's list names, and the highest number recorded.
@@ -124,10 +144,26 @@ struct Plan {
     checksum: Option<Checksum>,
 }
 
-async fn plan(scope: &BucketScope, upload: &Upload, complete: &CompleteUpload) -> Result<Plan, OpError> {
-    let recorded = scope.domain.catalog.parts(scope.tenant, &upload.new.id, 0, PARTS_MAX).await?;
-    let above = recorded.iter().filter(|part| part.stored.spool_key.is_none()).map(|part| part.number).max().unwrap_or(0);
-    let recorded: BTreeMap<u16, Attempt> = recorded.into_iter().map(|part| (part.number, part)).collect();
+async fn plan(
+    scope: &BucketScope,
+    upload: &Upload,
+    complete: &CompleteUpload,
+) -> Result<Plan, OpError> {
+    let recorded = scope
+        .domain
+        .catalog
+        .parts(scope.tenant, &upload.new.id, 0, PARTS_MAX)
+        .await?;
+    let above = recorded
+        .iter()
+        .filter(|part| part.stored.spool_key.is_none())
+        .map(|part| part.number)
+        .max()
+        .unwrap_or(0);
+    let recorded: BTreeMap<u16, Attempt> = recorded
+        .into_iter()
+        .map(|part| (part.number, part))
+        .collect();
     let mut requested: Vec<&RequestedPart> = Vec::with_capacity(complete.parts.len());
     for part in &complete.parts {
         match requested.last_mut() {
@@ -143,27 +179,42 @@ async fn plan(scope: &BucketScope, upload: &Upload, complete: &CompleteUpload) -
         }
     }
     if requested.is_empty() {
-        return Err(OpError::new(Code::MalformedXML, "The list of parts is empty: name at least one part."));
+        return Err(OpError::new(
+            Code::MalformedXML,
+            "The list of parts is empty: name at least one part.",
+        ));
     }
     let mut attempts = Vec::with_capacity(requested.len());
     for (index, part) in requested.iter().enumerate() {
-        let attempt = recorded.get(&part.number).filter(|attempt| matches(attempt, part)).ok_or_else(|| invalid_part(part.number))?;
+        let attempt = recorded
+            .get(&part.number)
+            .filter(|attempt| matches(attempt, part))
+            .ok_or_else(|| invalid_part(part.number))?;
         let is_last = index + 1 == requested.len();
-        if !is_last && (attempt.stored.plaintext_bytes < layout::PART_BYTES_MIN || attempt.stored.spool_key.is_some()) {
+        if !is_last
+            && (attempt.stored.plaintext_bytes < layout::PART_BYTES_MIN
+                || attempt.stored.spool_key.is_some())
+        {
             return Err(too_small());
         }
         attempts.push(attempt.clone());
     }
     let checksum = whole_checksum(upload, &attempts);
     check_declared(complete, &attempts, checksum.as_ref())?;
-    Ok(Plan { attempts, above, checksum })
+    Ok(Plan {
+        attempts,
+        above,
+        checksum,
+    })
 }
 
 fn matches(attempt: &Attempt, part: &RequestedPart) -> bool {
     let etag = ClientEtag::from_upstream(&attempt.stored.upstream_etag);
     let checksum = match (&part.checksum, &attempt.stored.checksum) {
         (None, _) => true,
-        (Some(named), Some(stored)) => named.algorithm == stored.algorithm && named.value == stored.value,
+        (Some(named), Some(stored)) => {
+            named.algorithm == stored.algorithm && named.value == stored.value
+        }
         (Some(_), None) => false,
     };
     etag == part.etag && checksum
@@ -188,25 +239,47 @@ fn too_small() -> OpError {
 
 /// The whole object's checksum: of the kind that the upload was created with, else CRC-64/NVME where every part has one.
 fn whole_checksum(upload: &Upload, attempts: &[Attempt]) -> Option<Checksum> {
-    let (algorithm, kind) = upload.new.checksum.unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
-    let parts: Vec<(Option<&Checksum>, u64)> =
-        attempts.iter().map(|part| (part.stored.checksum.as_ref(), part.stored.plaintext_bytes)).collect();
+    let (algorithm, kind) = upload
+        .new
+        .checksum
+        .unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
+    let parts: Vec<(Option<&Checksum>, u64)> = attempts
+        .iter()
+        .map(|part| (part.stored.checksum.as_ref(), part.stored.plaintext_bytes))
+        .collect();
     checksum::of_parts(algorithm, kind, &parts)
 }
 
-fn check_declared(complete: &CompleteUpload, attempts: &[Attempt], whole: Option<&Checksum>) -> Result<(), OpError> {
-    let plaintext_bytes: u64 = attempts.iter().map(|part| part.stored.plaintext_bytes).sum();
+fn check_declared(
+    complete: &CompleteUpload,
+    attempts: &[Attempt],
+    whole: Option<&Checksum>,
+) -> Result<(), OpError> {
+    let plaintext_bytes: u64 = attempts
+        .iter()
+        .map(|part| part.stored.plaintext_bytes)
+        .sum();
     if plaintext_bytes > layout::PLAINTEXT_BYTES_MAX {
-        return Err(OpError::new(Code::EntityTooLarge, "Your proposed upload exceeds the maximum allowed object size."));
+        return Err(OpError::new(
+            Code::EntityTooLarge,
+            "Your proposed upload exceeds the maximum allowed object size.",
+        ));
     }
-    if complete.plaintext_bytes.is_some_and(|declared| declared != plaintext_bytes) {
+    if complete
+        .plaintext_bytes
+        .is_some_and(|declared| declared != plaintext_bytes)
+    {
         return Err(OpError::invalid_request(format!(
             "The provided 'x-amz-mp-object-size' header does not match what was computed: {plaintext_bytes}"
         )));
     }
     match (&complete.checksum, whole) {
         (None, _) => Ok(()),
-        (Some(declared), Some(whole)) if declared.algorithm == whole.algorithm && declared.value == whole.value => Ok(()),
+        (Some(declared), Some(whole))
+            if declared.algorithm == whole.algorithm && declared.value == whole.value =>
+        {
+            Ok(())
+        }
         _ => Err(OpError::new(
             Code::BadDigest,
             "The checksum you specified for the whole object did not match what was computed from its parts.",
@@ -220,7 +293,11 @@ fn part_list(attempts: &[Attempt]) -> Vec<u8> {
     for part in attempts {
         list.extend_from_slice(&part.number.to_be_bytes());
         list.extend_from_slice(&part.stored.plaintext_bytes.to_be_bytes());
-        let checksum = part.stored.checksum.as_ref().map_or(&[][..], |checksum| &checksum.value);
+        let checksum = part
+            .stored
+            .checksum
+            .as_ref()
+            .map_or(&[][..], |checksum| &checksum.value);
         list.push(u8::try_from(checksum.len()).unwrap_or(u8::MAX));
         list.extend_from_slice(checksum);
     }
@@ -237,9 +314,14 @@ async fn finish(
 ) -> Result<CompleteAnswer, OpError> {
     let (catalog, tenant, id) = (&scope.domain.catalog, scope.tenant, &upload.new.id);
     let condition = upstream_condition(scope, &complete.key, &complete.condition).await?;
-    match catalog.fix_part_list(tenant, id, fence, &part_list(&plan.attempts)).await {
+    match catalog
+        .fix_part_list(tenant, id, fence, &part_list(&plan.attempts))
+        .await
+    {
         Err(CatalogError::Conflict { .. }) => {
-            return Err(OpError::invalid_request("This upload is already being completed with another list of parts."));
+            return Err(OpError::invalid_request(
+                "This upload is already being completed with another list of parts.",
+            ));
         }
         outcome => outcome?,
     }
@@ -259,7 +341,9 @@ async fn finish(
         version: outcome.version.map(|version| version.0),
         checksum: plan.checksum.clone(),
     };
-    catalog.finish_complete(tenant, id, fence, &answer, gateway.clock().now()).await?;
+    catalog
+        .finish_complete(tenant, id, fence, &answer, gateway.clock().now())
+        .await?;
     if let Err(error) = super::drop_spooled(scope, id).await {
         tracing::debug!(%error, "spooled parts are left to the sweeping job");
     }
@@ -281,14 +365,23 @@ async fn attempt_complete(
         salt: part.stored.salt,
         commitment: part.stored.commitment,
     });
-    let trailer = Trailer::new(upload.new.object_id, plan.checksum.clone(), records.collect()).map_err(|error| match error {
+    let trailer = Trailer::new(
+        upload.new.object_id,
+        plan.checksum.clone(),
+        records.collect(),
+    )
+    .map_err(|error| match error {
         TrailerError::PartTooSmall { .. } => too_small(),
         other => OpError::internal(other),
     })?;
     let dek = super::unwrap(scope, upload).await?;
-    let pad_and_trailer = trailer.seal_with_pad(gateway.engine, &dek, scope.tenant).map_err(OpError::internal)?;
+    let pad_and_trailer = trailer
+        .seal_with_pad(gateway.engine, &dek, scope.tenant)
+        .map_err(OpError::internal)?;
     drop(dek);
-    let Some((last, others)) = plan.attempts.split_last() else { return Err(OpError::internal("no parts")) };
+    let Some((last, others)) = plan.attempts.split_last() else {
+        return Err(OpError::internal("no parts"));
+    };
     let mut parts: Vec<CompletedPart> = others.iter().map(completed).collect();
     if last.stored.spool_key.is_none() {
         parts.push(completed(last));
@@ -297,27 +390,63 @@ async fn attempt_complete(
         Ok(tail) => parts.push(tail),
         // The upstream upload may be gone because an earlier Complete of ours was carried out and its answer lost.
         Err(error) if error.code() == Code::NoSuchUpload => {
-            return Ok(Err(RegionError::NotFound { operation: "complete upload", missing: Missing::Upload }));
+            return Ok(Err(RegionError::NotFound {
+                operation: "complete upload",
+                missing: Missing::Upload,
+            }));
         }
         Err(error) => return Err(error),
     }
     let at = scope.at(&upload.new.key);
-    Ok(scope.region.store.complete_upload(scope.tenant, &at, super::upstream(upload)?, &parts, condition).await)
+    Ok(scope
+        .region
+        .store
+        .complete_upload(
+            scope.tenant,
+            &at,
+            super::upstream(upload)?,
+            &parts,
+            condition,
+        )
+        .await)
 }
 
 fn completed(part: &Attempt) -> CompletedPart {
-    CompletedPart { number: part.number, etag: part.stored.upstream_etag.clone() }
+    CompletedPart {
+        number: part.number,
+        etag: part.stored.upstream_etag.clone(),
+    }
 }
 
 /// Where the store holds another attempt of equal length and checksum than the one recorded last, that one is used.
 async fn substitute(scope: &BucketScope, upload: &Upload, plan: &mut Plan) -> Result<(), OpError> {
     let at = scope.at(&upload.new.key);
-    let held = scope.region.store.list_parts(scope.tenant, &at, super::upstream(upload)?).await?;
-    let held: BTreeMap<u16, String> = held.into_iter().map(|part| (part.number, part.etag)).collect();
+    let held = scope
+        .region
+        .store
+        .list_parts(scope.tenant, &at, super::upstream(upload)?)
+        .await?;
+    let held: BTreeMap<u16, String> = held
+        .into_iter()
+        .map(|part| (part.number, part.etag))
+        .collect();
     let mut changed = false;
-    for part in plan.attempts.iter_mut().filter(|part| part.stored.spool_key.is_none()) {
-        let Some(etag) = held.get(&part.number).filter(|etag| **etag != part.stored.upstream_etag) else { continue };
-        let attempts = scope.domain.catalog.attempts(scope.tenant, &upload.new.id, part.number).await?;
+    for part in plan
+        .attempts
+        .iter_mut()
+        .filter(|part| part.stored.spool_key.is_none())
+    {
+        let Some(etag) = held
+            .get(&part.number)
+            .filter(|etag| **etag != part.stored.upstream_etag)
+        else {
+            continue;
+        };
+        let attempts = scope
+            .domain
+            .catalog
+            .attempts(scope.tenant, &upload.new.id, part.number)
+            .await?;
         let equal = attempts.into_iter().find(|other| {
             other.stored.upstream_etag == *etag
                 && other.stored.plaintext_bytes == part.stored.plaintext_bytes
@@ -329,7 +458,9 @@ async fn substitute(scope: &BucketScope, upload: &Upload, plan: &mut Plan) -> Re
     }
     match changed {
         true => Ok(()),
-        false => Err(invalid_part(plan.attempts.first().map_or(0, |part| part.number))),
+        false => Err(invalid_part(
+            plan.attempts.first().map_or(0, |part| part.number),
+        )),
     }
 }
 
@@ -341,9 +472,17 @@ async fn settle_complete(
 ) -> Result<WriteOutcome, OpError> {
     let head = super::finished_head(scope, upload)?;
     match outcome {
-        Err(RegionError::NotFound { missing: Missing::Upload, .. }) => {
-            let lost = RegionError::Unknown { operation: "complete upload", reason: "the upload is gone".to_owned() };
-            settle(scope, &upload.new.key, &head, Err(lost)).await.map_err(|_| OpError::no_such_upload())
+        Err(RegionError::NotFound {
+            missing: Missing::Upload,
+            ..
+        }) => {
+            let lost = RegionError::Unknown {
+                operation: "complete upload",
+                reason: "the upload is gone".to_owned(),
+            };
+            settle(scope, &upload.new.key, &head, Err(lost))
+                .await
+                .map_err(|_| OpError::no_such_upload())
         }
         outcome => settle(scope, &upload.new.key, &head, outcome).await,
     }

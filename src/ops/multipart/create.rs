@@ -33,7 +33,9 @@ fn checksum(create: &CreateUpload) -> Result<Option<(ChecksumAlgorithm, Checksum
             "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
         )),
         (Some(Crc64Nvme), None | Some(FullObject)) => Ok(Some((Crc64Nvme, FullObject))),
-        (Some(algorithm), None | Some(Composite)) if algorithm != Crc64Nvme => Ok(Some((algorithm, Composite))),
+        (Some(algorithm), None | Some(Composite)) if algorithm != Crc64Nvme => {
+            Ok(Some((algorithm, Composite)))
+        }
         (Some(algorithm @ (Crc32 | Crc32c)), Some(FullObject)) => Ok(Some((algorithm, FullObject))),
         _ => Err(OpError::invalid_request(
             "The checksum type can't be used with the checksum algorithm: SHA1 and SHA256 are COMPOSITE, CRC64NVME is FULL_OBJECT.",
@@ -45,15 +47,27 @@ fn checksum(create: &CreateUpload) -> Result<Option<(ChecksumAlgorithm, Checksum
 ///
 /// # Errors
 /// `InvalidRequest`, `MetadataTooLarge`, or what the region answers.
-pub async fn create_upload(gateway: &Gateway, scope: &BucketScope, create: CreateUpload) -> Result<Upload, OpError> {
+pub async fn create_upload(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    create: CreateUpload,
+) -> Result<Upload, OpError> {
     let checksum = checksum(&create)?;
-    let CreateUpload { key, metadata, tags, .. } = create;
+    let CreateUpload {
+        key,
+        metadata,
+        tags,
+        ..
+    } = create;
     let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
     let dek = Dek::generate().map_err(OpError::internal)?;
     let object_id = ObjectId::random().map_err(OpError::internal)?;
-    let head = seal_head(gateway, scope, &key, &kek, object_id, &dek, None, &metadata, tags).await?;
-    let (header, sealed_metadata) =
-        stored_head::unpack(&head)?.ok_or_else(|| OpError::internal("a packed head did not unpack"))?;
+    let head = seal_head(
+        gateway, scope, &key, &kek, object_id, &dek, None, &metadata, tags,
+    )
+    .await?;
+    let (header, sealed_metadata) = stored_head::unpack(&head)?
+        .ok_or_else(|| OpError::internal("a packed head did not unpack"))?;
     let id = ObjectId::random().map_err(OpError::internal)?.to_string();
     let id = UploadId::new(id).map_err(OpError::internal)?;
     let new = NewUpload {
@@ -69,7 +83,12 @@ pub async fn create_upload(gateway: &Gateway, scope: &BucketScope, create: Creat
     };
     let catalog = &scope.domain.catalog;
     catalog.begin_upload(scope.tenant, &new).await?;
-    let upstream = match scope.region.store.create_upload(scope.tenant, &scope.at(&key), &head).await {
+    let upstream = match scope
+        .region
+        .store
+        .create_upload(scope.tenant, &scope.at(&key), &head)
+        .await
+    {
         Ok(upstream) => upstream,
         Err(error) => {
             catalog.begin_abort(scope.tenant, &id).await?;
@@ -88,12 +107,19 @@ pub async fn create_upload(gateway: &Gateway, scope: &BucketScope, create: Creat
 pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<(), OpError> {
     let upload = super::find(scope, key, id).await?;
     if upload.answer.is_some() {
-        return Err(OpError::new(Code::NoSuchUpload, "The specified upload has been completed."));
+        return Err(OpError::new(
+            Code::NoSuchUpload,
+            "The specified upload has been completed.",
+        ));
     }
     let catalog = &scope.domain.catalog;
     let upload = catalog.begin_abort(scope.tenant, &upload.new.id).await?;
     if let Some(upstream) = &upload.upstream {
-        scope.region.store.abort_upload(scope.tenant, &scope.at(key), upstream).await?;
+        scope
+            .region
+            .store
+            .abort_upload(scope.tenant, &scope.at(key), upstream)
+            .await?;
     }
     super::drop_spooled(scope, &upload.new.id).await?;
     catalog.forget_upload(scope.tenant, &upload.new.id).await?;

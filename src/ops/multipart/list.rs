@@ -31,10 +31,18 @@ pub async fn list_parts(
         return Err(OpError::no_such_upload());
     }
     let rows = u32::from(rows_max) + 1;
-    let mut parts = scope.domain.catalog.parts(scope.tenant, &upload.new.id, after, rows).await?;
+    let mut parts = scope
+        .domain
+        .catalog
+        .parts(scope.tenant, &upload.new.id, after, rows)
+        .await?;
     let truncated = parts.len() > usize::from(rows_max);
     parts.truncate(usize::from(rows_max));
-    Ok(PartPage { upload, parts, truncated })
+    Ok(PartPage {
+        upload,
+        parts,
+        truncated,
+    })
 }
 
 /// Lists a bucket's open uploads after a marker.
@@ -47,5 +55,9 @@ pub async fn list_uploads(
     after: Option<(&str, Option<&UploadId>)>,
     rows_max: u32,
 ) -> Result<UploadPage, OpError> {
-    Ok(scope.domain.catalog.uploads(scope.tenant, &scope.bucket.name, prefix, after, rows_max).await?)
+    Ok(scope
+        .domain
+        .catalog
+        .uploads(scope.tenant, &scope.bucket.name, prefix, after, rows_max)
+        .await?)
 }

@@ -16,7 +16,7 @@ use crate::ops::error::OpError;
 use crate::ops::opened::dek_context;
 use crate::ops::scope::BucketScope;
 use crate::region::{ObjectRef, UpstreamUploadId};
-use crate::tenants::{ObjectKey, SPOOL_OWNER, UploadId};
+use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::{Dek, Header};
 
 /// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
@@ -25,7 +25,9 @@ async fn find(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, 
     let upload = scope.domain.catalog.upload(scope.tenant, &id).await?;
     let is_here = upload.new.bucket == scope.bucket.name && upload.new.key == *key;
     match upload.state {
-        UploadState::Open | UploadState::Completing | UploadState::Completed if is_here => Ok(upload),
+        UploadState::Open | UploadState::Completing | UploadState::Completed if is_here => {
+            Ok(upload)
+        }
         _ => Err(OpError::no_such_upload()),
     }
 }
@@ -33,8 +35,17 @@ async fn find(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, 
 /// The upload's DEK, unwrapped under its place.
 async fn unwrap(scope: &BucketScope, upload: &Upload) -> Result<Dek, OpError> {
     let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
-    let context = dek_context(scope, &upload.new.key, &header.draft(), &upload.new.sealed_metadata);
-    Ok(scope.domain.keys.unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context).await?)
+    let context = dek_context(
+        scope,
+        &upload.new.key,
+        &header.draft(),
+        &upload.new.sealed_metadata,
+    );
+    Ok(scope
+        .domain
+        .keys
+        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context)
+        .await?)
 }
 
 fn upstream(upload: &Upload) -> Result<&UpstreamUploadId, OpError> {
@@ -43,20 +54,35 @@ fn upstream(upload: &Upload) -> Result<&UpstreamUploadId, OpError> {
 
 /// A spooled attempt's place: the region's spool bucket, under a name that tells nothing.
 fn spool_at(scope: &BucketScope, key: &ObjectKey) -> ObjectRef {
-    ObjectRef { bucket: scope.region.spool.clone(), key: key.clone() }
+    ObjectRef {
+        bucket: scope.region.spool.clone(),
+        key: key.clone(),
+    }
 }
 
 /// Deletes what an upload has spooled; what can't be deleted now is the sweeping job's.
 async fn drop_spooled(scope: &BucketScope, id: &UploadId) -> Result<(), OpError> {
     for spooled in scope.domain.catalog.spooled(scope.tenant, id).await? {
         let at = spool_at(scope, &spooled.key);
-        scope.region.store.delete(SPOOL_OWNER, &at, &crate::region::DeleteRequest::default()).await?;
+        scope
+            .region
+            .store
+            .delete(scope.tenant, &at, &crate::region::DeleteRequest::default())
+            .await?;
     }
     Ok(())
 }
 
 /// The upload's header and sealed metadata as the finished object has them.
-fn finished_head(scope: &BucketScope, upload: &Upload) -> Result<crate::region::HeadFields, OpError> {
+fn finished_head(
+    scope: &BucketScope,
+    upload: &Upload,
+) -> Result<crate::region::HeadFields, OpError> {
     let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
-    crate::ops::stored_head::pack(&header, &upload.new.sealed_metadata, Vec::new(), scope.region.store.profile())
+    crate::ops::stored_head::pack(
+        &header,
+        &upload.new.sealed_metadata,
+        Vec::new(),
+        scope.region.store.profile(),
+    )
 }

@@ -13,8 +13,10 @@ use crate::ops::read_object::BUFFERED_BYTES_MAX;
 use crate::ops::reading::Reader;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
-use crate::region::{Body, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest, VersionId};
-use crate::tenants::{ObjectKey, SPOOL_OWNER};
+use crate::region::{
+    Body, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest, VersionId,
+};
+use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, PartContext, SealedPart, Sealer, layout};
 use std::sync::Arc;
@@ -73,16 +75,26 @@ pub struct UploadPartCopy {
 ///
 /// # Errors
 /// `NoSuchUpload`, `InvalidArgument` for the number, `EntityTooLarge`, `BadDigest` and its like.
-pub async fn upload_part(gateway: &Gateway, scope: &BucketScope, part: UploadPart) -> Result<PartAnswer, OpError> {
+pub async fn upload_part(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    part: UploadPart,
+) -> Result<PartAnswer, OpError> {
     let upload = super::find(scope, &part.key, &part.upload).await?;
     if upload.state != UploadState::Open {
         return Err(OpError::no_such_upload());
     }
     if !(1..=PART_NUMBER_MAX).contains(&part.number) {
-        return Err(OpError::invalid_argument("Part number must be an integer between 1 and 10000, inclusive"));
+        return Err(OpError::invalid_argument(
+            "Part number must be an integer between 1 and 10000, inclusive",
+        ));
     }
-    if layout::sealed_len(part.plaintext_bytes.min(layout::PLAINTEXT_BYTES_MAX)) > STORED_BYTES_MAX {
-        return Err(OpError::new(Code::EntityTooLarge, "Your proposed upload exceeds the maximum allowed part size."));
+    if layout::sealed_len(part.plaintext_bytes.min(layout::PLAINTEXT_BYTES_MAX)) > STORED_BYTES_MAX
+    {
+        return Err(OpError::new(
+            Code::EntityTooLarge,
+            "Your proposed upload exceeds the maximum allowed part size.",
+        ));
     }
     let expected = upload.new.checksum.map(|(algorithm, _)| algorithm);
     if let (Some(expected), Some(declared)) = (expected, part.declared.algorithm())
@@ -103,19 +115,30 @@ async fn store_attempt(
 ) -> Result<PartAnswer, OpError> {
     let (catalog, tenant, number) = (&scope.domain.catalog, scope.tenant, part.number);
     let dek = super::unwrap(scope, upload).await?;
-    let context = PartContext { tenant, object_id: upload.new.object_id, part_number: u64::from(number) };
-    let sealer = Sealer::new(gateway.engine, dek.expose(), &context.to_bytes()).map_err(OpError::internal)?;
+    let context = PartContext {
+        tenant,
+        object_id: upload.new.object_id,
+        part_number: u64::from(number),
+    };
+    let sealer = Sealer::new(gateway.engine, dek.expose(), &context.to_bytes())
+        .map_err(OpError::internal)?;
     drop(dek);
-    let attempt = catalog.begin_attempt(tenant, &upload.new.id, number, gateway.clock().now()).await?;
+    let attempt = catalog
+        .begin_attempt(tenant, &upload.new.id, number, gateway.clock().now())
+        .await?;
     let spool_key = is_spooled(scope, upload, number, part.plaintext_bytes)
         .await?
         .then(|| ObjectKey::new(format!("{}/{number}/{}", upload.new.id, attempt.0)))
         .transpose()
         .map_err(OpError::internal)?;
     // A checksum that nobody asked for lets Complete tell equal attempts from different ones.
-    let algorithm = upload.new.checksum.map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+    let algorithm = upload
+        .new
+        .checksum
+        .map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let asked = upload.new.checksum.is_some() || part.declared.algorithm().is_some();
-    let (etag, sealed, checksum) = send(scope, upload, part, sealer, algorithm, spool_key.as_ref()).await?;
+    let (etag, sealed, checksum) =
+        send(scope, upload, part, sealer, algorithm, spool_key.as_ref()).await?;
     let finished = NewAttempt {
         upstream_etag: etag.clone(),
         salt: sealed.salt,
@@ -125,8 +148,14 @@ async fn store_attempt(
         spool_key,
     };
     let now = gateway.clock().now();
-    catalog.finish_attempt(tenant, &upload.new.id, attempt, &finished, now).await?;
-    Ok(PartAnswer { etag: ClientEtag::from_upstream(&etag), checksum: checksum.filter(|_| asked), last_modified: now })
+    catalog
+        .finish_attempt(tenant, &upload.new.id, attempt, &finished, now)
+        .await?;
+    Ok(PartAnswer {
+        etag: ClientEtag::from_upstream(&etag),
+        checksum: checksum.filter(|_| asked),
+        last_modified: now,
+    })
 }
 
 /// Whether this part can only be the last one upstream: it waits, sealed, until Complete sends it with pad and trailer.
@@ -142,8 +171,14 @@ async fn is_spooled(
     if !scope.region.store.profile().equal_parts || number == 1 {
         return Ok(false);
     }
-    let first = scope.domain.catalog.parts(scope.tenant, &upload.new.id, 0, 1).await?;
-    Ok(first.first().is_some_and(|first| first.number == 1 && plaintext_bytes < first.stored.plaintext_bytes))
+    let first = scope
+        .domain
+        .catalog
+        .parts(scope.tenant, &upload.new.id, 0, 1)
+        .await?;
+    Ok(first
+        .first()
+        .is_some_and(|first| first.number == 1 && plaintext_bytes < first.stored.plaintext_bytes))
 }
 
 async fn send(
@@ -154,9 +189,22 @@ async fn send(
     algorithm: ChecksumAlgorithm,
     spool_key: Option<&ObjectKey>,
 ) -> Result<(String, SealedPart, Option<Checksum>), OpError> {
-    let UploadPart { key, number, body, plaintext_bytes, declared, trailers, .. } = part;
+    let UploadPart {
+        key,
+        number,
+        body,
+        plaintext_bytes,
+        declared,
+        trailers,
+        ..
+    } = part;
     let stored_bytes = layout::sealed_len(plaintext_bytes);
-    let incoming = Incoming { body, plaintext_bytes, verifier: declared.computing(Some(algorithm)).verifier(), trailers };
+    let incoming = Incoming {
+        body,
+        plaintext_bytes,
+        verifier: declared.computing(Some(algorithm)).verifier(),
+        trailers,
+    };
     if plaintext_bytes <= BUFFERED_BYTES_MAX {
         let (plaintext, checksum) = incoming.collect().await?;
         let (mut sealer, mut stored) = (sealer, Vec::new());
@@ -168,9 +216,19 @@ async fn send(
     }
     let sealer = scope.domain.keys.hold(scope.tenant, sealer);
     let (stream, outcome) = sealing::seal_part(incoming, sealer);
-    let etag = send_body(scope, upload, &key, number, stored_bytes, Body::Once(stream), spool_key).await?;
-    let (sealed, checksum) =
-        outcome.take().ok_or_else(|| OpError::internal("the region took a part before its end"))?;
+    let etag = send_body(
+        scope,
+        upload,
+        &key,
+        number,
+        stored_bytes,
+        Body::Once(stream),
+        spool_key,
+    )
+    .await?;
+    let (sealed, checksum) = outcome
+        .take()
+        .ok_or_else(|| OpError::internal("the region took a part before its end"))?;
     Ok((etag, sealed, checksum))
 }
 
@@ -186,11 +244,24 @@ async fn send_body(
     let (store, tenant) = (&scope.region.store, scope.tenant);
     match spool_key {
         Some(spool_key) => {
-            let request = PutRequest { head: HeadFields::default(), stored_bytes, body, condition: PutCondition::Always };
-            Ok(store.put(SPOOL_OWNER, &super::spool_at(scope, spool_key), request).await?.etag)
+            let request = PutRequest {
+                head: HeadFields::default(),
+                stored_bytes,
+                body,
+                condition: PutCondition::Always,
+            };
+            Ok(store
+                .put(tenant, &super::spool_at(scope, spool_key), request)
+                .await?
+                .etag)
         }
         None => {
-            let request = UploadPartRequest { upload: super::upstream(upload)?.clone(), number, stored_bytes, body };
+            let request = UploadPartRequest {
+                upload: super::upstream(upload)?.clone(),
+                number,
+                stored_bytes,
+                body,
+            };
             match store.upload_part(tenant, &scope.at(key), request).await {
                 Err(RegionError::NotFound { .. }) => Err(OpError::no_such_upload()),
                 outcome => Ok(outcome?),
@@ -208,18 +279,40 @@ pub async fn upload_part_copy(
     scope: &BucketScope,
     copy: UploadPartCopy,
 ) -> Result<(PartAnswer, Option<VersionId>), OpError> {
-    let UploadPartCopy { key, upload, number, source, source_key, source_version, source_conditions, range } = copy;
-    let head = source.region.store.head(source.tenant, &source.at(&source_key), source_version.as_ref()).await?;
+    let UploadPartCopy {
+        key,
+        upload,
+        number,
+        source,
+        source_key,
+        source_version,
+        source_conditions,
+        range,
+    } = copy;
+    let head = source
+        .region
+        .store
+        .head(
+            source.tenant,
+            &source.at(&source_key),
+            source_version.as_ref(),
+        )
+        .await?;
     let object = opened::open_head(gateway, &source, &source_key, head).await?;
     let etag = object.client_etag();
-    if !source_conditions.hold(Validators { etag: &etag, last_modified: object.head.last_modified }) {
+    if !source_conditions.hold(Validators {
+        etag: &etag,
+        last_modified: object.head.last_modified,
+    }) {
         return Err(OpError::precondition_failed());
     }
     let bytes = object.plaintext_bytes;
     let range = match range {
         Some((first, last)) if first <= last && last < bytes => Some((first, last)),
         Some(_) => {
-            return Err(OpError::invalid_argument(format!("Range specified is not valid for source object of size: {bytes}")));
+            return Err(OpError::invalid_argument(format!(
+                "Range specified is not valid for source object of size: {bytes}"
+            )));
         }
         None => bytes.checked_sub(1).map(|last| (0, last)),
     };

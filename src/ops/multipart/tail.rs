@@ -4,7 +4,6 @@ use crate::catalog::{Attempt, Upload};
 use crate::ops::error::OpError;
 use crate::ops::scope::BucketScope;
 use crate::region::{Body, BodyError, CompletedPart, GetRequest, UploadPartRequest};
-use crate::tenants::SPOOL_OWNER;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lethe_envelope::layout;
@@ -22,27 +21,59 @@ pub(super) async fn send_tail(
 ) -> Result<CompletedPart, OpError> {
     let tail_bytes = pad_and_trailer.len() as u64;
     let (number, stored_bytes, body) = match &last.stored.spool_key {
-        None => (above + 1, tail_bytes, Body::Replayable(Bytes::from(pad_and_trailer))),
+        None => (
+            above + 1,
+            tail_bytes,
+            Body::Replayable(Bytes::from(pad_and_trailer)),
+        ),
         Some(_) => {
             let (spooled_bytes, body) = spooled_with(scope, last, pad_and_trailer).await?;
             (last.number, spooled_bytes + tail_bytes, body)
         }
     };
     let at = scope.at(&upload.new.key);
-    let request = UploadPartRequest { upload: super::upstream(upload)?.clone(), number, stored_bytes, body };
-    let etag = scope.region.store.upload_part(scope.tenant, &at, request).await?;
+    let request = UploadPartRequest {
+        upload: super::upstream(upload)?.clone(),
+        number,
+        stored_bytes,
+        body,
+    };
+    let etag = scope
+        .region
+        .store
+        .upload_part(scope.tenant, &at, request)
+        .await?;
     Ok(CompletedPart { number, etag })
 }
 
-async fn spooled_with(scope: &BucketScope, last: &Attempt, behind: Vec<u8>) -> Result<(u64, Body), OpError> {
-    let key = last.stored.spool_key.as_ref().ok_or_else(|| OpError::internal("the attempt is not spooled"))?;
-    let request = GetRequest { if_match: Some(last.stored.upstream_etag.clone()), ..GetRequest::default() };
-    let spooled = scope.region.store.get(SPOOL_OWNER, &super::spool_at(scope, key), &request).await?;
+async fn spooled_with(
+    scope: &BucketScope,
+    last: &Attempt,
+    behind: Vec<u8>,
+) -> Result<(u64, Body), OpError> {
+    let key = last
+        .stored
+        .spool_key
+        .as_ref()
+        .ok_or_else(|| OpError::internal("the attempt is not spooled"))?;
+    let request = GetRequest {
+        if_match: Some(last.stored.upstream_etag.clone()),
+        ..GetRequest::default()
+    };
+    let spooled = scope
+        .region
+        .store
+        .get(scope.tenant, &super::spool_at(scope, key), &request)
+        .await?;
     let bytes = layout::sealed_len(last.stored.plaintext_bytes);
     if spooled.body_bytes != bytes {
-        return Err(OpError::not_authentic("a spooled part does not have its length"));
+        return Err(OpError::not_authentic(
+            "a spooled part does not have its length",
+        ));
     }
-    let stream = spooled.body.chain(futures::stream::once(async { Ok(Bytes::from(behind)) }));
+    let stream = spooled
+        .body
+        .chain(futures::stream::once(async { Ok(Bytes::from(behind)) }));
     if bytes > REPLAYABLE_BYTES_MAX {
         return Ok((bytes, Body::Once(stream.boxed())));
     }

@@ -1,0 +1,247 @@
+//! The command line's words.
+
+use super::output::Format;
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The S3 gateway that can prove it forgot.
+#[derive(Debug, Parser)]
+#[command(name = "lethe", version, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) api: ApiArguments,
+    /// How results are printed.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    pub(super) output: Format,
+}
+
+/// Where the admin API is, and who asks. Left out, `dev.json` of a development gateway tells.
+#[derive(Debug, Args)]
+pub(super) struct ApiArguments {
+    /// The admin API, such as http://127.0.0.1:9444.
+    #[arg(long, global = true, env = "LETHE_ADMIN_ENDPOINT", value_name = "URL")]
+    pub(super) admin_endpoint: Option<String>,
+    /// A file that holds the principal's token.
+    #[arg(
+        long,
+        global = true,
+        env = "LETHE_ADMIN_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    pub(super) admin_token_file: Option<PathBuf>,
+    /// Certificates that the admin endpoint is trusted by.
+    #[arg(long, global = true, env = "LETHE_ADMIN_CA", value_name = "FILE")]
+    pub(super) admin_ca: Option<PathBuf>,
+    /// The development directory whose dev.json is read where the three above are left out.
+    #[arg(
+        long,
+        global = true,
+        env = "LETHE_DEV_DIR",
+        value_name = "DIR",
+        default_value = "./lethe-dev"
+    )]
+    pub(super) dev_dir: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a development gateway: everything embedded, TLS, two jurisdictions, demo tenants.
+    Dev(DevArguments),
+    /// Run a production gateway.
+    Serve {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Jurisdictions.
+    Domain {
+        #[command(subcommand)]
+        command: DomainCommand,
+    },
+    /// Tenants.
+    Tenant {
+        #[command(subcommand)]
+        command: TenantCommand,
+    },
+    /// Access keys of tenants.
+    Credential {
+        #[command(subcommand)]
+        command: CredentialCommand,
+    },
+    /// Region stores.
+    Region {
+        #[command(subcommand)]
+        command: RegionCommand,
+    },
+    /// Keys of tenants.
+    Key {
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Stored objects.
+    Object {
+        #[command(subcommand)]
+        command: ObjectCommand,
+    },
+    /// Look for what keeps a gateway from serving, and say how to mend it.
+    Doctor {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Bring the stores to this version's schema.
+    Migrate {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArguments {
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR", default_value = "./lethe-dev")]
+    pub(super) dir: PathBuf,
+    /// Where S3 listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9443")]
+    pub(super) s3_listen: SocketAddr,
+    /// Where the admin API listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9444")]
+    pub(super) admin_listen: SocketAddr,
+    /// A file whose sections [regions.*] and [limits] replace the embedded regions.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DomainCommand {
+    /// Make a domain's catalog, key store, root and embedded regions.
+    Init {
+        /// The domain.
+        name: String,
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Show one domain, or all that the gateway serves.
+    Show {
+        /// The domain.
+        name: Option<String>,
+    },
+}
+
+/// A tenant, by id or name.
+#[derive(Debug, Args)]
+pub(super) struct TenantReference {
+    /// The tenant's id or name.
+    pub(super) tenant: String,
+    /// Its domain; needed where several have a tenant of that name.
+    #[arg(long)]
+    pub(super) domain: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TenantCommand {
+    /// Create a tenant, or finish creating it.
+    Create {
+        /// Its name.
+        name: String,
+        /// Its region.
+        #[arg(long)]
+        region: String,
+        /// An id from an earlier try, to repeat exactly that.
+        #[arg(long)]
+        id: Option<String>,
+    },
+    /// List tenants.
+    List {
+        /// Of one domain only.
+        #[arg(long)]
+        domain: Option<String>,
+        /// Only names after this one.
+        #[arg(long)]
+        after: Option<String>,
+        /// At most so many of each domain.
+        #[arg(long)]
+        limit: Option<u32>,
+    },
+    /// Show a tenant.
+    Show(TenantReference),
+    /// Serve nothing of a tenant's until it is resumed.
+    Suspend(TenantReference),
+    /// Serve a suspended tenant again.
+    Resume(TenantReference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CredentialCommand {
+    /// Create an access key; its secret is shown this once.
+    Create {
+        #[command(flatten)]
+        of: TenantReference,
+        /// The access-key id of an earlier try that failed, to finish it.
+        #[arg(long)]
+        access_key_id: Option<String>,
+    },
+    /// Take over an access key that applications use already.
+    Import {
+        #[command(flatten)]
+        of: TenantReference,
+        /// The access-key id.
+        #[arg(long)]
+        access_key_id: String,
+        /// A file that holds the secret access key.
+        #[arg(long, value_name = "FILE")]
+        secret_file: PathBuf,
+    },
+    /// List a tenant's access keys.
+    List(TenantReference),
+    /// Revoke an access key for good.
+    Revoke {
+        #[command(flatten)]
+        of: TenantReference,
+        /// The access-key id.
+        access_key_id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RegionCommand {
+    /// List regions with their last check.
+    List,
+    /// Probe a region's store and keep the outcome that the gateway acts on.
+    Check {
+        /// The region.
+        name: String,
+        /// Check from here by this configuration, without a running gateway.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyCommand {
+    /// List a tenant's keys.
+    List(TenantReference),
+    /// Make a new key version; older ones open what they sealed.
+    Rotate(TenantReference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ObjectCommand {
+    /// Show what an object's header says, without opening it.
+    Inspect {
+        #[command(flatten)]
+        of: TenantReference,
+        /// The bucket.
+        bucket: String,
+        /// The key.
+        key: String,
+        /// The version; the newest when left out.
+        #[arg(long)]
+        version: Option<String>,
+    },
+}

@@ -1,0 +1,130 @@
+//! Results as a table or as JSON.
+
+use super::error::CommandError;
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Write as _;
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Prints one result, or a list of them; the table's columns are these keys.
+pub(super) fn print(
+    format: Format,
+    columns: &[&str],
+    result: &impl Serialize,
+) -> Result<(), CommandError> {
+    let failed = |error: serde_json::Error| {
+        CommandError::Failed(format!("the result can't be printed: {error}"))
+    };
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(result).map_err(failed)? + "\n",
+        Format::Table => table(columns, &serde_json::to_value(result).map_err(failed)?),
+    };
+    let written = std::io::stdout().lock().write_all(text.as_bytes());
+    written.map_err(|error| CommandError::Failed(format!("the result can't be printed: {error}")))
+}
+
+fn table(columns: &[&str], result: &Value) -> String {
+    let rows: Vec<&Value> = match result {
+        Value::Array(rows) => rows.iter().collect(),
+        one => vec![one],
+    };
+    let header = columns
+        .iter()
+        .map(|column| column.to_uppercase().replace('_', " "))
+        .collect();
+    let mut lines: Vec<Vec<String>> = vec![header];
+    for row in rows {
+        lines.push(columns.iter().map(|column| cell(column, row)).collect());
+    }
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|column| {
+            lines
+                .iter()
+                .map(|line| line[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for line in lines {
+        let padded = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:<width$}"));
+        let joined = padded.collect::<Vec<_>>().join("  ");
+        text.push_str(joined.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A dotted column reaches into a result; times are shown as dates.
+fn cell(column: &str, row: &Value) -> String {
+    let mut value = row;
+    for key in column.split('.') {
+        value = value.get(key).unwrap_or(&Value::Null);
+    }
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(ms)
+            if column.ends_with("created_ms")
+                || column.ends_with("checked_ms")
+                || column.ends_with("modified_ms") =>
+        {
+            let at = ms
+                .as_i64()
+                .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+            at.map_or_else(
+                || ms.to_string(),
+                |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            )
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| cell("", &serde_json::json!({ "": item })))
+                .collect();
+            items.join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn table_of_rows_aligns_columns() {
+        let rows = json!([
+            { "name": "acme", "check": { "passed": true }, "created_ms": 0 },
+            { "name": "a-longer-name", "check": null, "created_ms": 1_000 },
+        ]);
+        assert_eq!(
+            table(&["name", "check.passed", "created_ms"], &rows),
+            "NAME           CHECK.PASSED  CREATED MS\n\
+             acme           true          1970-01-01T00:00:00Z\n\
+             a-longer-name  -             1970-01-01T00:00:01Z\n"
+        );
+    }
+
+    #[test]
+    fn table_of_one_result_has_one_row() {
+        assert_eq!(
+            table(&["regions"], &json!({ "regions": ["a", "b"] })),
+            "REGIONS\na, b\n"
+        );
+    }
+}
