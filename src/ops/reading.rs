@@ -42,8 +42,14 @@ fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
     let mut stored_first = None;
     let mut stored_last = 0;
     for slice in parts.parts_for_range(first, last) {
-        let span =
-            layout::segments_for_range(slice.first, slice.last).clamped(slice.part.plaintext_bytes);
+        // A range that reaches its part's end takes the short last segment too, empty or not: the next part lies behind it.
+        let bytes = slice.part.plaintext_bytes;
+        let last = if slice.last + 1 == bytes {
+            bytes
+        } else {
+            slice.last
+        };
+        let span = layout::segments_for_range(slice.first, last).clamped(bytes);
         stored_first.get_or_insert(slice.stored_offset + span.stored_first);
         stored_last = slice.stored_offset + span.stored_last;
         legs.push_back(Leg {
@@ -64,11 +70,11 @@ fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
 #[must_use]
 pub fn guess_single(first: u64, last: u64) -> ByteRange {
     let span = layout::segments_for_range(first, last);
+    // One tag more: where the range ends with the object on a segment's end, the empty last segment comes with it.
+    let last = span.stored_last.saturating_add(layout::TAG_BYTES);
     ByteRange::Inclusive {
         first: span.stored_first,
-        last: span
-            .stored_last
-            .min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)),
+        last: last.min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)),
     }
 }
 

@@ -453,11 +453,13 @@ pub(super) async fn attributes(
     request: S3Request<dto::GetObjectAttributesInput>,
 ) -> Answer<dto::GetObjectAttributesOutput> {
     let input = &request.input;
+    // Clients send one header with commas, or one header each.
     let wants = |name: &str| {
-        input
+        let mut asked = input
             .object_attributes
             .iter()
-            .any(|attribute| attribute.as_str() == name)
+            .flat_map(|attribute| attribute.as_str().split(','));
+        asked.any(|attribute| attribute.trim() == name)
     };
     let place = (input.bucket.as_str(), input.key.as_str());
     let with_checksum = wants(dto::ObjectAttributes::CHECKSUM);

@@ -16,7 +16,7 @@ use crate::ops::error::OpError;
 use crate::ops::opened::dek_context;
 use crate::ops::scope::BucketScope;
 use crate::region::{ObjectRef, UpstreamUploadId};
-use crate::tenants::{ObjectKey, UploadId};
+use crate::tenants::{ObjectKey, SPOOL_OWNER, UploadId};
 use lethe_envelope::{Dek, Header};
 
 /// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
@@ -67,7 +67,7 @@ async fn drop_spooled(scope: &BucketScope, id: &UploadId) -> Result<(), OpError>
         scope
             .region
             .store
-            .delete(scope.tenant, &at, &crate::region::DeleteRequest::default())
+            .delete(SPOOL_OWNER, &at, &crate::region::DeleteRequest::default())
             .await?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::region::{
     Body, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest, VersionId,
 };
-use crate::tenants::ObjectKey;
+use crate::tenants::{ObjectKey, SPOOL_OWNER};
 use bytes::Bytes;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, PartContext, SealedPart, Sealer, layout};
 use std::sync::Arc;
@@ -250,8 +250,7 @@ async fn send_body(
                 body,
                 condition: PutCondition::Always,
             };
-            Ok(store
-                .put(tenant, &super::spool_at(scope, spool_key), request)
+            Ok(store.put(SPOOL_OWNER, &super::spool_at(scope, spool_key), request)
                 .await?
                 .etag)
         }

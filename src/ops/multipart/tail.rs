@@ -3,6 +3,7 @@
 use crate::catalog::{Attempt, Upload};
 use crate::ops::error::OpError;
 use crate::ops::scope::BucketScope;
+use crate::tenants::SPOOL_OWNER;
 use crate::region::{Body, BodyError, CompletedPart, GetRequest, UploadPartRequest};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -63,7 +64,7 @@ async fn spooled_with(
     let spooled = scope
         .region
         .store
-        .get(scope.tenant, &super::spool_at(scope, key), &request)
+        .get(SPOOL_OWNER, &super::spool_at(scope, key), &request)
         .await?;
     let bytes = layout::sealed_len(last.stored.plaintext_bytes);
     if spooled.body_bytes != bytes {
