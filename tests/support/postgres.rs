@@ -60,11 +60,11 @@ impl PostgresCluster {
             .arg("-D")
             .arg(&data)
             .args(["-U", "lethe", "-A", "trust", "-E", "UTF8", "--no-sync"])
-            // A default collation that is not bytewise, as many servers have: what relies on it shows.
+            // A default collation that ignores punctuation, as many servers have: what relies on byte order shows.
             .args([
                 "--locale=C.UTF-8",
                 "--locale-provider=icu",
-                "--icu-locale=en",
+                "--icu-locale=en-u-ka-shifted",
             ])
             .output()
             .unwrap();
