@@ -26,6 +26,36 @@ struct Tally {
     other: usize,
 }
 
+/// What a race says about the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Race {
+    /// One writer won.
+    Held,
+    /// More than one did.
+    Violated,
+    /// Some writers can't tell, so that nobody can.
+    Unclear,
+}
+
+/// Whether a race holds in all of `needed` rounds, with as many again to spare for unclear ones.
+async fn holds_always(
+    needed: usize,
+    race: impl AsyncFn(usize) -> Result<Race, RegionError>,
+) -> Result<bool, RegionError> {
+    let mut held = 0;
+    for round in 0..2 * needed {
+        match race(round).await? {
+            Race::Held => held += 1,
+            Race::Violated => return Ok(false),
+            Race::Unclear => {}
+        }
+        if held == needed {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 impl Tally {
     fn of<T>(outcomes: &[Result<T, RegionError>]) -> Result<Self, RegionError> {
         let mut tally = Self::default();
@@ -49,8 +79,12 @@ impl Tally {
         Ok(tally)
     }
 
-    fn one_winner(&self) -> bool {
-        self.won == 1 && self.other == 0 && self.lost > 0
+    fn verdict(&self) -> Race {
+        match (self.won, self.other) {
+            (1, 0) if self.lost > 0 => Race::Held,
+            (0 | 1, _) => Race::Unclear,
+            _ => Race::Violated,
+        }
     }
 }
 
@@ -86,37 +120,39 @@ pub(super) async fn put(bench: &Bench, findings: &mut Findings) -> Result<bool, 
     if !(absent && matches) {
         return Ok(false);
     }
-    for round in 0..ROUNDS {
+    let absent = holds_always(ROUNDS, async |round| {
         let at = bench.at(&format!("conditions/put-{round}"))?;
-        if !put_race(bench, &at, &PutCondition::Absent).await? {
-            findings.require(
-                false,
-                "PUT with If-None-Match: * lets more than one of several writers win",
-            );
-            return Ok(false);
-        }
-        let etag = bench.store.head(NOBODY, &at, None).await?.etag;
-        if !put_race(bench, &at, &PutCondition::Matches(etag)).await? {
-            findings.require(
-                false,
-                "PUT with If-Match lets more than one of several writers win",
-            );
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        put_race(bench, &at, &PutCondition::Absent).await
+    })
+    .await?;
+    findings.require(
+        absent,
+        "PUT with If-None-Match: * does not let exactly one of several writers win",
+    );
+    let matches = holds_always(ROUNDS, async |round| {
+        let at = bench.at(&format!("conditions/match-{round}"))?;
+        // None of the writers' bytes, or two of them could rightly win.
+        let etag = bench.put(&at, "old", PutCondition::Always).await?.etag;
+        put_race(bench, &at, &PutCondition::Matches(etag)).await
+    })
+    .await?;
+    findings.require(
+        matches,
+        "PUT with If-Match does not let exactly one of several writers win",
+    );
+    Ok(absent && matches)
 }
 
 fn long_text(writer: usize, bytes: usize) -> String {
     format!("{writer:>8}").repeat(bytes / 8)
 }
 
-/// Whether exactly one of many writers wins, and what is stored afterwards is what it wrote.
+/// Lets many writers write at once, and looks whether what is stored afterwards is what the winner wrote.
 async fn put_race(
     bench: &Bench,
     at: &ObjectRef,
     condition: &PutCondition,
-) -> Result<bool, RegionError> {
+) -> Result<Race, RegionError> {
     let bodies: Vec<String> = (0..WRITERS)
         .map(|writer| long_text(writer, PUT_BYTES))
         .collect();
@@ -124,25 +160,23 @@ async fn put_race(
         .iter()
         .map(|body| bench.put(at, body, condition.clone()));
     let outcomes = join_all(writes).await;
-    if !Tally::of(&outcomes)?.one_winner() {
-        return Ok(false);
-    }
+    let verdict = Tally::of(&outcomes)?.verdict();
     let winner = outcomes.iter().position(Result::is_ok);
     match winner.and_then(|winner| bodies.get(winner)) {
-        Some(body) => bench.holds(at, body).await,
-        None => Ok(false),
+        Some(body) if verdict == Race::Held && !bench.holds(at, body).await? => Ok(Race::Violated),
+        _ => Ok(verdict),
     }
 }
 
 /// Conditional Complete: many finished uploads of one key, one may become the object.
 pub(super) async fn complete(bench: &Bench) -> Result<bool, RegionError> {
-    for round in 0..COMPLETE_ROUNDS {
+    holds_always(COMPLETE_ROUNDS, async |round| {
         // A directory of its own: stores that walk a tree are slowest, and most often wrong, with a new one.
         let at = bench.at(&format!("conditions/complete-{round}/object"))?;
         let writers =
             join_all((0..WRITERS).map(|writer| finished_upload(bench, &at, writer))).await;
         let Some(uploads) = answered(writers.into_iter().collect::<Result<Vec<_>, _>>())? else {
-            return Ok(false);
+            return Ok(Race::Unclear);
         };
         let completions = uploads.iter().map(|(upload, part)| {
             let condition = &PutCondition::Absent;
@@ -150,11 +184,9 @@ pub(super) async fn complete(bench: &Bench) -> Result<bool, RegionError> {
                 .store
                 .complete_upload(NOBODY, &at, upload, std::slice::from_ref(part), condition)
         });
-        if !Tally::of(&join_all(completions).await)?.one_winner() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        Ok(Tally::of(&join_all(completions).await)?.verdict())
+    })
+    .await
 }
 
 async fn finished_upload(
@@ -211,21 +243,18 @@ pub(super) async fn copy(bench: &Bench, findings: &mut Findings) -> Result<bool,
             .await?;
         sources.push((from, written.etag));
     }
-    for round in 0..ROUNDS {
+    let absent = holds_always(ROUNDS, async |round| {
         let to = bench.at(&format!("conditions/copy-{round}"))?;
-        if !copy_race(bench, &sources, &to, &PutCondition::Absent).await? {
-            return Ok(false);
-        }
-        // None of the sources has this ETag, so that a second winner is one too many.
-        let etag = bench
-            .put(&to, "none of the sources", PutCondition::Always)
-            .await?
-            .etag;
-        if !copy_race(bench, &sources, &to, &PutCondition::Matches(etag)).await? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        copy_race(bench, &sources, &to, &PutCondition::Absent).await
+    })
+    .await?;
+    let matches = holds_always(ROUNDS, async |round| {
+        let to = bench.at(&format!("conditions/copy-match-{round}"))?;
+        let etag = bench.put(&to, "old", PutCondition::Always).await?.etag;
+        copy_race(bench, &sources, &to, &PutCondition::Matches(etag)).await
+    })
+    .await?;
+    Ok(absent && matches)
 }
 
 async fn copy_race(
@@ -233,7 +262,7 @@ async fn copy_race(
     sources: &[(ObjectRef, String)],
     to: &ObjectRef,
     condition: &PutCondition,
-) -> Result<bool, RegionError> {
+) -> Result<Race, RegionError> {
     let requests: Vec<CopyRequest> = sources
         .iter()
         .map(|(from, etag)| CopyRequest {
@@ -248,7 +277,7 @@ async fn copy_race(
     let copies = requests
         .iter()
         .map(|request| bench.store.copy(NOBODY, to, request));
-    Ok(Tally::of(&join_all(copies).await)?.one_winner())
+    Ok(Tally::of(&join_all(copies).await)?.verdict())
 }
 
 /// Conditional deletes against a conditional overwrite: whoever comes second must lose.

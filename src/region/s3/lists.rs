@@ -59,12 +59,69 @@ impl S3Store {
         request: &ListRequest,
     ) -> Result<Listing, RegionError> {
         let call = Call::read("list", Missing::Bucket);
+        let keys_max = request.keys_max.clamp(1, KEYS_MAX);
+        let below = self.folded_start(call, bucket, request).await?;
+        let Some(below) = below else {
+            return self.page(call, bucket, request, keys_max).await;
+        };
+        let mut listing = Listing {
+            common_prefixes: vec![below.clone()],
+            next_start_after: Some(below),
+            ..Listing::default()
+        };
+        if keys_max > 1 {
+            let rest = ListRequest {
+                start_after: listing.next_start_after.take(),
+                ..request.clone()
+            };
+            let rest = self.page(call, bucket, &rest, keys_max - 1).await?;
+            listing.objects = rest.objects;
+            listing.common_prefixes.extend(rest.common_prefixes);
+            listing.next_start_after = rest.next_start_after;
+        }
+        Ok(listing)
+    }
+
+    /// The common prefix that follows directly on the starting point in a store that walks a tree of directories: such
+    /// a store, told to begin behind `a`, also skips `a/`.
+    async fn folded_start(
+        &self,
+        call: Call,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+    ) -> Result<Option<String>, RegionError> {
+        let (Some(start), Some("/")) = (&request.start_after, request.delimiter.as_deref()) else {
+            return Ok(None);
+        };
+        let below = format!("{start}/");
+        if self.profile.keys.byte_order
+            || start.ends_with('/')
+            || folded(&below, &request.prefix, Some("/")) != Some(&below)
+        {
+            return Ok(None);
+        }
+        let one = ListRequest {
+            prefix: below.clone(),
+            keys_max: 1,
+            ..ListRequest::default()
+        };
+        let found = self.page(call, bucket, &one, 1).await?;
+        Ok((!found.objects.is_empty()).then_some(below))
+    }
+
+    /// One page as the store gives it.
+    async fn page(
+        &self,
+        call: Call,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+        keys_max: usize,
+    ) -> Result<Listing, RegionError> {
         let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());
         let start_after = request
             .start_after
             .as_deref()
             .map(|text| self.starting_point(text, &request.prefix, delimiter));
-        let keys_max = request.keys_max.clamp(1, KEYS_MAX);
         let answer = until_done(&self.retries, || async {
             self.sdk
                 .list_objects_v2()
@@ -102,7 +159,7 @@ impl S3Store {
         request: &ListRequest,
         keys_max: usize,
     ) -> Result<Listing, RegionError> {
-        let order = if self.profile.keys.byte_order {
+        let order: fn(&str, &str) -> Ordering = if self.profile.keys.byte_order {
             byte_order
         } else {
             segment_order
@@ -149,16 +206,13 @@ impl S3Store {
             listing.next_start_after =
                 Some(last.ok_or_else(|| call.lying("a page that does not advance"))?);
         }
-        if self.profile.keys.byte_order {
-            shorten(&mut listing, keys_max);
-        }
+        shorten(&mut listing, keys_max, order);
         Ok(listing)
     }
 }
 
-/// Keeps the first `keys_max` entries, for stores that count otherwise. Only in byte order is it known which those are:
-/// where a store has an order of its own, its page is kept whole rather than an entry lost.
-fn shorten(listing: &mut Listing, keys_max: usize) {
+/// Keeps the first `keys_max` entries, for stores that count otherwise (SeaweedFS gives `a` and `a/` as one).
+fn shorten(listing: &mut Listing, keys_max: usize, order: fn(&str, &str) -> Ordering) {
     if listing.objects.len() + listing.common_prefixes.len() <= keys_max {
         return;
     }
@@ -168,12 +222,13 @@ fn shorten(listing: &mut Listing, keys_max: usize) {
         .map(|object| &object.key)
         .chain(&listing.common_prefixes)
         .collect();
-    names.sort();
+    names.sort_by(|a, b| order(a, b));
     let Some(last) = names.get(keys_max - 1).map(|name| (*name).clone()) else {
         return;
     };
-    listing.objects.retain(|object| object.key <= last);
-    listing.common_prefixes.retain(|prefix| *prefix <= last);
+    let kept = |name: &str| order(name, &last) != Ordering::Greater;
+    listing.objects.retain(|object| kept(&object.key));
+    listing.common_prefixes.retain(|prefix| kept(prefix));
     listing.next_start_after = Some(last);
 }
 
@@ -294,7 +349,7 @@ mod tests {
             common_prefixes: vec!["b/".to_owned(), "c/".to_owned()],
             next_start_after: None,
         };
-        shorten(&mut listing, 2);
+        shorten(&mut listing, 2, byte_order);
         assert_eq!(listing.objects, [object("a")]);
         assert_eq!(listing.common_prefixes, ["b/"]);
         assert_eq!(listing.next_start_after.as_deref(), Some("b/"));

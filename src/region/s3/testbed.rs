@@ -42,15 +42,17 @@ pub(in crate::region) fn full_profile() -> RegionProfile {
     }
 }
 
-/// A profile that says what SeaweedFS is.
+/// What `region check` finds out about SeaweedFS.
 pub(in crate::region) fn seaweed_profile() -> RegionProfile {
     RegionProfile {
+        conditional_complete: false,
         conditional_copy: false,
         keys: KeyRules {
-            bytes_max: 900,
             empty_segments: false,
             dot_segments: false,
             leading_slash: false,
+            trailing_slash: false,
+            control_characters: false,
             byte_order: false,
             ..KeyRules::all()
         },
@@ -140,7 +142,7 @@ impl Testbed {
             "-s3.allowDeleteBucketNotEmpty=false",
             "-s3.autoCreateBucket=false",
             "-master.volumeSizeLimitMB=64",
-            "-volume.max=200",
+            "-volume.max=2000",
         ]);
         command.arg(format!("-dir={}", dir.path().display()));
         command.arg(format!(

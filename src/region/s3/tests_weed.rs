@@ -11,6 +11,7 @@ use crate::region::{
 use crate::tenants::{ObjectKey, TenantId};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use std::sync::Arc;
 
 pub(super) const TENANT: TenantId = TenantId::from_bytes([7; 16]);
 
@@ -482,4 +483,65 @@ async fn identity_is_made_once(store: &S3Store) {
     assert!(made.iter().all(|identity| *identity == made[0]), "{made:?}");
     assert_ne!(made[0].as_bytes(), &[0; 16]);
     assert_eq!(store.read_identity().await.unwrap(), Some(made[0]));
+}
+
+macro_rules! run_cases {
+    ($store:expr, $($module:ident :: $case:ident)*) => {
+        $(
+            println!(concat!(stringify!($module), "::", stringify!($case)));
+            crate::region::suite::$module::$case(Arc::clone($store)).await;
+        )*
+    };
+}
+
+/// All of the suite but two cases that SeaweedFS is right to fail: it repeats the answer to a Complete that came twice, as
+/// S3 does, and refuses (with `KeyTooLongError`) long keys that have a segment of more than 255 bytes.
+#[tokio::test(flavor = "multi_thread")]
+async fn seaweed_suite_passes() {
+    let testbed = Testbed::seaweed().await;
+    let store: Arc<dyn RegionStore> = Arc::new(testbed.store(seaweed_profile()).await);
+    run_cases! { &store,
+        buckets::created_twice_exists_once
+        buckets::deleted_only_when_empty
+        buckets::missing_bucket_is_not_found
+        conditions::put_if_absent_raced_has_one_winner
+        conditions::put_if_matches_raced_has_one_winner
+        conditions::put_if_condition_fails_changes_nothing
+        conditions::complete_if_absent_raced_has_one_winner
+        conditions::copy_if_absent_raced_has_one_winner
+        conditions::delete_if_matches_deletes_only_that
+        conditions::delete_and_put_raced_has_one_winner
+        keys::object_below_an_object_is_its_own
+        listing::pages_hold_every_key_once
+        listing::prefix_and_delimiter_fold
+        listing::common_prefixes_page_one_by_one
+        listing::start_after_begins_behind_it
+        listing::tells_stored_bytes_and_etag
+        multipart::parts_join_in_order_of_number
+        multipart::part_sent_again_replaces_the_first
+        multipart::part_with_another_etag_is_invalid
+        multipart::aborted_upload_is_gone
+        multipart::part_copied_from_a_range_has_its_bytes
+        multipart::part_of_wrong_length_is_not_stored
+        objects::put_then_get_returns_the_bytes
+        objects::empty_object_is_kept
+        objects::ranges_return_their_bytes
+        objects::ranges_past_the_end_are_refused
+        objects::get_if_match_checks_the_etag
+        objects::overwrite_is_seen_whole
+        objects::overwritten_while_read_gives_old_bytes_or_an_error
+        objects::missing_object_is_not_found
+        objects::delete_is_idempotent
+        objects::copy_has_its_own_head
+        objects::copy_of_a_changed_source_is_refused
+        objects::copy_onto_itself_replaces_the_head
+        objects::copy_outlives_its_source
+        objects::body_of_wrong_length_stores_nothing
+        objects::body_that_breaks_stores_nothing
+        objects::tags_are_replaced_and_deleted
+        objects::metadata_up_to_the_profile_survives
+        versions::unversioned_bucket_lists_null_versions
+        versions::versions_are_kept_and_read
+        versions::versioning_is_kept_or_unsupported
+    }
 }

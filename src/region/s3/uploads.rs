@@ -123,7 +123,17 @@ impl S3Store {
                 .await
                 .map_err(|error| from_sdk(call, error))
         })
-        .await?;
+        .await
+        .map_err(|error| match error {
+            // Parts are sized before they come here: too small is one that is missing or another one (SeaweedFS).
+            RegionError::Refused { code, .. } if code == "EntityTooSmall" => {
+                RegionError::InvalidPart {
+                    operation: call.operation,
+                    number: None,
+                }
+            }
+            other => other,
+        })?;
         let etag = completed.e_tag.as_deref().map(unquoted);
         Ok(WriteOutcome {
             etag: etag
