@@ -69,6 +69,7 @@ def planted(target, s3, make_bucket):
     return marks
 
 
+# Stores write the first letter of a header's name in upper case: searches leave each marker's first letter off.
 SEALED = ("body", "partbody", "lastpart", "metaname", "metavalue", "partmeta", "ctype", "disposition", "cache",
           "language", "openmeta", "copymeta")  # fmt: skip
 
@@ -77,7 +78,7 @@ SEALED = ("body", "partbody", "lastpart", "metaname", "metavalue", "partmeta", "
 def test_stored_bytes_hold_no_plaintext_beyond_what_is_documented(target, planted):
     assert sum(1 for _ in files_under(*roots(target))) > 3
     for name in SEALED:
-        assert files_with(planted[name].encode(), *roots(target)) == [], name
+        assert files_with(planted[name][1:].encode(), *roots(target)) == [], name
     in_bucket_name = files_with(planted["bucket"].encode(), *roots(target))
     assert in_bucket_name and all(is_catalog(target, path) for path in in_bucket_name), in_bucket_name
     with_key = files_with(planted["key"].encode(), *roots(target))
@@ -117,4 +118,4 @@ def test_search_finds_what_plain_seaweedfs_keeps(target, planted):
         assert files_with(planted["key"].encode(), *roots(target))
         return
     for name in ("body", "partbody", "lastpart", "metaname", "metavalue", "key", "bucket"):
-        assert files_with(planted[name].encode(), *roots(target)), name
+        assert files_with(planted[name][1:].encode(), *roots(target)), name

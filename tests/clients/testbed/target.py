@@ -123,7 +123,7 @@ class Gateway(Target):
             argv += ["--config", str(self._write_regions())]
         described = self.dir / "dev.json"
         described.unlink(missing_ok=True)
-        env = {name: os.environ[name] for name in ("PATH", "HOME", "LETHE_LOG", "RUST_BACKTRACE") if name in os.environ}
+        env = {name: os.environ[name] for name in ("PATH", "HOME", "RUST_BACKTRACE") if name in os.environ}
         self.child = Child(argv, self.directory, "lethe", env)
         try:
             self.child.wait_until(lambda: self._read(described), "dev.json", READY_SECONDS)
