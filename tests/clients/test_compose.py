@@ -10,7 +10,7 @@ from testbed.target import REPOSITORY
 
 pytestmark = pytest.mark.no_server
 FILE = REPOSITORY / "docker-compose.yml"
-REGIONS = {"region-eu", "region-us"}
+REGIONS = {"region-eu-central-1", "region-eu-west-3"}
 KEY_STORE = "key-store"
 
 
