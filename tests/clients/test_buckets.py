@@ -153,3 +153,20 @@ def test_unsupported_object_subresource_is_not_implemented_and_no_object(target,
     answer = call(target, method, bucket, "object", query=query)
     assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
     assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"kept"
+
+
+LATER = {
+    "CORS": ("GET", {"cors": ""}),
+    "lifecycle": ("GET", {"lifecycle": ""}),
+    "object lock": ("GET", {"object-lock": ""}),
+    "POST form": ("POST", {}),
+}
+
+
+@pytest.mark.lethe_only("SeaweedFS implements some")
+@pytest.mark.parametrize("case", LATER)
+def test_later_subresource_is_not_implemented(target, bucket, case):
+    method, query = LATER[case]
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} if case == "POST form" else {}
+    answer = call(target, method, bucket, query=query, headers=headers)
+    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
