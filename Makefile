@@ -26,17 +26,17 @@ test-rust: apt-packages
 
 test-clients: apt-packages $(VENV)/installed
 	cargo build --bin lethe
-	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadgroup tests/clients
+	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients
 
 # The same tests against SeaweedFS alone: shows that they are right about S3.
 test-clients-direct: apt-packages $(VENV)/installed
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --direct tests/clients
+	$(PYTEST) -n $(WORKERS) --dist loadfile --direct tests/clients
 
 # What takes too long for every change: load, memory, and the kill runs again and again.
 test-full: test
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --run-ignored ignored-only --no-tests=pass; else cargo test --workspace -- --ignored; fi
 	for round in 1 2 3 4 5; do \
-	  LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadgroup tests/clients/test_crash.py; \
+	  LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients/test_crash.py; \
 	done
 	$(MAKE) bench-memory
 

@@ -15,7 +15,6 @@ from testbed.target import start
 
 pytestmark = [
     pytest.mark.lethe_only("kills the gateway"),
-    pytest.mark.xdist_group("crash"),
     pytest.mark.timeout(400),
 ]
 

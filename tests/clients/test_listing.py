@@ -10,7 +10,6 @@ from testbed.payload import body
 from testbed.signed import call, connect
 
 KEYS = 10_000
-pytestmark = pytest.mark.xdist_group("listing")
 
 
 def expected_objects() -> dict[str, int]:
