@@ -23,6 +23,11 @@ class Commands:
     def __init__(self, target, home: Path):
         self.target, self.home = target, home
         self.env = target.environment(home)
+        self.retries = []
+        if target.kind != "direct":
+            # One try each: a retry would hide an answer that should not have been.
+            self.env["AWS_MAX_ATTEMPTS"] = "1"
+            self.retries = ["--retry-count", "0"]
 
     def run(self, *argv: str, check: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         done = subprocess.run(
@@ -37,7 +42,7 @@ class Commands:
         return self.run("aws", "--endpoint-url", self.target.endpoint, *argv, **options)
 
     def s5cmd(self, *argv: str, **options):
-        return self.run("s5cmd", "--endpoint-url", self.target.endpoint, *argv, **options)
+        return self.run("s5cmd", *self.retries, "--endpoint-url", self.target.endpoint, *argv, **options)
 
     def rclone(self, *argv: str, **options):
         who = self.target.tenants["acme"]

@@ -242,3 +242,18 @@ def test_upstream_bucket_name_tells_neither_tenant_nor_bucket(target, s3):
     s3.delete_object(Bucket=bucket, Key="x")
     s3.delete_bucket(Bucket=bucket)
     assert name not in upstream.buckets()
+
+
+def test_spilled_metadata_changed_by_the_store_is_refused(upstream_pair):
+    """2 KB of user metadata do not fit beside the header: what lies in Content-Disposition is sealed just as well."""
+    s3, upstream, bucket, stored = upstream_pair
+    data = body(1000)
+    s3.put_object(Bucket=bucket, Key="object", Body=data, Metadata={"m": "x" * 2047})
+    sealed, kept = upstream.read(stored, "object")
+    spilled = kept["ContentDisposition"]
+    assert len(spilled) > 100 and "xxxx" not in spilled
+    middle = len(spilled) // 2
+    changed = spilled[:middle] + ("A" if spilled[middle] != "A" else "B") + spilled[middle + 1 :]
+    for disposition in (changed, spilled[:middle]):
+        upstream.write(stored, "object", sealed, kept | {"ContentDisposition": disposition})
+        assert read_outcome(s3, bucket, "object", data) == "broken"

@@ -153,3 +153,13 @@ def test_tags_of_a_missing_object_are_no_such_key(s3, bucket):
     with pytest.raises(ClientError) as raised:
         s3.get_object_tagging(Bucket=bucket, Key="missing")
     assert code(raised) == (404, "NoSuchKey")
+
+
+@pytest.mark.beyond_seaweedfs("deletes the versions too unless told otherwise")
+def test_delete_bucket_with_only_old_versions_is_bucket_not_empty(s3, versioned):
+    version = s3.put_object(Bucket=versioned, Key="object", Body=b"kept")["VersionId"]
+    s3.delete_object(Bucket=versioned, Key="object")
+    with pytest.raises(ClientError) as raised:
+        s3.delete_bucket(Bucket=versioned)
+    assert code(raised) == (409, "BucketNotEmpty")
+    assert s3.get_object(Bucket=versioned, Key="object", VersionId=version)["Body"].read() == b"kept"
