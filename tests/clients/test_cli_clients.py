@@ -31,8 +31,8 @@ class Commands:
 
     def run(self, *argv: str, check: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         done = subprocess.run(
-            argv, env=self.env | (env or {}), cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
-            timeout=COMMAND_SECONDS, check=False,
+            argv, env=self.env | (env or {}), cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True,
+            encoding="utf-8", errors="replace", timeout=COMMAND_SECONDS, check=False,
         )  # fmt: skip
         if check:
             assert done.returncode == 0, f"{argv}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -29,6 +29,14 @@ class Tenant:
     secret_access_key: str
 
 
+def binary() -> Path:
+    """The gateway's binary: LETHE_BIN, or the debug build."""
+    path = Path(os.environ.get("LETHE_BIN", REPOSITORY / "target/debug/lethe")).resolve()
+    if not path.is_file():
+        raise RuntimeError(f"{path} is missing: run `cargo build`, or name the binary in LETHE_BIN")
+    return path
+
+
 class Target:
     """An S3 endpoint. `kind` is `embedded`, `seaweedfs` or `direct`; `store` is the SeaweedFS behind it, if any."""
 
@@ -102,9 +110,7 @@ class Gateway(Target):
     def __init__(self, directory: Path, kind: str):
         super().__init__()
         self.kind = kind
-        self.binary = Path(os.environ.get("LETHE_BIN", REPOSITORY / "target/debug/lethe")).resolve()
-        if not self.binary.is_file():
-            raise RuntimeError(f"{self.binary} is missing: run `cargo build`, or name the binary in LETHE_BIN")
+        self.binary = binary()
         self.directory = directory
         self.dir = directory / "lethe"
         directory.mkdir(parents=True, exist_ok=True)
