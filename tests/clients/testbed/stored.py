@@ -30,6 +30,7 @@ def encodings(marker: bytes) -> set[bytes]:
 
 def files_with(marker: bytes, *roots: Path) -> list[Path]:
     """The files that hold a marker in any encoding, in their bytes or in their name."""
+    assert len(marker) >= 12, "shorter ones turn up by chance"
     needles = encodings(marker)
     longest = max(map(len, needles))
     hits = []
