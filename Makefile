@@ -1,0 +1,86 @@
+# `make test` is the one command that shows that everything works. Each target installs what it needs.
+# LETHE_BIN names another gateway binary for the client tests and benches.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: test test-rust test-clients test-clients-direct test-full lint deny docs bench bench-memory apt-packages clean-testbed
+
+TESTBED := target/testbed
+VENV := $(TESTBED)/venv
+PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
+WORKERS ?= 2
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY := $(TESTBED)/cargo-tools/bin/cargo-deny
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# Backtraces need lines; the rest of the debug information only costs disk and link time.
+export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+test: test-rust test-clients
+
+test-rust: apt-packages
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
+	cargo test --workspace --doc
+
+test-clients: apt-packages $(VENV)/installed
+	cargo build --bin lethe
+	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients
+
+# The same tests against SeaweedFS alone: shows that they are right about S3.
+test-clients-direct: apt-packages $(VENV)/installed
+	$(PYTEST) -n $(WORKERS) --dist loadfile --direct tests/clients
+
+# What takes too long for every change: load, memory, and the kill runs again and again.
+test-full: test
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --run-ignored ignored-only --no-tests=pass; else cargo test --workspace -- --ignored; fi
+	for round in 1 2 3 4 5; do \
+	  LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients/test_crash.py; \
+	done
+	$(MAKE) bench-memory
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# Advisories need a database that only a machine with full network access can fetch: `cargo deny check advisories` there.
+deny: $(CARGO_DENY)
+	$(CARGO_DENY) check bans licenses sources
+
+# Unoptimised: it compiles in a third of the time and runs once.
+$(CARGO_DENY):
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --debug --root $(TESTBED)/cargo-tools --target-dir $(TESTBED)/cargo-tools/target
+	rm -rf $(TESTBED)/cargo-tools/target
+
+bench: $(VENV)/installed
+	cargo build --release --bin lethe
+	cd tests/clients && LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/release/lethe}" $(abspath $(VENV))/bin/python -m bench.throughput
+
+bench-memory: $(VENV)/installed
+	cargo build --release --bin lethe
+	cd tests/clients && LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/release/lethe}" $(abspath $(VENV))/bin/python -m bench.memory
+
+# Debian's packages, asked for only where their programs are missing.
+apt-packages:
+	missing=(); \
+	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose; do \
+	  command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair#*:}"); \
+	done; \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql); \
+	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
+	if [ "$${#missing[@]}" -gt 0 ]; then \
+	  $(SUDO) apt-get update -q; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -q -y --no-install-recommends "$${missing[@]}"; \
+	fi
+
+$(VENV)/installed: tests/clients/requirements.txt | apt-packages
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r tests/clients/requirements.txt
+	touch $@
+
+clean-testbed:
+	rm -rf $(TESTBED)

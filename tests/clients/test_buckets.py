@@ -1,0 +1,172 @@
+"""Bucket operations, and what is not implemented."""
+
+import pytest
+from botocore.exceptions import ClientError
+
+from conftest import unique_name
+from test_objects import code
+from testbed.signed import call
+
+
+def test_create_bucket_shows_in_the_list_and_answers_head(s3, make_bucket):
+    bucket = make_bucket()
+    assert bucket in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    assert s3.head_bucket(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_create_bucket_again_is_already_owned_by_you(s3, bucket):
+    with pytest.raises(ClientError) as raised:
+        s3.create_bucket(Bucket=bucket)
+    assert code(raised)[0] == 409
+    assert code(raised)[1] in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+
+
+@pytest.mark.beyond_seaweedfs("takes some")
+@pytest.mark.parametrize("name", ("ab", "Upper", "under_score", "a..b", "-a-", "192.168.1.1", "x" * 64, "dot.-dash"))
+def test_create_bucket_with_a_bad_name_is_invalid_bucket_name(target, name):
+    answer = call(target, "PUT", name)
+    assert (answer.status, answer.error()[0]) == (400, "InvalidBucketName")
+
+
+def test_delete_bucket_makes_it_gone(s3):
+    bucket = unique_name()
+    s3.create_bucket(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+    with pytest.raises(ClientError) as raised:
+        s3.head_bucket(Bucket=bucket)
+    assert code(raised)[0] == 404
+    assert bucket not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+    s3.create_bucket(Bucket=bucket)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+
+
+@pytest.mark.beyond_seaweedfs("deletes the objects too unless told otherwise")
+def test_delete_bucket_with_objects_is_bucket_not_empty(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    with pytest.raises(ClientError) as raised:
+        s3.delete_bucket(Bucket=bucket)
+    assert code(raised) == (409, "BucketNotEmpty")
+    assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"x"
+
+
+@pytest.mark.parametrize("operation", ("head_bucket", "list_objects_v2", "delete_bucket", "get_bucket_location"))
+def test_missing_bucket_is_no_such_bucket(s3, operation):
+    with pytest.raises(ClientError) as raised:
+        getattr(s3, operation)(Bucket=unique_name("missing"))
+    assert code(raised)[0] == 404
+    if operation != "head_bucket":
+        assert code(raised)[1] == "NoSuchBucket"
+
+
+@pytest.mark.beyond_seaweedfs("creates buckets on the fly unless told otherwise")
+def test_put_into_a_missing_bucket_is_no_such_bucket(s3):
+    with pytest.raises(ClientError) as raised:
+        s3.put_object(Bucket=unique_name("missing"), Key="object", Body=b"x")
+    assert code(raised) == (404, "NoSuchBucket")
+
+
+@pytest.mark.lethe_only("its own idea of a location")
+def test_bucket_location_is_the_tenants_region(target, s3, bucket):
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] == target.tenants["acme"].region
+    globex = target.client("globex")
+    other = unique_name()
+    globex.create_bucket(Bucket=other)
+    assert globex.get_bucket_location(Bucket=other).get("LocationConstraint") is None, "us-east-1 is S3's empty answer"
+    globex.delete_bucket(Bucket=other)
+
+
+@pytest.mark.lethe_only("takes any constraint")
+def test_create_bucket_in_another_region_is_refused(target, s3):
+    own, other = target.tenants["acme"].region, "ap-southeast-2"
+    with pytest.raises(ClientError) as raised:
+        s3.create_bucket(Bucket=unique_name(), CreateBucketConfiguration={"LocationConstraint": other})
+    assert code(raised)[0] == 400
+    name = unique_name()
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": own})
+    s3.delete_bucket(Bucket=name)
+
+
+def test_list_buckets_names_creation_dates(s3, bucket):
+    row = next(b for b in s3.list_buckets()["Buckets"] if b["Name"] == bucket)
+    assert row["CreationDate"].year >= 2024
+
+
+ACCEPTED_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
+REFUSED_ACLS = ("public-read", "public-read-write", "authenticated-read")
+
+
+@pytest.mark.parametrize("acl", ACCEPTED_ACLS)
+def test_put_with_an_owners_acl_is_accepted(s3, bucket, acl):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x", ACL=acl)
+    assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"x"
+
+
+@pytest.mark.lethe_only("SeaweedFS has ACLs")
+@pytest.mark.parametrize("acl", REFUSED_ACLS)
+def test_put_with_a_public_acl_is_not_supported(s3, bucket, acl):
+    with pytest.raises(ClientError) as raised:
+        s3.put_object(Bucket=bucket, Key="object", Body=b"x", ACL=acl)
+    assert code(raised) == (400, "AccessControlListNotSupported")
+    with pytest.raises(ClientError):
+        s3.head_object(Bucket=bucket, Key="object")
+    with pytest.raises(ClientError) as raised:
+        s3.put_bucket_acl(Bucket=bucket, ACL=acl)
+    assert code(raised) == (400, "AccessControlListNotSupported")
+
+
+@pytest.mark.lethe_only("SeaweedFS has ACLs")
+def test_get_acl_names_the_owner_with_full_control(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    for answer in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="object")):
+        assert [g["Permission"] for g in answer["Grants"]] == ["FULL_CONTROL"]
+        assert answer["Grants"][0]["Grantee"]["ID"] == answer["Owner"]["ID"]
+
+
+UNSUPPORTED = {
+    "website": ("GET", {"website": ""}),
+    "policy": ("GET", {"policy": ""}),
+    "replication": ("GET", {"replication": ""}),
+    "notification": ("GET", {"notification": ""}),
+    "analytics": ("GET", {"analytics": ""}),
+    "inventory": ("GET", {"inventory": ""}),
+    "accelerate": ("GET", {"accelerate": ""}),
+    "logging": ("GET", {"logging": ""}),
+    "request payment": ("GET", {"requestPayment": ""}),
+}
+
+
+@pytest.mark.lethe_only("SeaweedFS implements some")
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_unsupported_subresource_is_not_implemented(target, bucket, case):
+    method, query = UNSUPPORTED[case]
+    answer = call(target, method, bucket, query=query)
+    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
+    assert len(answer.error()[1].split()) > 3, "a sentence says why"
+
+
+@pytest.mark.lethe_only("SeaweedFS implements some")
+@pytest.mark.parametrize("query", ({"torrent": ""}, {"select": "", "select-type": "2"}, {"restore": ""}))
+def test_unsupported_object_subresource_is_not_implemented_and_no_object(target, s3, bucket, query):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"kept")
+    method = "GET" if "torrent" in query else "POST"
+    answer = call(target, method, bucket, "object", query=query, body=b"" if method == "GET" else b"<Request/>")
+    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
+    assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"kept"
+
+
+LATER = {
+    "CORS": ("GET", {"cors": ""}),
+    "lifecycle": ("GET", {"lifecycle": ""}),
+    "object lock": ("GET", {"object-lock": ""}),
+    "POST form": ("POST", {}),
+}
+
+
+@pytest.mark.lethe_only("SeaweedFS implements some")
+@pytest.mark.parametrize("case", LATER)
+def test_later_subresource_is_not_implemented(target, bucket, case):
+    method, query = LATER[case]
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} if case == "POST form" else {}
+    answer = call(target, method, bucket, query=query, headers=headers)
+    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body

