@@ -199,17 +199,19 @@ impl RegionProbe for Probe {
             self.catalog.store_region_check(&self.name, &check).await?;
             return Ok(check);
         }
-        let progress = |step: CheckStep| tracing::info!(region = %self.name, op = "region-check", %step, "checking");
-        prepare(
-            self.catalog.as_ref(),
-            &self.name,
-            &self.backend,
-            &self.limits,
-            self.clock.as_ref(),
-            &progress,
-        )
-        .await
-        .map_err(|error| ApiError::unavailable(error.to_string()))
+        let (name, backend, limits) = (self.name.clone(), self.backend.clone(), self.limits);
+        let (catalog, clock) = (self.catalog.clone(), self.clock.clone());
+        // On a thread of its own: the probes race borrowed futures, which may not move between threads.
+        let runtime = tokio::runtime::Handle::current();
+        let checking = tokio::task::spawn_blocking(move || {
+            let progress = |step: CheckStep| tracing::info!(region = %name, op = "region-check", %step, "checking");
+            let (catalog, clock) = (catalog.as_ref(), clock.as_ref());
+            runtime.block_on(prepare(catalog, &name, &backend, &limits, clock, &progress))
+        });
+        checking
+            .await
+            .map_err(|error| ApiError::unavailable(error.to_string()))?
+            .map_err(|error| ApiError::unavailable(error.to_string()))
     }
 }
 
