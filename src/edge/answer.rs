@@ -21,6 +21,13 @@ pub(super) fn shape(
     gateway: GatewayId,
     is_head: bool,
 ) {
+    // s3s knows no partial HEAD: a range of it is answered as GET would.
+    if is_head
+        && response.status() == StatusCode::OK
+        && response.headers().contains_key(header::CONTENT_RANGE)
+    {
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() || status.is_redirection() {
         name_request(response.body_mut(), request, gateway);

@@ -241,7 +241,6 @@ pub(super) async fn head(
         ..Default::default()
     };
     let mut response = S3Response::new(with_checksums!(output, checksums));
-    response.status = answer.range.map(|_| http::StatusCode::PARTIAL_CONTENT);
     response.headers = answer_headers(&answer, request.uri.query());
     Ok(response)
 }
