@@ -250,7 +250,8 @@ async fn send_body(
                 body,
                 condition: PutCondition::Always,
             };
-            Ok(store.put(SPOOL_OWNER, &super::spool_at(scope, spool_key), request)
+            Ok(store
+                .put(SPOOL_OWNER, &super::spool_at(scope, spool_key), request)
                 .await?
                 .etag)
         }

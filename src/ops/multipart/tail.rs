@@ -3,8 +3,8 @@
 use crate::catalog::{Attempt, Upload};
 use crate::ops::error::OpError;
 use crate::ops::scope::BucketScope;
-use crate::tenants::SPOOL_OWNER;
 use crate::region::{Body, BodyError, CompletedPart, GetRequest, UploadPartRequest};
+use crate::tenants::SPOOL_OWNER;
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use lethe_envelope::layout;
