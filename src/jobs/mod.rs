@@ -12,4 +12,6 @@ pub use keys::TenantKeys;
 pub use runner::{Runner, RunnerSettings};
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -1,1 +1,351 @@
-//! (written below)
+use super::testing::{Bench, NOW, eu};
+use super::{Runner, RunnerSettings};
+use crate::catalog::{
+    BucketState, BucketStore as _, CatalogError, Fault, FaultKind, JobKind, JobStore as _,
+    NewAttempt, NewBucket, NewTenant, NewUpload, TenantStore as _, UploadStore as _,
+};
+use crate::region::{
+    Body, GetRequest, HeadFields, ObjectRef, PutCondition, PutRequest, RegionError,
+    RegionStore as _, UpstreamBucket,
+};
+use crate::tenants::{BucketName, ObjectKey, SPOOL_OWNER, Subject, TenantId, UploadId};
+use bytes::Bytes;
+use lethe_envelope::{KekId, ObjectId};
+
+const TENANT: TenantId = TenantId::from_bytes([7; 16]);
+
+fn bucket_name() -> BucketName {
+    "docs".parse().unwrap()
+}
+
+fn upstream() -> UpstreamBucket {
+    UpstreamBucket::from_catalog("lethe-docs".to_owned())
+}
+
+async fn bench_with_tenant() -> Bench {
+    let bench = Bench::open().await;
+    let new = NewTenant {
+        id: TENANT,
+        name: "acme".parse().unwrap(),
+        region: eu(),
+        created: NOW,
+    };
+    bench.catalog.begin_tenant(&new).await.unwrap();
+    bench.domain.finish_tenant(TENANT).await.unwrap();
+    bench
+}
+
+async fn begin_bucket(bench: &Bench) {
+    let subject = Subject::Bucket(TENANT, bucket_name()).to_string();
+    bench
+        .catalog
+        .enqueue(JobKind::FinishBucket, &subject, NOW)
+        .await
+        .unwrap();
+    let new = NewBucket {
+        name: bucket_name(),
+        region: eu(),
+        upstream: upstream(),
+        created: NOW,
+    };
+    bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();
+}
+
+async fn begin_delete(bench: &Bench) {
+    let subject = Subject::Bucket(TENANT, bucket_name()).to_string();
+    bench
+        .catalog
+        .enqueue(JobKind::FinishBucket, &subject, NOW)
+        .await
+        .unwrap();
+    bench
+        .catalog
+        .move_bucket(
+            TENANT,
+            &bucket_name(),
+            &[BucketState::Active],
+            BucketState::Deleting,
+        )
+        .await
+        .unwrap();
+}
+
+async fn put(bench: &Bench, owner: TenantId, bucket: UpstreamBucket, key: &ObjectKey) {
+    let at = ObjectRef {
+        bucket,
+        key: key.clone(),
+    };
+    let request = PutRequest {
+        head: HeadFields::default(),
+        stored_bytes: 4,
+        body: Body::Replayable(Bytes::from_static(b"body")),
+        condition: PutCondition::Always,
+    };
+    bench.region.put(owner, &at, request).await.unwrap();
+}
+
+#[tokio::test]
+async fn bucket_creation_cut_off_at_every_step_is_finished_by_the_job() {
+    // 0: nothing happened upstream; 1: the upstream bucket is there and the catalog does not know.
+    for step in 0..2 {
+        let bench = bench_with_tenant().await;
+        begin_bucket(&bench).await;
+        if step == 1 {
+            bench
+                .region
+                .create_bucket(TENANT, &upstream())
+                .await
+                .unwrap();
+        }
+        bench.jobs_later().await;
+        let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+        assert_eq!(bucket.state, BucketState::Active, "step {step}");
+        assert!(
+            bench
+                .region
+                .bucket_exists(TENANT, &upstream())
+                .await
+                .unwrap()
+        );
+        assert_eq!(bench.jobs_left().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn bucket_deletion_cut_off_at_every_step_is_finished_by_the_job() {
+    for step in 0..2 {
+        let bench = bench_with_tenant().await;
+        begin_bucket(&bench).await;
+        bench.jobs_later().await;
+        begin_delete(&bench).await;
+        if step == 1 {
+            bench
+                .region
+                .delete_bucket(TENANT, &upstream())
+                .await
+                .unwrap();
+        }
+        bench.jobs_later().await;
+        let gone = bench.catalog.bucket(TENANT, &bucket_name()).await;
+        assert!(
+            matches!(gone, Err(CatalogError::NotFound { .. })),
+            "step {step}"
+        );
+        assert!(
+            !bench
+                .region
+                .bucket_exists(TENANT, &upstream())
+                .await
+                .unwrap()
+        );
+        assert_eq!(bench.jobs_left().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn bucket_deletion_of_one_that_holds_an_object_gives_it_back() {
+    let bench = bench_with_tenant().await;
+    begin_bucket(&bench).await;
+    bench.jobs_later().await;
+    put(&bench, TENANT, upstream(), &ObjectKey::new("k").unwrap()).await;
+    begin_delete(&bench).await;
+    bench.jobs_later().await;
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Active);
+}
+
+#[tokio::test]
+async fn job_that_fails_is_tried_again_later_and_says_why() {
+    let bench = bench_with_tenant().await;
+    begin_bucket(&bench).await;
+    bench.catalog.inject(Fault {
+        operation: Some("move_bucket"),
+        after: 0,
+        times: 1,
+        kind: FaultKind::NotPersisted,
+    });
+    let runner = Runner::new(
+        bench.domain.clone(),
+        "one".to_owned(),
+        RunnerSettings::default(),
+    );
+    runner.run_due().await.unwrap();
+    let jobs = bench.catalog.jobs(10).await.unwrap();
+    let job = jobs
+        .iter()
+        .find(|job| job.kind == JobKind::FinishBucket)
+        .unwrap();
+    assert!(
+        job.due > NOW && job.last_error.as_deref().unwrap().contains("move_bucket"),
+        "{job:?}"
+    );
+    // Not due yet: a second pass leaves it alone.
+    runner.run_due().await.unwrap();
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Creating);
+    bench.jobs_later().await;
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Active);
+}
+
+#[tokio::test]
+async fn job_of_another_owner_is_left_alone_until_its_lease_ends() {
+    let bench = bench_with_tenant().await;
+    begin_bucket(&bench).await;
+    let claimed = bench
+        .catalog
+        .claim("other", NOW, 60_000)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(claimed.kind, JobKind::FinishBucket);
+    let runner = Runner::new(
+        bench.domain.clone(),
+        "one".to_owned(),
+        RunnerSettings::default(),
+    );
+    runner.run_due().await.unwrap();
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Creating);
+    bench.clock.advance_ms(61_000);
+    let now = bench.domain.clock.now();
+    let taken_over = bench
+        .catalog
+        .claim("one", now, 60_000)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(taken_over.id, claimed.id);
+    assert!(taken_over.fence > claimed.fence);
+    let late = bench.catalog.finish(claimed.id, claimed.fence).await;
+    assert!(
+        matches!(late, Err(CatalogError::Conflict { .. })),
+        "a fenced owner finished the job"
+    );
+    bench.jobs_later().await;
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Active);
+}
+
+fn upload_id() -> UploadId {
+    "0123456789abcdef0123456789abcdef".parse().unwrap()
+}
+
+async fn open_upload(bench: &Bench, spool_key: &ObjectKey) -> ObjectRef {
+    begin_bucket(bench).await;
+    bench.jobs_later().await;
+    let key = ObjectKey::new("big").unwrap();
+    let new = NewUpload {
+        id: upload_id(),
+        bucket: bucket_name(),
+        key: key.clone(),
+        object_id: ObjectId::from_bytes([1; 16]),
+        kek_id: KekId::from_bytes([2; 16]),
+        header: "header".to_owned(),
+        sealed_metadata: vec![1],
+        checksum: None,
+        created: NOW,
+    };
+    bench.catalog.begin_upload(TENANT, &new).await.unwrap();
+    let at = ObjectRef {
+        bucket: upstream(),
+        key,
+    };
+    let upstream_id = bench
+        .region
+        .create_upload(TENANT, &at, &HeadFields::default())
+        .await
+        .unwrap();
+    bench
+        .catalog
+        .open_upload(TENANT, &upload_id(), &upstream_id.0)
+        .await
+        .unwrap();
+    let attempt = bench
+        .catalog
+        .begin_attempt(TENANT, &upload_id(), 1, NOW)
+        .await
+        .unwrap();
+    let spool = bench.domain.regions[&eu()].spool.clone();
+    put(bench, SPOOL_OWNER, spool.clone(), spool_key).await;
+    let finished = NewAttempt {
+        upstream_etag: "etag".to_owned(),
+        salt: [0; 24],
+        commitment: [0; 32],
+        plaintext_bytes: 1,
+        checksum: None,
+        spool_key: Some(spool_key.clone()),
+    };
+    bench
+        .catalog
+        .finish_attempt(TENANT, &upload_id(), attempt, &finished, NOW)
+        .await
+        .unwrap();
+    ObjectRef {
+        bucket: spool,
+        key: spool_key.clone(),
+    }
+}
+
+#[tokio::test]
+async fn sweep_drops_idle_uploads_with_their_spool_and_not_before() {
+    let bench = bench_with_tenant().await;
+    let spooled = open_upload(&bench, &ObjectKey::new("s1").unwrap()).await;
+    bench.clock.advance_ms(6 * 24 * 3600 * 1000);
+    bench.jobs_later().await;
+    bench.catalog.upload(TENANT, &upload_id()).await.unwrap();
+    bench.clock.advance_ms(24 * 3600 * 1000);
+    bench.jobs_later().await;
+    let gone = bench.catalog.upload(TENANT, &upload_id()).await;
+    assert!(matches!(gone, Err(CatalogError::NotFound { .. })));
+    let spool = bench
+        .region
+        .get(SPOOL_OWNER, &spooled, &GetRequest::default())
+        .await;
+    assert!(
+        matches!(spool, Err(RegionError::NotFound { .. })),
+        "the spooled part stayed"
+    );
+    bench
+        .region
+        .delete_bucket(TENANT, &upstream())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn sweep_cut_off_at_every_step_is_finished_by_the_next() {
+    for after in 0.. {
+        let bench = bench_with_tenant().await;
+        let spooled = open_upload(&bench, &ObjectKey::new("s1").unwrap()).await;
+        bench.clock.advance_ms(8 * 24 * 3600 * 1000);
+        bench.catalog.inject(Fault {
+            operation: None,
+            after,
+            times: u32::MAX,
+            kind: FaultKind::NotPersisted,
+        });
+        let swept = bench.domain.sweep_uploads().await;
+        let cut_off = swept.as_ref().map_or(true, |swept| swept.failed > 0);
+        bench.catalog.heal();
+        bench.clock.advance_ms(2 * 3600 * 1000);
+        bench.domain.sweep_uploads().await.unwrap();
+        let gone = bench.catalog.upload(TENANT, &upload_id()).await;
+        assert!(
+            matches!(gone, Err(CatalogError::NotFound { .. })),
+            "cut off after {after}"
+        );
+        let spool = bench
+            .region
+            .get(SPOOL_OWNER, &spooled, &GetRequest::default())
+            .await;
+        assert!(
+            matches!(spool, Err(RegionError::NotFound { .. })),
+            "cut off after {after}"
+        );
+        if !cut_off {
+            assert!(after > 3, "the sweep was never cut off");
+            return;
+        }
+    }
+}
