@@ -16,7 +16,8 @@ from .process import Child, free_port
 from .seaweedfs import ADMIN, OTHER, SeaweedFS
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-READY_SECONDS = 90
+# With an S3 region the first start races hundreds of writes on it (`region check`).
+READY_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,12 @@ class Gateway(Target):
             f"[default]\naws_access_key_id = {ADMIN[0]}\naws_secret_access_key = {ADMIN[1]}\n"
         )
         credentials.chmod(0o600)
-        text = ""
-        for name, domain, pair in (
-            ("eu-central-1", "eu", "eu-west-3"),
-            ("eu-west-3", "eu", "eu-central-1"),
-            ("us-east-1", "us", None),
-        ):
+        # No test reads the pair: embedded, it costs no check.
+        text = (
+            '[regions.eu-west-3]\ndomain = "eu"\npair = "eu-central-1"\n'
+            f'backend = {{ kind = "embedded", path = "{self.dir / "regions/eu-west-3"}" }}\n'
+        )
+        for name, domain, pair in (("eu-central-1", "eu", "eu-west-3"), ("us-east-1", "us", None)):
             text += f'[regions.{name}]\ndomain = "{domain}"\n' + (f'pair = "{pair}"\n' if pair else "")
             text += (
                 f'backend = {{ kind = "s3", endpoint = "{self.store.endpoint}", region = "us-east-1", '
