@@ -93,7 +93,6 @@ impl<T: DeserializeOwned> FromRequest<Arc<Admin>> for JsonBody<T> {
 }
 
 /// The API's routes with their bounds.
-#[must_use]
 pub fn router(admin: Arc<Admin>) -> Router {
     let limits = admin.limits;
     let slow = Router::new()

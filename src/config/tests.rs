@@ -334,7 +334,7 @@ fn environment_overrides_values_lists_and_dashed_names() {
     assert_eq!(config.s3.listen.port(), 1);
     assert_eq!(config.limits.buckets_max, 7);
     let us: RegionName = "us-east-1".parse().unwrap();
-    assert_eq!(config.serves, [us.clone()]);
+    assert_eq!(config.serves, std::slice::from_ref(&us));
     let path = PathBuf::from("/data");
     assert_eq!(
         config.regions[&us].backend,

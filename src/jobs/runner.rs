@@ -130,10 +130,10 @@ impl Runner {
                 },
                 () = tokio::time::sleep(renewal) => {
                     let until = self.domain.clock.now().plus_ms(millis(self.settings.lease));
-                    match self.domain.catalog.renew(job.id, job.fence, until).await {
-                        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => return Outcome::Lost,
-                        // The lease has two more renewals before it ends; the work is idempotent in any case.
-                        Ok(()) | Err(_) => {}
+                    let renewed = self.domain.catalog.renew(job.id, job.fence, until).await;
+                    // On other errors there are two more renewals before the lease ends; the work is idempotent in any case.
+                    if let Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) = renewed {
+                        return Outcome::Lost;
                     }
                 }
             }
