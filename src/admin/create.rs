@@ -70,10 +70,14 @@ pub async fn create_tenant(
             ));
         }
         Some(known) => known.id,
-        None => match id {
-            Some(id) => id,
-            None => TenantId::random().map_err(|_| no_randomness())?,
-        },
+        // Ids are drawn here and never chosen: one that was a shredded tenant's must not name a living one.
+        None if id.is_some() => {
+            return Err(ApiError::not_found(
+                "there is no tenant of that id to finish",
+                "leave the id out: the gateway draws it",
+            ));
+        }
+        None => TenantId::random().map_err(|_| no_randomness())?,
     };
     let now = domain.clock.now();
     enqueue(domain, JobKind::FinishTenant, &Subject::Tenant(id), now).await?;

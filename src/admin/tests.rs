@@ -110,6 +110,18 @@ async fn tenant_creation_cut_off_at_every_step_is_finished_by_the_job() {
 }
 
 #[tokio::test]
+async fn tenant_id_chosen_by_the_caller_is_refused() {
+    let bench = Bench::open().await;
+    for id in [[0; 16], [7; 16]] {
+        let chosen = Some(lethe_envelope::TenantId::from_bytes(id));
+        let refused = create_tenant(&bench.domain, &acme(), &eu(), chosen).await;
+        assert_eq!(refused.unwrap_err().code(), "not_found");
+    }
+    let none = bench.domain.catalog.tenants(None, 10).await.unwrap();
+    assert!(none.is_empty());
+}
+
+#[tokio::test]
 async fn tenant_create_of_a_taken_name_is_a_conflict() {
     let bench = Bench::open().await;
     let first = create_tenant(&bench.domain, &acme(), &eu(), None)
