@@ -6,6 +6,7 @@ use super::error;
 use super::limits::Shares;
 use crate::ops::OpError;
 use crate::tenants::{AccessKeyId, AuthError, Authenticator, Caller, TenantId, TenantState};
+use http::Extensions;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3ErrorCode, S3Result};
@@ -63,33 +64,38 @@ impl S3Auth for EdgeAuth {
 }
 
 /// What a verified caller may do, and how much of it at once.
+#[derive(Clone)]
 pub(super) struct EdgeAccess {
     pub(super) shares: Arc<Shares<TenantId>>,
 }
 
-#[async_trait::async_trait]
-impl S3Access for EdgeAccess {
-    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let context = cx.extensions_mut().get::<Arc<RequestContext>>().cloned();
+/// What a verified request asks for.
+pub(super) struct Asked<'a> {
+    pub(super) op: &'a str,
+    pub(super) bucket: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+}
+
+impl EdgeAccess {
+    /// Admits a request whose signature s3s has verified with `signer`'s secret, and leaves its caller in the extensions.
+    pub(super) fn admit(
+        &self,
+        signer: Option<&str>,
+        asked: &Asked<'_>,
+        extensions: &mut Extensions,
+    ) -> S3Result<()> {
+        let context = extensions.get::<Arc<RequestContext>>().cloned();
         let resolved = RESOLVED.try_with(Arc::clone).ok();
         let (Some(context), Some(resolved)) = (context, resolved) else {
             return Err(S3ErrorCode::AccessDenied.into());
         };
         let caller = &resolved.caller;
-        let signed_by_caller = cx
-            .credentials()
-            .is_some_and(|c| c.access_key == caller.access_key_id.as_str());
-        if !signed_by_caller {
+        if signer != Some(caller.access_key_id.as_str()) {
             return Err(S3ErrorCode::AccessDenied.into());
         }
         context.record_caller(caller);
-        let path = cx.s3_path();
-        context.record_target(
-            cx.s3_op().name(),
-            path.get_bucket_name(),
-            path.get_object_key(),
-        );
-        let admitted = may(caller.tenant.state, cx.s3_op().name()).and_then(|()| {
+        context.record_target(asked.op, asked.bucket, asked.key);
+        let admitted = may(caller.tenant.state, asked.op).and_then(|()| {
             let share = self.shares.take(caller.tenant.id);
             share.ok_or_else(OpError::slow_down)
         });
@@ -97,9 +103,25 @@ impl S3Access for EdgeAccess {
             Ok(share) => context.hold_share(share),
             Err(refused) => return Err(error::to_s3(refused, context.id())),
         }
-        let caller = caller.clone();
-        cx.extensions_mut().insert(caller);
+        extensions.insert(caller.clone());
         Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl S3Access for EdgeAccess {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let signer = cx.credentials().map(|c| c.access_key.clone());
+        let op = cx.s3_op().name().to_owned();
+        let path = cx.s3_path();
+        let bucket = path.get_bucket_name().map(str::to_owned);
+        let key = path.get_object_key().map(str::to_owned);
+        let asked = Asked {
+            op: &op,
+            bucket: bucket.as_deref(),
+            key: key.as_deref(),
+        };
+        self.admit(signer.as_deref(), &asked, cx.extensions_mut())
     }
 }
 

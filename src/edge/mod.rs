@@ -18,6 +18,7 @@ mod io;
 mod limits;
 mod listener;
 pub mod range;
+mod reads;
 mod service;
 pub mod tls;
 
@@ -158,7 +159,7 @@ pub struct DrainOutcome {
 pub async fn serve(
     config: EdgeConfig,
     listener: TcpListener,
-    s3: impl s3s::S3,
+    s3: impl s3s::S3 + Clone,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,

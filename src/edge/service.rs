@@ -7,6 +7,7 @@ use super::guard::{self, scope};
 use super::host::HostRules;
 use super::io::Phase;
 use super::limits::{InFlight, Shares};
+use super::reads::ReadRoute;
 use super::{EdgeLimits, answer, error};
 use crate::clock::Clock;
 use crate::ops::OpError;
@@ -36,7 +37,7 @@ pub(super) struct EdgeService {
 
 impl EdgeService {
     pub(super) fn new(
-        s3: impl S3,
+        s3: impl S3 + Clone,
         authenticator: Arc<dyn Authenticator>,
         clock: Arc<dyn Clock>,
         hosts: HostRules,
@@ -44,13 +45,14 @@ impl EdgeService {
         gateway: GatewayId,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
-        let mut config = S3Config::default();
-        config.xml_max_body_size = DOCUMENT_BYTES_MAX;
-        let mut builder = S3ServiceBuilder::new(s3);
-        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        let access = EdgeAccess { shares };
+        let mut builder = Self::builder(s3.clone(), &hosts);
         builder.set_auth(EdgeAuth);
-        builder.set_access(EdgeAccess { shares });
-        builder.set_host(hosts.clone());
+        builder.set_access(access.clone());
+        builder.set_route(ReadRoute {
+            verified: Self::builder(s3, &hosts).build(),
+            access,
+        });
         Self {
             s3: builder.build(),
             authenticator,
@@ -60,6 +62,15 @@ impl EdgeService {
             limits,
             gateway,
         }
+    }
+
+    fn builder(s3: impl S3, hosts: &HostRules) -> S3ServiceBuilder {
+        let mut config = S3Config::default();
+        config.xml_max_body_size = DOCUMENT_BYTES_MAX;
+        let mut builder = S3ServiceBuilder::new(s3);
+        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+        builder.set_host(hosts.clone());
+        builder
     }
 
     /// Answers one request; `phase` learns when its answer is through.

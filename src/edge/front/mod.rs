@@ -10,6 +10,7 @@ mod service;
 use super::context::{RequestContext, RequestId};
 use super::error;
 use super::guard::body::Declared;
+use super::reads::ReadHeaders;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::{self, Access, BucketScope, TenantScope};
@@ -36,12 +37,13 @@ impl Front {
     }
 
     /// Runs one operation as the verified caller.
-    async fn run<I, O, F, Work>(&self, request: S3Request<I>, work: F) -> S3Result<S3Response<O>>
+    async fn run<I, O, F, Work>(&self, mut request: S3Request<I>, work: F) -> S3Result<S3Response<O>>
     where
         F: FnOnce(Call, S3Request<I>) -> Work + Send,
         Work: Future<Output = Result<S3Response<O>, OpError>> + Send,
         I: Send,
     {
+        ReadHeaders::restore(&request.extensions, &mut request.headers);
         let context = request.extensions.get::<Arc<RequestContext>>().cloned();
         let id = context
             .as_ref()
