@@ -1,9 +1,9 @@
 //! A whole gateway for tests: real catalog, real keys, an embedded region behind faults on demand.
 
-use crate::catalog::{Catalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
+use crate::catalog::{FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
 use crate::clock::{Clock as _, SystemClock};
 use crate::directory::SqlDirectory;
-use crate::ops::gateway::{Domain, Gateway, OpsLimits, Region};
+use crate::ops::gateway::{CopyLimits, Domain, Gateway, OpsLimits, Region};
 use crate::ops::scope::{Access, BucketScope, bucket_scope};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::embedded::EmbeddedStore;
@@ -34,6 +34,7 @@ pub fn profile() -> RegionProfile {
 pub struct Testbed {
     pub gateway: Arc<Gateway>,
     pub store: FaultyStore,
+    pub catalog: Arc<FaultyCatalog>,
     pub acme: Caller,
     pub globex: Caller,
     _dir: tempfile::TempDir,
@@ -41,6 +42,10 @@ pub struct Testbed {
 
 impl Testbed {
     pub async fn new() -> Self {
+        Self::with(Arc::new(lethe_keys::SystemClock), CopyLimits::default()).await
+    }
+
+    pub async fn with(key_clock: Arc<dyn lethe_keys::Clock>, copies: CopyLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for sub in ["keys", "catalog", "directory"] {
@@ -54,20 +59,30 @@ impl Testbed {
         );
         config.dev = true;
         let identity = KeyService::init(&config).await.unwrap();
-        let keys = KeyService::open(&config, identity, Arc::new(lethe_keys::SystemClock)).await.unwrap();
+        let keys = KeyService::open(&config, identity, key_clock)
+            .await
+            .unwrap();
         let options = StoreOptions::default();
-        let catalog = SqlCatalog::create(&url("catalog/catalog.db").parse().unwrap(), &options).await.unwrap();
-        let directory = SqlDirectory::create(&url("directory/directory.db").parse().unwrap(), &options).await.unwrap();
+        let catalog = SqlCatalog::create(&url("catalog/catalog.db").parse().unwrap(), &options)
+            .await
+            .unwrap();
+        let directory =
+            SqlDirectory::create(&url("directory/directory.db").parse().unwrap(), &options)
+                .await
+                .unwrap();
         let store = FaultyStore::new(Arc::new(EmbeddedStore::create(&path("region")).unwrap()));
         let spool = upstream_bucket_name("lethe", [9; 16]);
         let acme = Self::tenant(&catalog, &keys, "acme", 1).await;
         let globex = Self::tenant(&catalog, &keys, "globex", 2).await;
-        store.create_bucket(crate::tenants::SPOOL_OWNER, &spool).await.unwrap();
-        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        store
+            .create_bucket(crate::tenants::SPOOL_OWNER, &spool)
+            .await
+            .unwrap();
+        let catalog = Arc::new(FaultyCatalog::new(Arc::new(catalog)));
         let domain = Domain {
             name: "eu".parse().unwrap(),
             public_endpoint: "https://s3.eu.example.com".to_owned(),
-            catalog,
+            catalog: Arc::<FaultyCatalog>::clone(&catalog),
             keys,
         };
         let region = Region {
@@ -84,17 +99,35 @@ impl Testbed {
             Arc::new(SystemClock),
             OpsLimits { buckets_max: 100 },
         );
-        let testbed = Self { gateway: Arc::new(gateway.unwrap()), store, acme, globex, _dir: dir };
+        let mut gateway = gateway.unwrap();
+        gateway.copies = copies;
+        let gateway = Arc::new(gateway);
+        let testbed = Self {
+            gateway,
+            store,
+            catalog,
+            acme,
+            globex,
+            _dir: dir,
+        };
         for caller in [&testbed.acme, &testbed.globex] {
             let docs = BucketName::new("docs").unwrap();
-            crate::ops::buckets::create_bucket(&testbed.gateway, caller, docs, None).await.unwrap();
+            crate::ops::buckets::create_bucket(&testbed.gateway, caller, docs, None)
+                .await
+                .unwrap();
         }
         testbed
     }
 
     fn map() -> Map {
-        let region = MapRegion { domain: "eu".parse().unwrap(), pair: None, served: true };
-        let domain = MapDomain { public_endpoint: "https://s3.eu.example.com".to_owned() };
+        let region = MapRegion {
+            domain: "eu".parse().unwrap(),
+            pair: None,
+            served: true,
+        };
+        let domain = MapDomain {
+            public_endpoint: "https://s3.eu.example.com".to_owned(),
+        };
         Map {
             regions: [("eu-central-1".parse().unwrap(), region)].into(),
             domains: [("eu".parse().unwrap(), domain)].into(),
@@ -110,12 +143,20 @@ impl Testbed {
         };
         catalog.begin_tenant(&new).await.unwrap();
         keys.create_tenant_keys(new.id).await.unwrap();
-        catalog.move_tenant(new.id, &[TenantState::Creating], TenantState::Active).await.unwrap();
+        catalog
+            .move_tenant(new.id, &[TenantState::Creating], TenantState::Active)
+            .await
+            .unwrap();
         let tenant = catalog.tenant(new.id).await.unwrap();
-        Caller { tenant, access_key_id: AccessKeyId::new(format!("AKID{name}")).unwrap() }
+        Caller {
+            tenant,
+            access_key_id: AccessKeyId::new(format!("AKID{name}")).unwrap(),
+        }
     }
 
     pub async fn docs(&self, caller: &Caller) -> BucketScope {
-        bucket_scope(&self.gateway, caller, "docs", Access::Write).await.unwrap()
+        bucket_scope(&self.gateway, caller, "docs", Access::Write)
+            .await
+            .unwrap()
     }
 }
