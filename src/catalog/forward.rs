@@ -247,6 +247,13 @@ macro_rules! forward_upload_store {
                 ) -> Result<Vec<Attempt>, CatalogError> {
                     $call!(self, "parts", parts(tenant, upload, after, rows_max))
                 }
+                async fn part_number_max(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                ) -> Result<u16, CatalogError> {
+                    $call!(self, "part_number_max", part_number_max(tenant, upload))
+                }
                 async fn attempts(
                     &self,
                     tenant: TenantId,

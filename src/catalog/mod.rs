@@ -226,6 +226,12 @@ pub trait UploadStore: Send + Sync {
         after: u16,
         rows_max: u32,
     ) -> Result<Vec<Attempt>, CatalogError>;
+    /// The highest number of any attempt that was ever begun and is still recorded, finished or not; 0 when there is none.
+    async fn part_number_max(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+    ) -> Result<u16, CatalogError>;
     /// Every finished attempt at one part, newest first.
     async fn attempts(
         &self,

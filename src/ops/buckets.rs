@@ -3,10 +3,14 @@
 use crate::catalog::{Bucket, BucketState, BucketVersioning, NewBucket};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Gateway, Region};
+use crate::ops::multipart;
 use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
 use crate::placement::upstream_bucket_name;
 use crate::region::{RegionError, UpstreamBucket, Versioning};
-use crate::tenants::{BucketName, Caller, RegionName};
+use crate::tenants::{BucketName, Caller, RegionName, UploadId};
+
+/// Uploads of a deleted bucket that its request drops itself; the sweeping job drops the others.
+const UPLOADS_DROPPED_MAX: u32 = 100;
 
 /// A new upstream bucket's name, which tells neither tenant nor bucket.
 fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
@@ -71,10 +75,10 @@ pub async fn create_bucket(
     Ok(bucket)
 }
 
-/// Deletes an empty bucket.
+/// Deletes an empty bucket, and the uploads that are open in it.
 ///
 /// # Errors
-/// `BucketNotEmpty` when it holds objects, versions or open uploads.
+/// `BucketNotEmpty` when it holds objects or versions.
 pub async fn delete_bucket(
     gateway: &Gateway,
     scope: &TenantScope,
@@ -82,15 +86,10 @@ pub async fn delete_bucket(
 ) -> Result<(), OpError> {
     let catalog = &scope.domain.catalog;
     let bucket = catalog.bucket(scope.tenant, name).await?;
-    let store = &gateway.region(&bucket.region)?.store;
+    let region = gateway.region(&bucket.region)?;
+    let store = &region.store;
     if bucket.state == BucketState::Creating {
         return Err(no_such_bucket());
-    }
-    if catalog.bucket_has_uploads(scope.tenant, name).await? {
-        return Err(OpError::new(
-            Code::BucketNotEmpty,
-            "The bucket has multipart uploads in progress: complete or abort them first.",
-        ));
     }
     catalog
         .move_bucket(
@@ -115,8 +114,23 @@ pub async fn delete_bucket(
         }
         Err(error) => return Err(error.into()),
     }
+    // No upload begins in a bucket that is being deleted, so these are the last.
+    let open = catalog.uploads(scope.tenant, name, "", None, UPLOADS_DROPPED_MAX);
+    let open = open.await?.uploads;
     catalog.forget_bucket(scope.tenant, name).await?;
+    for upload in open {
+        if let Err(error) = drop_upload(scope, region, &upload.new.id).await {
+            tracing::debug!(%error, "an upload of a deleted bucket is left to the sweeping job");
+            break;
+        }
+    }
     Ok(())
+}
+
+/// Drops what an upload left behind whose upstream bucket is gone.
+async fn drop_upload(scope: &TenantScope, region: &Region, id: &UploadId) -> Result<(), OpError> {
+    multipart::drop_spooled(region, id).await?;
+    Ok(scope.domain.catalog.forget_upload(scope.tenant, id).await?)
 }
 
 /// Sets a bucket's versioning upstream, then records it.

@@ -6,7 +6,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
 use crate::ops::opened::{self, OpenedObject};
-use crate::ops::put_object::{STORED_BYTES_MAX, seal_head, settle, upstream_condition};
+use crate::ops::put_object::{seal_head, settle, upstream_condition};
 use crate::ops::read_object::object_checksum;
 use crate::ops::scope::BucketScope;
 use crate::region::{
@@ -16,9 +16,6 @@ use crate::region::{
 use crate::tenants::ObjectKey;
 use lethe_envelope::{Checksum, ObjectMetadata};
 use std::sync::Arc;
-
-/// Raw bytes that one upstream part copy takes.
-const RAW_PART_BYTES: u64 = 1 << 30;
 
 /// One copy within a tenant.
 pub struct CopyObject {
@@ -86,8 +83,8 @@ pub async fn copy_object(
     let condition = upstream_condition(scope, &copy.key, &copy.condition).await?;
     let head = new_head(gateway, scope, copy, &object).await?;
     let from = copy.source.at(&copy.source_key);
-    let outcome = match object.head.stored_bytes > STORED_BYTES_MAX {
-        true => copy_raw_parts(scope, copy, &object, from, &head, &condition).await,
+    let outcome = match object.head.stored_bytes > gateway.copies.whole_bytes_max {
+        true => copy_raw_parts(gateway, scope, copy, &object, from, &head, &condition).await,
         false => {
             let request = CopyRequest {
                 from,
@@ -187,6 +184,7 @@ async fn new_head(
 
 /// Copies a stored body over 5 GiB part by part, raw.
 async fn copy_raw_parts(
+    gateway: &Gateway,
     scope: &BucketScope,
     copy: &CopyObject,
     object: &OpenedObject,
@@ -211,7 +209,7 @@ async fn copy_raw_parts(
         let (mut first, mut number) = (0, 0u16);
         while first < object.head.stored_bytes {
             number += 1;
-            let last = (first + RAW_PART_BYTES).min(object.head.stored_bytes) - 1;
+            let last = (first + gateway.copies.part_bytes).min(object.head.stored_bytes) - 1;
             let request = PartCopyRequest {
                 upload: upload.clone(),
                 number,
@@ -231,8 +229,8 @@ async fn copy_raw_parts(
             .await
     };
     let outcome = copied.await;
-    if matches!(&outcome, Err(error) if !matches!(error, RegionError::Unknown { .. })) {
-        // The copy's error is what counts; parts that stay behind are the sweeping job's.
+    if outcome.is_err() {
+        // The copy's error is what counts. Where Complete's answer was lost this settles it: what was not done will not be.
         let _ = store.abort_upload(tenant, &to, &upload).await;
     }
     outcome

@@ -3,6 +3,7 @@
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::ops::put_object::STORED_BYTES_MAX;
 use crate::ops::trailers::TrailerCache;
 use crate::placement::{Map, Refusal};
 use crate::region::{RegionStore, UpstreamBucket};
@@ -55,6 +56,25 @@ pub struct Gateway {
     limits: OpsLimits,
     pub(crate) engine: Engine,
     pub(crate) trailers: TrailerCache,
+    pub(crate) copies: CopyLimits,
+}
+
+/// Where upstreams draw the line between one copy and many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyLimits {
+    /// The largest stored body that one upstream copy takes.
+    pub(crate) whole_bytes_max: u64,
+    /// Raw bytes of one upstream part copy.
+    pub(crate) part_bytes: u64,
+}
+
+impl Default for CopyLimits {
+    fn default() -> Self {
+        Self {
+            whole_bytes_max: STORED_BYTES_MAX,
+            part_bytes: 1 << 30,
+        }
+    }
 }
 
 /// A gateway whose parts do not fit together.
@@ -112,6 +132,7 @@ impl Gateway {
             limits,
             engine: Engine::fastest(),
             trailers: TrailerCache::new(),
+            copies: CopyLimits::default(),
         })
     }
 

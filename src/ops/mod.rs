@@ -21,8 +21,11 @@ mod reading;
 pub mod scope;
 pub mod sealing;
 mod stored_head;
+pub mod tagging;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod trailers;
 
 pub use conditions::{

@@ -146,6 +146,12 @@ impl OpenedObject {
     ) -> Result<Arc<Trailer>, OpError> {
         let object = self.header.object_id;
         if let Some(trailer) = gateway.trailers.get(scope.tenant, object, &self.head.etag) {
+            // The trailer binds P; the length that came with this head is only the store's word.
+            if trailer.plaintext_bytes != self.plaintext_bytes {
+                return Err(OpError::not_authentic(
+                    "the stored length is not the trailer's",
+                ));
+            }
             return Ok(trailer);
         }
         let trailer_bytes = layout::trailer_len(self.plaintext_bytes);

@@ -328,10 +328,18 @@ impl Reader {
     }
 
     async fn drain(&mut self) {
-        if let Some((mut source, left)) = self.source.take()
-            && left <= DRAIN_BYTES_MAX
-        {
-            while let Some(Ok(_)) = source.next().await {}
+        let Some((mut source, mut left)) = self.source.take() else {
+            return;
+        };
+        if left > DRAIN_BYTES_MAX {
+            return;
+        }
+        // Counted, because a store may send more than it announced.
+        while let Some(Ok(chunk)) = source.next().await {
+            match left.checked_sub(chunk.len() as u64) {
+                Some(rest) => left = rest,
+                None => return,
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
 //! A whole gateway for tests: real catalog, real keys, an embedded region behind faults on demand.
 
-use crate::catalog::{Catalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
+use crate::catalog::{FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
 use crate::clock::{Clock as _, SystemClock};
 use crate::directory::SqlDirectory;
-use crate::ops::gateway::{Domain, Gateway, OpsLimits, Region};
+use crate::ops::gateway::{CopyLimits, Domain, Gateway, OpsLimits, Region};
 use crate::ops::scope::{Access, BucketScope, bucket_scope};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::embedded::EmbeddedStore;
@@ -34,6 +34,7 @@ pub fn profile() -> RegionProfile {
 pub struct Testbed {
     pub gateway: Arc<Gateway>,
     pub store: FaultyStore,
+    pub catalog: Arc<FaultyCatalog>,
     pub acme: Caller,
     pub globex: Caller,
     _dir: tempfile::TempDir,
@@ -41,6 +42,10 @@ pub struct Testbed {
 
 impl Testbed {
     pub async fn new() -> Self {
+        Self::with(Arc::new(lethe_keys::SystemClock), CopyLimits::default()).await
+    }
+
+    pub async fn with(key_clock: Arc<dyn lethe_keys::Clock>, copies: CopyLimits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for sub in ["keys", "catalog", "directory"] {
@@ -54,7 +59,7 @@ impl Testbed {
         );
         config.dev = true;
         let identity = KeyService::init(&config).await.unwrap();
-        let keys = KeyService::open(&config, identity, Arc::new(lethe_keys::SystemClock))
+        let keys = KeyService::open(&config, identity, key_clock)
             .await
             .unwrap();
         let options = StoreOptions::default();
@@ -73,11 +78,11 @@ impl Testbed {
             .create_bucket(crate::tenants::SPOOL_OWNER, &spool)
             .await
             .unwrap();
-        let catalog: Arc<dyn Catalog> = Arc::new(catalog);
+        let catalog = Arc::new(FaultyCatalog::new(Arc::new(catalog)));
         let domain = Domain {
             name: "eu".parse().unwrap(),
             public_endpoint: "https://s3.eu.example.com".to_owned(),
-            catalog,
+            catalog: Arc::<FaultyCatalog>::clone(&catalog),
             keys,
         };
         let region = Region {
@@ -94,9 +99,13 @@ impl Testbed {
             Arc::new(SystemClock),
             OpsLimits { buckets_max: 100 },
         );
+        let mut gateway = gateway.unwrap();
+        gateway.copies = copies;
+        let gateway = Arc::new(gateway);
         let testbed = Self {
-            gateway: Arc::new(gateway.unwrap()),
+            gateway,
             store,
+            catalog,
             acme,
             globex,
             _dir: dir,

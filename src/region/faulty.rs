@@ -12,6 +12,7 @@ use super::{
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,9 +115,12 @@ struct Rule {
     fault: Fault,
 }
 
-#[derive(Debug, Default)]
+type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+#[derive(Default)]
 struct Plan {
     rules: Vec<Rule>,
+    hooks: Vec<(Op, u64, Hook)>,
     calls: HashMap<Op, u64>,
 }
 
@@ -159,6 +163,17 @@ impl FaultyStore {
         self.fail(op, 1, u64::MAX, fault);
     }
 
+    /// Runs `hook` before the `nth` call (from 1) of `op` after this reaches the store.
+    pub fn before<F>(&self, op: Op, nth: u64, hook: impl FnOnce() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut plan = self.plan();
+        let at = plan.calls.get(&op).copied().unwrap_or(0) + nth;
+        let hook: Hook = Box::new(move || Box::pin(hook()));
+        plan.hooks.push((op, at, hook));
+    }
+
     /// Removes all faults.
     pub fn heal(&self) {
         self.plan().rules.clear();
@@ -174,16 +189,31 @@ impl FaultyStore {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call; the fault that it meets.
-    fn meet(&self, op: Op) -> Option<Fault> {
+    /// Counts a call and runs what waits for it; the fault that it meets.
+    async fn meet(&self, op: Op) -> Option<Fault> {
+        let (fault, hook) = self.count(op);
+        if let Some(hook) = hook {
+            hook().await;
+        }
+        fault
+    }
+
+    fn count(&self, op: Op) -> (Option<Fault>, Option<Hook>) {
         let mut plan = self.plan();
         let count = plan.calls.entry(op).or_default();
         *count += 1;
         let count = *count;
-        plan.rules
+        let fault = plan
+            .rules
             .iter()
             .find(|rule| rule.op == op && count >= rule.from && count - rule.from < rule.calls)
-            .map(|rule| rule.fault)
+            .map(|rule| rule.fault);
+        let due = plan
+            .hooks
+            .iter()
+            .position(|(wanted, at, _)| *wanted == op && *at == count);
+        let hook = due.map(|index| plan.hooks.swap_remove(index).2);
+        (fault, hook)
     }
 
     /// Makes a call without a body, with the fault that it meets.
@@ -192,7 +222,7 @@ impl FaultyStore {
         op: Op,
         call: impl Future<Output = Result<T, RegionError>> + Send,
     ) -> Result<T, RegionError> {
-        let fault = self.meet(op);
+        let fault = self.meet(op).await;
         with_fault(op, fault, call).await
     }
 }
@@ -289,7 +319,7 @@ impl RegionStore for FaultyStore {
         at: &ObjectRef,
         mut request: PutRequest,
     ) -> Result<WriteOutcome, RegionError> {
-        let fault = self.meet(Op::Put);
+        let fault = self.meet(Op::Put).await;
         if let Some(Fault::ClosesMidBody { after_bytes }) = fault {
             take(request.body, after_bytes).await;
             return Err(unknown(Op::Put));
@@ -304,7 +334,7 @@ impl RegionStore for FaultyStore {
         at: &ObjectRef,
         request: &GetRequest,
     ) -> Result<StoredObject, RegionError> {
-        let fault = self.meet(Op::Get);
+        let fault = self.meet(Op::Get).await;
         let call = self.inner.get(tenant, at, request);
         // Here a broken connection breaks the stream, not the call.
         let of_call = fault.filter(|fault| !matches!(fault, Fault::ClosesMidBody { .. }));
@@ -318,7 +348,7 @@ impl RegionStore for FaultyStore {
         at: &ObjectRef,
         version: Option<&VersionId>,
     ) -> Result<StoredHead, RegionError> {
-        let fault = self.meet(Op::Head);
+        let fault = self.meet(Op::Head).await;
         let mut head = with_fault(Op::Head, fault, self.inner.head(tenant, at, version)).await?;
         head.stored_bytes = shift(head.stored_bytes, fault);
         Ok(head)
@@ -350,7 +380,7 @@ impl RegionStore for FaultyStore {
         bucket: &UpstreamBucket,
         request: &ListRequest,
     ) -> Result<Listing, RegionError> {
-        let fault = self.meet(Op::List);
+        let fault = self.meet(Op::List).await;
         let call = self.inner.list(tenant, bucket, request);
         let mut page = with_fault(Op::List, fault, call).await?;
         for object in &mut page.objects {
@@ -365,7 +395,7 @@ impl RegionStore for FaultyStore {
         bucket: &UpstreamBucket,
         request: &VersionListRequest,
     ) -> Result<VersionListing, RegionError> {
-        let fault = self.meet(Op::ListVersions);
+        let fault = self.meet(Op::ListVersions).await;
         let call = self.inner.list_versions(tenant, bucket, request);
         let mut page = with_fault(Op::ListVersions, fault, call).await?;
         for version in &mut page.versions {
@@ -391,7 +421,7 @@ impl RegionStore for FaultyStore {
         mut request: UploadPartRequest,
     ) -> Result<String, RegionError> {
         let op = Op::UploadPart;
-        let fault = self.meet(op);
+        let fault = self.meet(op).await;
         if let Some(Fault::ClosesMidBody { after_bytes }) = fault {
             take(request.body, after_bytes).await;
             return Err(unknown(op));
@@ -440,7 +470,7 @@ impl RegionStore for FaultyStore {
         at: &ObjectRef,
         upload: &UpstreamUploadId,
     ) -> Result<Vec<StoredPart>, RegionError> {
-        let fault = self.meet(Op::ListParts);
+        let fault = self.meet(Op::ListParts).await;
         let call = self.inner.list_parts(tenant, at, upload);
         let mut parts = with_fault(Op::ListParts, fault, call).await?;
         for part in &mut parts {

@@ -169,6 +169,21 @@ impl SqlCatalog {
             .map_err(at(operation))
     }
 
+    pub(super) async fn highest_attempt(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+    ) -> Result<u16, CatalogError> {
+        let operation = "part_number_max";
+        let question = Statement::new(
+            "SELECT COALESCE(MAX(number), 0) AS number FROM attempts WHERE tenant = $1 AND upload = $2",
+        )
+        .bind(tenant)
+        .bind(upload.as_str());
+        let row = self.read_one(operation, "attempt", question).await?;
+        codes::number(&row, "number").map_err(at(operation))
+    }
+
     pub(super) async fn finished_attempts(
         &self,
         tenant: TenantId,

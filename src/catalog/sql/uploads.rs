@@ -247,6 +247,14 @@ impl UploadStore for SqlCatalog {
         self.current_attempts(tenant, upload, after, rows_max).await
     }
 
+    async fn part_number_max(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+    ) -> Result<u16, CatalogError> {
+        self.highest_attempt(tenant, upload).await
+    }
+
     async fn attempts(
         &self,
         tenant: TenantId,

@@ -147,6 +147,7 @@ suite!(
     isolation::another_tenant_finds_nothing,
     uploads::upload_is_opened_once,
     uploads::last_finished_attempt_is_current,
+    uploads::highest_part_number_counts_unfinished_attempts,
     uploads::attempts_finished_in_a_race_leave_one_current,
     uploads::attempt_after_the_upload_left_open_is_refused,
     uploads::superseded_attempts_are_bounded,

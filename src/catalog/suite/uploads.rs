@@ -97,6 +97,21 @@ pub(super) async fn attempts_finished_in_a_race_leave_one_current(world: &World)
     assert_eq!(all[0], parts[0]);
 }
 
+pub(super) async fn highest_part_number_counts_unfinished_attempts(world: &World) {
+    let catalog = &world.catalog;
+    let (acme, id) = tenant_with_upload(catalog).await;
+    assert_eq!(catalog.part_number_max(acme, &id).await.unwrap(), 0);
+    let first = catalog.begin_attempt(acme, &id, 7, NOW).await.unwrap();
+    catalog.begin_attempt(acme, &id, 9, NOW).await.unwrap();
+    catalog
+        .finish_attempt(acme, &id, first, &finished(1), NOW)
+        .await
+        .unwrap();
+    assert_eq!(catalog.part_number_max(acme, &id).await.unwrap(), 9);
+    let globex = tenant(catalog, "globex").await;
+    assert_eq!(catalog.part_number_max(globex, &id).await.unwrap(), 0);
+}
+
 pub(super) async fn attempt_after_the_upload_left_open_is_refused(world: &World) {
     let catalog = &world.catalog;
     let (acme, id) = tenant_with_upload(catalog).await;

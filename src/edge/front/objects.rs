@@ -11,7 +11,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::put_object::{self, PutObject};
 use crate::ops::read_object::{self, ObjectAnswer, ReadAnswer, ReadRequest};
 use crate::ops::scope::{self, Access, BucketScope};
-use crate::ops::{headers, opened};
+use crate::ops::{headers, opened, tagging};
 use crate::region::{DeleteOutcome, VersionId};
 use crate::tenants::ObjectKey;
 use s3s::dto::{self, CopySource};
@@ -544,11 +544,7 @@ pub(super) async fn get_tags(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&input.key)?;
     let version = scope::version(input.version_id.as_deref())?;
-    let tags = scope
-        .region
-        .store
-        .tags(scope.tenant, &scope.at(&key), version.as_ref())
-        .await?;
+    let tags = tagging::get_tags(&scope, &key, version.as_ref()).await?;
     Ok(S3Response::new(dto::GetObjectTaggingOutput {
         tag_set: convert::tags(tags),
         version_id: input.version_id.clone(),
@@ -564,12 +560,7 @@ async fn replace_tags(
     let scope = call.bucket(bucket, Access::Write).await?;
     let key = existing_key(key)?;
     let version = scope::version(version)?;
-    scope
-        .region
-        .store
-        .set_tags(scope.tenant, &scope.at(&key), version.as_ref(), tags)
-        .await?;
-    Ok(())
+    tagging::set_tags(&scope, &key, version.as_ref(), tags).await
 }
 
 pub(super) async fn put_tags(

@@ -24,6 +24,8 @@ const WAIT_FOR_OTHER: Duration = Duration::from_secs(20);
 const WAIT_STEP: Duration = Duration::from_millis(200);
 /// How often the store may hold another attempt of equal content than the one recorded last.
 const SUBSTITUTIONS_MAX: u32 = 8;
+/// How often the tail is sent again because a late attempt at its number came between it and Complete.
+const TAIL_REPEATS_MAX: u32 = 2;
 const PARTS_MAX: u32 = 10_000;
 
 /// A part as Complete names it.
@@ -87,24 +89,12 @@ pub async fn complete_upload(
         ));
     }
     let upload = super::find(scope, &complete.key, &complete.upload).await?;
-    if let (UploadState::Completed, Some(answer)) = (upload.state, &upload.answer) {
-        return Ok(repeat(answer, complete.parts.len()));
-    }
     let plan = plan(scope, &upload, complete).await?;
-    let catalog = &scope.domain.catalog;
-    let fence = match catalog
-        .begin_complete(
-            scope.tenant,
-            &upload.new.id,
-            gateway.clock().now(),
-            COMPLETE_LEASE_MS,
-        )
-        .await
-    {
-        Ok(fence) => fence,
-        Err(CatalogError::Conflict { .. }) => return wait_for_other(scope, complete).await,
-        Err(other) => return Err(other.into()),
+    let fence = match begin(gateway, scope, upload.clone(), complete, &plan).await? {
+        Begun::Here(fence) => fence,
+        Begun::Elsewhere(answer) => return Ok(answer),
     };
+    let catalog = &scope.domain.catalog;
     let outcome = finish(gateway, scope, &upload, complete, plan, fence).await;
     if outcome.is_err() {
         // The lease would end by itself; giving it back only lets a retry begin at once.
@@ -115,32 +105,61 @@ pub async fn complete_upload(
     outcome
 }
 
-/// Another Complete of this upload is under way: its answer is this one's, if it comes.
-async fn wait_for_other(
-    scope: &BucketScope,
-    complete: &CompleteUpload,
-) -> Result<CompleteAnswer, OpError> {
-    let deadline = tokio::time::Instant::now() + WAIT_FOR_OTHER;
-    while tokio::time::Instant::now() < deadline {
-        tokio::time::sleep(WAIT_STEP).await;
-        let upload = super::find(scope, &complete.key, &complete.upload).await?;
-        if let Some(answer) = &upload.answer {
-            return Ok(repeat(answer, complete.parts.len()));
-        }
-        if upload.state != UploadState::Completing {
-            break;
-        }
-    }
-    Err(OpError::new(
-        Code::OperationAborted,
-        "Another request is completing this upload. Please retry.",
-    ))
+/// Who completes the upload.
+enum Begun {
+    /// This request, under its lease.
+    Here(JobFence),
+    /// Another did, and this is its answer.
+    Elsewhere(CompleteAnswer),
 }
 
-/// The attempts that the client's list names, and the highest number recorded.
+/// Takes the lease, or waits for the Complete that holds it: its answer is this one's, if it comes and is of the same list.
+async fn begin(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    mut upload: Upload,
+    complete: &CompleteUpload,
+    plan: &Plan,
+) -> Result<Begun, OpError> {
+    let deadline = tokio::time::Instant::now() + WAIT_FOR_OTHER;
+    loop {
+        if let (UploadState::Completed, Some(answer)) = (upload.state, &upload.answer) {
+            if upload.part_list != Some(part_list(&plan.attempts)) {
+                return Err(other_list());
+            }
+            let parts = plan.attempts.len();
+            return Ok(Begun::Elsewhere(repeat(answer, parts)));
+        }
+        let (id, now) = (&upload.new.id, gateway.clock().now());
+        let catalog = &scope.domain.catalog;
+        match catalog
+            .begin_complete(scope.tenant, id, now, COMPLETE_LEASE_MS)
+            .await
+        {
+            Ok(fence) => return Ok(Begun::Here(fence)),
+            Err(CatalogError::Conflict { .. }) => {}
+            Err(other) => return Err(other.into()),
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(OpError::new(
+                Code::OperationAborted,
+                "Another request is completing this upload. Please retry.",
+            ));
+        }
+        tokio::time::sleep(WAIT_STEP).await;
+        upload = super::find(scope, &complete.key, &complete.upload).await?;
+    }
+}
+
+fn other_list() -> OpError {
+    OpError::invalid_request(
+        "This upload is already being completed, or was completed, with another list of parts.",
+    )
+}
+
+/// The attempts that the client's list names.
 struct Plan {
     attempts: Vec<Attempt>,
-    above: u16,
     checksum: Option<Checksum>,
 }
 
@@ -154,12 +173,6 @@ async fn plan(
         .catalog
         .parts(scope.tenant, &upload.new.id, 0, PARTS_MAX)
         .await?;
-    let above = recorded
-        .iter()
-        .filter(|part| part.stored.spool_key.is_none())
-        .map(|part| part.number)
-        .max()
-        .unwrap_or(0);
     let recorded: BTreeMap<u16, Attempt> = recorded
         .into_iter()
         .map(|part| (part.number, part))
@@ -201,11 +214,7 @@ async fn plan(
     }
     let checksum = whole_checksum(upload, &attempts);
     check_declared(complete, &attempts, checksum.as_ref())?;
-    Ok(Plan {
-        attempts,
-        above,
-        checksum,
-    })
+    Ok(Plan { attempts, checksum })
 }
 
 fn matches(attempt: &Attempt, part: &RequestedPart) -> bool {
@@ -318,19 +327,20 @@ async fn finish(
         .fix_part_list(tenant, id, fence, &part_list(&plan.attempts))
         .await
     {
-        Err(CatalogError::Conflict { .. }) => {
-            return Err(OpError::invalid_request(
-                "This upload is already being completed with another list of parts.",
-            ));
-        }
+        Err(CatalogError::Conflict { .. }) => return Err(other_list()),
         outcome => outcome?,
     }
+    // Read under the lease, which keeps new attempts from beginning: nothing will ever be stored above this number.
+    let above = catalog.part_number_max(tenant, id).await?;
     let mut substitutions = 0;
     let outcome = loop {
-        match attempt_complete(gateway, scope, upload, &plan, &condition).await? {
-            Err(RegionError::InvalidPart { .. }) if substitutions < SUBSTITUTIONS_MAX => {
+        match attempt_complete(gateway, scope, upload, &plan, above, &condition).await? {
+            Err(error @ RegionError::InvalidPart { .. }) if substitutions < SUBSTITUTIONS_MAX => {
                 substitutions += 1;
-                substitute(scope, upload, &mut plan).await?;
+                if !substitute(scope, upload, &mut plan).await? && substitutions > TAIL_REPEATS_MAX
+                {
+                    break Err(error);
+                }
             }
             outcome => break outcome,
         }
@@ -344,7 +354,7 @@ async fn finish(
     catalog
         .finish_complete(tenant, id, fence, &answer, gateway.clock().now())
         .await?;
-    if let Err(error) = super::drop_spooled(scope, id).await {
+    if let Err(error) = super::drop_spooled(&scope.region, id).await {
         tracing::debug!(%error, "spooled parts are left to the sweeping job");
     }
     Ok(repeat(&answer, plan.attempts.len()))
@@ -356,6 +366,7 @@ async fn attempt_complete(
     scope: &BucketScope,
     upload: &Upload,
     plan: &Plan,
+    above: u16,
     condition: &PutCondition,
 ) -> Result<Result<WriteOutcome, RegionError>, OpError> {
     let records = plan.attempts.iter().map(|part| PartRecord {
@@ -386,7 +397,7 @@ async fn attempt_complete(
     if last.stored.spool_key.is_none() {
         parts.push(completed(last));
     }
-    match tail::send_tail(scope, upload, last, plan.above, pad_and_trailer).await {
+    match tail::send_tail(scope, upload, last, above, pad_and_trailer).await {
         Ok(tail) => parts.push(tail),
         // The upstream upload may be gone because an earlier Complete of ours was carried out and its answer lost.
         Err(error) if error.code() == Code::NoSuchUpload => {
@@ -418,8 +429,13 @@ fn completed(part: &Attempt) -> CompletedPart {
     }
 }
 
-/// Where the store holds another attempt of equal length and checksum than the one recorded last, that one is used.
-async fn substitute(scope: &BucketScope, upload: &Upload, plan: &mut Plan) -> Result<(), OpError> {
+/// Where the store holds another attempt of equal length and checksum than the one recorded last, that one is used. False when
+/// the store holds every part that the plan names, so that only the tail can be in the way.
+async fn substitute(
+    scope: &BucketScope,
+    upload: &Upload,
+    plan: &mut Plan,
+) -> Result<bool, OpError> {
     let at = scope.at(&upload.new.key);
     let held = scope
         .region
@@ -436,12 +452,12 @@ async fn substitute(scope: &BucketScope, upload: &Upload, plan: &mut Plan) -> Re
         .iter_mut()
         .filter(|part| part.stored.spool_key.is_none())
     {
-        let Some(etag) = held
+        let etag = held
             .get(&part.number)
-            .filter(|etag| **etag != part.stored.upstream_etag)
-        else {
+            .ok_or_else(|| invalid_part(part.number))?;
+        if *etag == part.stored.upstream_etag {
             continue;
-        };
+        }
         let attempts = scope
             .domain
             .catalog
@@ -456,12 +472,7 @@ async fn substitute(scope: &BucketScope, upload: &Upload, plan: &mut Plan) -> Re
         *part = equal.ok_or_else(|| invalid_part(part.number))?;
         changed = true;
     }
-    match changed {
-        true => Ok(()),
-        false => Err(invalid_part(
-            plan.attempts.first().map_or(0, |part| part.number),
-        )),
-    }
+    Ok(changed)
 }
 
 /// A lost answer, or an upload that is gone: the object under the key having this upload's header is success.

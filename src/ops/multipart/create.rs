@@ -96,7 +96,14 @@ pub async fn create_upload(
             return Err(error.into());
         }
     };
-    catalog.open_upload(scope.tenant, &id, &upstream.0).await?;
+    if let Err(error) = catalog.open_upload(scope.tenant, &id, &upstream.0).await {
+        // The client never learns this upload's id, and where the catalog did not take the upstream's, no job could end it.
+        let store = &scope.region.store;
+        let _ = store
+            .abort_upload(scope.tenant, &scope.at(&key), &upstream)
+            .await;
+        return Err(error.into());
+    }
     Ok(catalog.upload(scope.tenant, &id).await?)
 }
 
@@ -105,7 +112,7 @@ pub async fn create_upload(
 /// # Errors
 /// `NoSuchUpload`; `OperationAborted` while it is being completed.
 pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<(), OpError> {
-    let upload = super::find(scope, key, id).await?;
+    let upload = super::find_to_abort(scope, key, id).await?;
     if upload.answer.is_some() {
         return Err(OpError::new(
             Code::NoSuchUpload,
@@ -121,7 +128,7 @@ pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Res
             .abort_upload(scope.tenant, &scope.at(key), upstream)
             .await?;
     }
-    super::drop_spooled(scope, &upload.new.id).await?;
+    super::drop_spooled(&scope.region, &upload.new.id).await?;
     catalog.forget_upload(scope.tenant, &upload.new.id).await?;
     Ok(())
 }

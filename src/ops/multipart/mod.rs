@@ -13,22 +13,31 @@ pub use part::{PartAnswer, UploadPart, UploadPartCopy, upload_part, upload_part_
 
 use crate::catalog::{Upload, UploadState};
 use crate::ops::error::OpError;
+use crate::ops::gateway::Region;
 use crate::ops::opened::dek_context;
 use crate::ops::scope::BucketScope;
-use crate::region::{ObjectRef, UpstreamUploadId};
+use crate::region::{DeleteRequest, ListRequest, ObjectRef, UpstreamUploadId};
 use crate::tenants::{ObjectKey, SPOOL_OWNER, UploadId};
 use lethe_envelope::{Dek, Header};
 
 /// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
 async fn find(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, OpError> {
+    let upload = find_to_abort(scope, key, id).await?;
+    match upload.state {
+        UploadState::Aborting => Err(OpError::no_such_upload()),
+        _ => Ok(upload),
+    }
+}
+
+/// As [`find`], with those whose abort was cut off: repeating it goes on with it.
+async fn find_to_abort(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, OpError> {
     let id = UploadId::new(id).map_err(|_| OpError::no_such_upload())?;
     let upload = scope.domain.catalog.upload(scope.tenant, &id).await?;
     let is_here = upload.new.bucket == scope.bucket.name && upload.new.key == *key;
     match upload.state {
-        UploadState::Open | UploadState::Completing | UploadState::Completed if is_here => {
-            Ok(upload)
-        }
-        _ => Err(OpError::no_such_upload()),
+        UploadState::Creating => Err(OpError::no_such_upload()),
+        _ if !is_here => Err(OpError::no_such_upload()),
+        _ => Ok(upload),
     }
 }
 
@@ -60,16 +69,34 @@ fn spool_at(scope: &BucketScope, key: &ObjectKey) -> ObjectRef {
     }
 }
 
-/// Deletes what an upload has spooled; what can't be deleted now is the sweeping job's.
-async fn drop_spooled(scope: &BucketScope, id: &UploadId) -> Result<(), OpError> {
-    for spooled in scope.domain.catalog.spooled(scope.tenant, id).await? {
-        let at = spool_at(scope, &spooled.key);
-        scope
-            .region
-            .store
-            .delete(SPOOL_OWNER, &at, &crate::region::DeleteRequest::default())
-            .await?;
+/// Deletes what an upload has spooled, with what attempts left there that never finished; what can't be deleted now is the
+/// sweeping job's.
+pub(super) async fn drop_spooled(region: &Region, id: &UploadId) -> Result<(), OpError> {
+    let mut page = ListRequest {
+        prefix: format!("{id}/"),
+        keys_max: 1000,
+        ..ListRequest::default()
+    };
+    loop {
+        let listed = region.store.list(SPOOL_OWNER, &region.spool, &page).await?;
+        for object in listed.objects {
+            let key = ObjectKey::new(object.key).map_err(OpError::internal)?;
+            delete_spooled(region, key).await?;
+        }
+        match listed.next_start_after {
+            Some(after) => page.start_after = Some(after),
+            None => return Ok(()),
+        }
     }
+}
+
+async fn delete_spooled(region: &Region, key: ObjectKey) -> Result<(), OpError> {
+    let at = ObjectRef {
+        bucket: region.spool.clone(),
+        key,
+    };
+    let request = DeleteRequest::default();
+    region.store.delete(SPOOL_OWNER, &at, &request).await?;
     Ok(())
 }
 

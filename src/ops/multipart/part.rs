@@ -1,6 +1,6 @@
 //! UploadPart and UploadPartCopy: every attempt has a fresh salt and a record of its own; the last to finish is current.
 
-use crate::catalog::{NewAttempt, Upload, UploadState};
+use crate::catalog::{CatalogError, NewAttempt, Upload, UploadState};
 use crate::clock::UnixMs;
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::{CopySourceConditions, Validators};
@@ -14,10 +14,12 @@ use crate::ops::reading::Reader;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::region::{
-    Body, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest, VersionId,
+    Body, BodyError, HeadFields, PutCondition, PutRequest, RegionError, UploadPartRequest,
+    VersionId,
 };
 use crate::tenants::{ObjectKey, SPOOL_OWNER};
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use lethe_envelope::{Checksum, ChecksumAlgorithm, PartContext, SealedPart, Sealer, layout};
 use std::sync::Arc;
 
@@ -125,7 +127,8 @@ async fn store_attempt(
     drop(dek);
     let attempt = catalog
         .begin_attempt(tenant, &upload.new.id, number, gateway.clock().now())
-        .await?;
+        .await
+        .map_err(not_taken)?;
     let spool_key = is_spooled(scope, upload, number, part.plaintext_bytes)
         .await?
         .then(|| ObjectKey::new(format!("{}/{number}/{}", upload.new.id, attempt.0)))
@@ -148,14 +151,40 @@ async fn store_attempt(
         spool_key,
     };
     let now = gateway.clock().now();
-    catalog
+    let recorded = catalog
         .finish_attempt(tenant, &upload.new.id, attempt, &finished, now)
-        .await?;
+        .await;
+    if let Err(error) = recorded {
+        // Refused for good, so nobody will ask for it; after any other failure it may be recorded all the same.
+        if matches!(
+            error,
+            CatalogError::Conflict { .. } | CatalogError::NotFound { .. }
+        ) && let Some(key) = finished.spool_key
+        {
+            let _ = super::delete_spooled(&scope.region, key).await;
+        }
+        return Err(not_taken(error));
+    }
     Ok(PartAnswer {
         etag: ClientEtag::from_upstream(&etag),
         checksum: checksum.filter(|_| asked),
         last_modified: now,
     })
+}
+
+/// The upload left `Open` while the part was on its way, or has too many attempts.
+fn not_taken(error: CatalogError) -> OpError {
+    match error {
+        CatalogError::Conflict { .. } | CatalogError::NotFound { .. } => {
+            OpError::no_such_upload().caused_by(error)
+        }
+        CatalogError::Quota { .. } => OpError::new(
+            Code::SlowDown,
+            "This part has been uploaded too often. Complete or abort the upload.",
+        )
+        .caused_by(error),
+        other => other.into(),
+    }
 }
 
 /// Whether this part can only be the last one upstream: it waits, sealed, until Complete sends it with pad and trailer.
@@ -325,7 +354,14 @@ pub async fn upload_part_copy(
         key,
         upload,
         number,
-        body: reader.into_stream(),
+        // What breaks here is the region, not the client's request.
+        body: reader
+            .into_stream()
+            .map_err(|error| match error {
+                BodyError::Incomplete => BodyError::Source(Arc::new(error)),
+                other => other,
+            })
+            .boxed(),
         plaintext_bytes: range.map_or(0, |(first, last)| last - first + 1),
         declared: Declared::default(),
         trailers: Box::new(|| None),
