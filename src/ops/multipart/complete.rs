@@ -17,10 +17,11 @@ use lethe_envelope::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long one gateway may take to complete an upload before another may take over.
-const COMPLETE_LEASE_MS: i64 = 10 * 60 * 1000;
+/// How long a Complete holds an upload before another may take over. Both then seal the same part list: what the second
+/// makes is what the first would have made, and the first one's fence keeps it from answering.
+const COMPLETE_LEASE_MS: i64 = 20 * 1000;
 /// How long a repeated Complete waits for the one that is under way.
-const WAIT_FOR_OTHER: Duration = Duration::from_secs(20);
+const WAIT_FOR_OTHER: Duration = Duration::from_secs(8);
 const WAIT_STEP: Duration = Duration::from_millis(200);
 /// How often the store may hold another attempt of equal content than the one recorded last.
 const SUBSTITUTIONS_MAX: u32 = 8;
