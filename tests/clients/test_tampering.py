@@ -62,6 +62,8 @@ def test_flipped_byte_in_a_stored_file_gives_an_error_or_the_right_bytes(target,
         path = max(bodies, key=lambda p: p.stat().st_size) if shape == "single" else bodies[0]
         first, length = 0, path.stat().st_size
     else:
+        if where != 0.3:
+            pytest.skip("SeaweedFS itself tries 13 s before it gives up such a read: one place will do, the lies below do the rest")
         upstream = Upstream(target)
         before = upstream.buckets()
         fresh = unique_name()

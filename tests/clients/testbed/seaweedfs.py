@@ -37,11 +37,12 @@ class SeaweedFS:
         self.start()
 
     def start(self) -> None:
+        # A bucket takes several volumes: many small ones, counted and not derived from the free disk space.
         argv = [
             str(Path(sys.executable).parent / "weed"), "server", f"-dir={self.data}",
             "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer=true", "-s3",
             f"-s3.config={self.directory / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-            "-s3.allowEmptyFolder=false", "-master.volumeSizeLimitMB=512", "-volume.max=0",
+            "-s3.allowEmptyFolder=false", "-master.volumeSizeLimitMB=64", "-volume.max=1000",
             "-volume.preStopSeconds=0", f"-filer.localSocket={self.directory / 'filer.sock'}",
             f"-s3.localSocket={self.directory / 's3.sock'}", "-master.telemetry=false",
         ]  # fmt: skip
