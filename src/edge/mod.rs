@@ -105,7 +105,7 @@ impl Default for EdgeLimits {
             headers_max: 128,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
-                signed_chunk_bytes_max: 16 << 20,
+                signed_chunk_bytes_max: 1 << 20,
             },
             certificate_poll: Duration::from_secs(5),
         }

@@ -3,6 +3,7 @@
 use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
 use super::context::{GatewayId, RequestContext, RequestId};
 use super::guard::body::{Declared, FaultSlot, GuardedBody};
+use super::guard::payload::DOCUMENT_BYTES_MAX;
 use super::guard::{self, scope};
 use super::host::HostRules;
 use super::io::Phase;
@@ -20,9 +21,6 @@ use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3, StdError};
 use std::sync::Arc;
-
-/// Most bytes of a document (a delete list, a list of parts) that s3s buffers.
-const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Serves requests; one for all connections.
 pub(super) struct EdgeService {
@@ -66,7 +64,7 @@ impl EdgeService {
 
     fn builder(s3: impl S3, hosts: &HostRules) -> S3ServiceBuilder {
         let mut config = S3Config::default();
-        config.xml_max_body_size = DOCUMENT_BYTES_MAX;
+        config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
         let mut builder = S3ServiceBuilder::new(s3);
         builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
         builder.set_host(hosts.clone());
@@ -126,7 +124,7 @@ impl EdgeService {
     {
         context.hold_place(self.in_flight.enter()?);
         let now = self.clock.now();
-        let admission = guard::inspect(&parts, &self.hosts, &self.limits.body, now)?;
+        let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         let signed = &admission.signed;
         let resolved = auth::resolve(
             &*self.authenticator,
@@ -138,6 +136,7 @@ impl EdgeService {
         let body = GuardedBody::new(
             body,
             &admission.payload,
+            admission.document,
             &self.limits.body,
             self.limits.body_quiet_max,
             faults.clone(),

@@ -28,6 +28,15 @@ pub fn key_problem(rules: &KeyRules, key: &str) -> Option<&'static str> {
     if !rules.dot_segments && key.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Some("it has a segment '.' or '..'");
     }
+    if !rules.backslash && key.contains('\\') {
+        return Some("it has a backslash");
+    }
+    let housekeeping = |key: &str| {
+        key.starts_with(".uploads/") || key.split('/').any(|segment| segment.ends_with(".versions"))
+    };
+    if !rules.housekeeping_names && housekeeping(key) {
+        return Some("it has a name that the store keeps for itself");
+    }
     None
 }
 
@@ -45,6 +54,8 @@ mod tests {
             trailing_slash: true,
             control_characters: false,
             object_below_object: true,
+            backslash: false,
+            housekeeping_names: false,
             byte_order: false,
         };
         for bad in [
@@ -58,6 +69,10 @@ mod tests {
             &"x".repeat(901),
             "a//",
             "//",
+            "a\\b",
+            "x.versions",
+            "x.versions/y",
+            ".uploads/x",
         ] {
             assert!(key_problem(&strict, bad).is_some(), "{bad:?}");
             assert_eq!(key_problem(&KeyRules::all(), bad), None, "{bad:?}");

@@ -247,6 +247,10 @@ pub struct KeyRules {
     pub control_characters: bool,
     /// `a` and `a/b` can both be objects.
     pub object_below_object: bool,
+    /// `a\\b` stays `a\\b`.
+    pub backslash: bool,
+    /// Segments that end in `.versions`, and keys below `.uploads/`, are kept and listed like others.
+    pub housekeeping_names: bool,
     /// Listings come in UTF-8 byte order.
     pub byte_order: bool,
 }
@@ -263,6 +267,8 @@ impl KeyRules {
             trailing_slash: true,
             control_characters: true,
             object_below_object: true,
+            backslash: true,
+            housekeeping_names: true,
             byte_order: true,
         }
     }

@@ -1,11 +1,15 @@
 //! The front: S3's messages to operations and back. No decisions of its own.
 
+mod attributes;
 mod buckets;
 mod convert;
+mod copies;
 mod listings;
 mod multipart;
+mod object_tags_and_acls;
 mod objects;
 mod service;
+mod uploads;
 
 use super::context::{RequestContext, RequestId};
 use super::error;

@@ -1,6 +1,6 @@
-//! Multipart uploads.
+//! Multipart uploads: their start, parts, end, and the listing of parts.
 
-use super::convert::{self, Checksums, Encoding, with_checksums};
+use super::convert::{self, Checksums, with_checksums};
 use super::listings::page_max;
 use super::{Call, IncomingBody};
 use crate::edge::conditions;
@@ -9,16 +9,15 @@ use crate::ops::checksum::{self, Declared};
 use crate::ops::error::{Code, OpError};
 use crate::ops::headers;
 use crate::ops::multipart::{
-    self, CompleteAnswer, CompleteUpload, CreateUpload, RequestedPart, UploadPart, UploadPartCopy,
+    self, CompleteAnswer, CompleteUpload, CreateUpload, RequestedPart, UploadPart,
 };
 use crate::ops::scope::Access;
-use crate::tenants::{ObjectKey, UploadId};
+use crate::tenants::ObjectKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A Complete that takes longer answers 200 first and its outcome in the body, with white space to keep the connection.
@@ -26,11 +25,11 @@ const STATUS_WITHIN: Duration = Duration::from_secs(10);
 
 type Answer<O> = Result<S3Response<O>, OpError>;
 
-fn key(text: &str) -> Result<ObjectKey, OpError> {
+pub(super) fn key(text: &str) -> Result<ObjectKey, OpError> {
     ObjectKey::new(text).map_err(|_| OpError::new(Code::KeyTooLongError, "Your key is too long"))
 }
 
-fn number(number: i32) -> Result<u16, OpError> {
+pub(super) fn number(number: i32) -> Result<u16, OpError> {
     u16::try_from(number)
         .ok()
         .filter(|number| (1..=10_000).contains(number))
@@ -143,67 +142,6 @@ pub(super) async fn part(
         output,
         Checksums::of(answer.checksum.as_ref(), 1)
     )))
-}
-
-/// `bytes=first-last`: a copy source's range has both ends.
-fn source_range(text: &str) -> Result<(u64, u64), OpError> {
-    let ends = text
-        .strip_prefix("bytes=")
-        .and_then(|range| range.split_once('-'));
-    let digits = |text: &str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| text.parse::<u64>().ok())
-            .flatten()
-    };
-    ends.and_then(|(first, last)| Some((digits(first)?, digits(last)?))).filter(|(first, last)| first <= last).ok_or_else(|| {
-        OpError::invalid_argument(
-            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based \
-             offsets of the first and last bytes to copy",
-        )
-    })
-}
-
-pub(super) async fn part_copy(
-    call: Call,
-    request: S3Request<dto::UploadPartCopyInput>,
-) -> Answer<dto::UploadPartCopyOutput> {
-    let (input, sent) = (&request.input, &request.headers);
-    headers::check_supported(sent)?;
-    let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let (source, source_key, source_version) =
-        super::objects::copy_source(&call, &input.copy_source).await?;
-    let copy = UploadPartCopy {
-        key: key(&input.key)?,
-        upload: input.upload_id.clone(),
-        number: number(input.part_number)?,
-        source,
-        source_key,
-        source_version,
-        source_conditions: conditions::copy_source_conditions(sent),
-        range: input
-            .copy_source_range
-            .as_deref()
-            .map(source_range)
-            .transpose()?,
-    };
-    let (answer, version) = multipart::upload_part_copy(&call.gateway, &scope, copy).await?;
-    let result = dto::CopyPartResult {
-        e_tag: Some(convert::etag(&answer.etag)),
-        last_modified: Some(convert::timestamp(answer.last_modified)),
-        ..Default::default()
-    };
-    Ok(S3Response::new(dto::UploadPartCopyOutput {
-        copy_part_result: Some(with_checksums!(
-            result,
-            Checksums::of(answer.checksum.as_ref(), 1)
-        )),
-        copy_source_version_id: version.map(|version| version.0),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
-        ..Default::default()
-    }))
 }
 
 /// The one checksum that a message names, if any; `-N` behind a composite one is dropped.
@@ -433,168 +371,4 @@ pub(super) async fn list_parts(
         storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
         ..Default::default()
     }))
-}
-
-pub(super) async fn list_uploads(
-    call: Call,
-    request: S3Request<dto::ListMultipartUploadsInput>,
-) -> Answer<dto::ListMultipartUploadsOutput> {
-    let input = request.input;
-    let encoding = Encoding::asked(input.encoding_type.as_ref())?;
-    let rows_max = page_max(input.max_uploads, "max-uploads")?;
-    let scope = call.bucket(&input.bucket, Access::Read).await?;
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let key_marker = input.key_marker.clone().filter(|marker| !marker.is_empty());
-    let upload_marker = input
-        .upload_id_marker
-        .as_ref()
-        .filter(|marker| !marker.is_empty())
-        .map(|marker| UploadId::new(marker.as_str()));
-    let upload_marker = upload_marker
-        .transpose()
-        .map_err(|_| OpError::invalid_argument("Invalid uploadId marker"))?
-        .filter(|_| key_marker.is_some());
-    let delimiter = input
-        .delimiter
-        .clone()
-        .filter(|delimiter| !delimiter.is_empty());
-    let page = Page {
-        prefix: &prefix,
-        delimiter: delimiter.as_deref(),
-        rows_max,
-    };
-    let listed = page
-        .collect(&scope, key_marker.as_deref(), upload_marker.as_ref())
-        .await?;
-    let owner = call.owner();
-    let uploads = listed.uploads.iter().map(|upload| dto::MultipartUpload {
-        checksum_algorithm: upload
-            .new
-            .checksum
-            .map(|(algorithm, _)| convert::algorithm(algorithm)),
-        checksum_type: upload
-            .new
-            .checksum
-            .map(|(_, kind)| convert::checksum_type(kind)),
-        initiated: Some(convert::timestamp(upload.new.created)),
-        initiator: Some(dto::Initiator {
-            id: owner.id.clone(),
-            display_name: owner.display_name.clone(),
-        }),
-        key: Some(encoding.text(upload.new.key.as_str())),
-        owner: Some(owner.clone()),
-        storage_class: Some(dto::StorageClass::from_static(dto::StorageClass::STANDARD)),
-        upload_id: Some(upload.new.id.to_string()),
-    });
-    Ok(S3Response::new(dto::ListMultipartUploadsOutput {
-        bucket: Some(input.bucket),
-        prefix: Some(encoding.text(&prefix)),
-        delimiter: encoding.optional(delimiter.as_ref()),
-        encoding_type: input.encoding_type,
-        key_marker: Some(encoding.text(key_marker.as_deref().unwrap_or_default())),
-        upload_id_marker: Some(input.upload_id_marker.unwrap_or_default()),
-        is_truncated: Some(listed.next.is_some()),
-        max_uploads: i32::try_from(rows_max).ok(),
-        next_key_marker: listed.next.as_ref().map(|(key, _)| encoding.text(key)),
-        next_upload_id_marker: listed.next.and_then(|(_, upload)| upload),
-        common_prefixes: Some(
-            listed
-                .common_prefixes
-                .iter()
-                .map(|prefix| dto::CommonPrefix {
-                    prefix: Some(encoding.text(prefix)),
-                })
-                .collect(),
-        ),
-        uploads: Some(uploads.collect()),
-        ..Default::default()
-    }))
-}
-
-/// What one page of uploads is to hold.
-struct Page<'a> {
-    prefix: &'a str,
-    delimiter: Option<&'a str>,
-    rows_max: usize,
-}
-
-#[derive(Default)]
-struct ListedUploads {
-    uploads: Vec<crate::catalog::Upload>,
-    common_prefixes: BTreeSet<String>,
-    next: Option<(String, Option<String>)>,
-}
-
-impl Page<'_> {
-    fn fold(&self, key: &str) -> Option<String> {
-        let (delimiter, rest) = (self.delimiter?, key.strip_prefix(self.prefix)?);
-        let end = rest.find(delimiter)? + delimiter.len();
-        Some(format!("{}{}", self.prefix, &rest[..end]))
-    }
-
-    /// Reads the catalog's pages until this one is full.
-    async fn collect(
-        &self,
-        scope: &crate::ops::scope::BucketScope,
-        key_marker: Option<&str>,
-        upload_marker: Option<&UploadId>,
-    ) -> Result<ListedUploads, OpError> {
-        let mut listed = ListedUploads::default();
-        let mut after = key_marker.map(|key| (key.to_owned(), upload_marker.cloned()));
-        if self.rows_max == 0 {
-            return Ok(listed);
-        }
-        loop {
-            let from = after
-                .as_ref()
-                .map(|(key, upload)| (key.as_str(), upload.as_ref()));
-            let page = multipart::list_uploads(scope, self.prefix, from, 1000).await?;
-            for upload in page.uploads {
-                let key = upload.new.key.as_str().to_owned();
-                let folded = self.fold(&key);
-                let is_new = folded.as_ref().is_none_or(|folded| {
-                    !listed.common_prefixes.contains(folded)
-                        && key_marker.is_none_or(|marker| !marker.starts_with(folded.as_str()))
-                });
-                if is_new && listed.uploads.len() + listed.common_prefixes.len() == self.rows_max {
-                    listed.next =
-                        after.map(|(key, upload)| (key, upload.map(|upload| upload.to_string())));
-                    return Ok(listed);
-                }
-                after = Some((key, Some(upload.new.id.clone())));
-                match folded {
-                    None => listed.uploads.push(upload),
-                    Some(folded) if is_new => {
-                        listed.common_prefixes.insert(folded);
-                    }
-                    Some(_) => {}
-                }
-            }
-            if !page.truncated {
-                return Ok(listed);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn source_range_needs_both_ends_in_order() {
-        assert_eq!(source_range("bytes=0-9").unwrap(), (0, 9));
-        for bad in [
-            "bytes=9-0",
-            "bytes=0-",
-            "bytes=-5",
-            "0-9",
-            "bytes=+1-2",
-            "bytes=a-b",
-            "bytes=0-1,2-3",
-            "",
-        ] {
-            assert!(source_range(bad).is_err(), "{bad}");
-        }
-    }
 }

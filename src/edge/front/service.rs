@@ -1,6 +1,8 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
-use super::{Front, buckets, listings, multipart, objects};
+use super::{
+    Front, attributes, buckets, copies, listings, multipart, object_tags_and_acls, objects, uploads,
+};
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -23,23 +25,23 @@ operations! {
     head_object(HeadObjectInput) -> HeadObjectOutput = objects::head;
     delete_object(DeleteObjectInput) -> DeleteObjectOutput = objects::delete;
     delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = objects::delete_list;
-    copy_object(CopyObjectInput) -> CopyObjectOutput = objects::copy;
-    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = objects::attributes;
-    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = objects::get_tags;
-    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = objects::put_tags;
-    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = objects::delete_tags;
-    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = objects::get_acl;
-    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = objects::put_acl;
+    copy_object(CopyObjectInput) -> CopyObjectOutput = copies::copy;
+    get_object_attributes(GetObjectAttributesInput) -> GetObjectAttributesOutput = attributes::attributes;
+    get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = object_tags_and_acls::get_tags;
+    put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = object_tags_and_acls::put_tags;
+    delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = object_tags_and_acls::delete_tags;
+    get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = object_tags_and_acls::get_acl;
+    put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = object_tags_and_acls::put_acl;
     list_objects(ListObjectsInput) -> ListObjectsOutput = listings::v1;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listings::v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listings::versions;
     create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = multipart::create;
     abort_multipart_upload(AbortMultipartUploadInput) -> AbortMultipartUploadOutput = multipart::abort;
     upload_part(UploadPartInput) -> UploadPartOutput = multipart::part;
-    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = multipart::part_copy;
+    upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = copies::part;
     complete_multipart_upload(CompleteMultipartUploadInput) -> CompleteMultipartUploadOutput = multipart::complete;
     list_parts(ListPartsInput) -> ListPartsOutput = multipart::list_parts;
-    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = multipart::list_uploads;
+    list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = uploads::list;
     create_bucket(CreateBucketInput) -> CreateBucketOutput = buckets::create;
     delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = buckets::delete;
     head_bucket(HeadBucketInput) -> HeadBucketOutput = buckets::head;

@@ -6,14 +6,14 @@
 
 use super::BodyLimits;
 use super::chunked::{ChunkedFraming, FramingError};
-use super::payload::{Form, Payload};
+use super::document::DocumentCheck;
+use super::payload::Payload;
 use crate::ops::{Code, OpError};
 use crate::region::BodyError;
 use bytes::Bytes;
 use futures::Stream;
 use http_body::{Body, Frame, SizeHint};
 use s3s::StdError;
-use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +39,15 @@ pub enum BodyFault {
     /// The body is not what `x-amz-content-sha256` says.
     #[error("the body's sha-256 does not match")]
     Hash,
+    /// The body is not what Content-MD5 or a checksum says.
+    #[error("the body's digest does not match")]
+    Digest,
+    /// A document is not one that can be read.
+    #[error("{0}")]
+    Document(&'static str),
+    /// A document has more bytes than any may have.
+    #[error("the document is too long")]
+    DocumentTooLong,
 }
 
 impl From<FramingError> for BodyFault {
@@ -70,6 +79,18 @@ impl From<BodyFault> for BodyError {
             BodyFault::Hash => mismatch(
                 Code::XAmzContentSHA256Mismatch,
                 "The provided 'x-amz-content-sha256' header does not match what was computed.".into(),
+            ),
+            BodyFault::Digest => mismatch(
+                Code::BadDigest,
+                "The Content-MD5 or checksum you specified did not match what we received.".into(),
+            ),
+            BodyFault::Document(why) => mismatch(
+                Code::MalformedXML,
+                format!("The XML you provided was not well-formed or did not validate against our published schema: {why}."),
+            ),
+            BodyFault::DocumentTooLong => mismatch(
+                Code::MaxMessageLengthExceeded,
+                "Your request was too big.".into(),
             ),
         }
     }
@@ -120,18 +141,11 @@ impl Declared {
     }
 }
 
-/// The hash of a document, verified when all its bytes are there.
-struct DocumentHash {
-    hasher: Sha256,
-    expected: [u8; 32],
-    left: u64,
-}
-
 /// A body from the connection.
 pub struct GuardedBody<B> {
     inner: B,
     framing: Option<ChunkedFraming>,
-    hash: Option<DocumentHash>,
+    document: Option<DocumentCheck>,
     queue: VecDeque<Bytes>,
     ended: bool,
     faults: FaultSlot,
@@ -140,28 +154,20 @@ pub struct GuardedBody<B> {
 }
 
 impl<B> GuardedBody<B> {
-    /// Wraps a body; it fails when nothing comes for `quiet`.
+    /// Wraps a body; it fails when nothing comes for `quiet`. Objects' digests are verified further on, documents' here.
     #[must_use]
     pub fn new(
         inner: B,
         payload: &Payload,
+        document: Option<DocumentCheck>,
         limits: &BodyLimits,
         quiet: Duration,
         faults: FaultSlot,
     ) -> Self {
-        let hash = match payload.form {
-            // Objects' hashes are verified by s3s, and their last byte is kept back until then.
-            Form::Hashed(expected) if !payload.streams_object => Some(DocumentHash {
-                hasher: Sha256::new(),
-                expected,
-                left: payload.declared_bytes.unwrap_or(0),
-            }),
-            _ => None,
-        };
         Self {
             inner,
             framing: ChunkedFraming::of(payload, limits.signed_chunk_bytes_max),
-            hash,
+            document,
             queue: VecDeque::new(),
             ended: false,
             faults,
@@ -186,13 +192,11 @@ impl<B> GuardedBody<B> {
     }
 
     fn accept(&mut self, data: Bytes) -> Result<(), BodyFault> {
-        if let Some(hash) = &mut self.hash {
-            hash.hasher.update(&data);
-            hash.left = hash.left.saturating_sub(data.len() as u64);
-            if hash.left == 0 {
-                // s3s fails at the last byte too, but can't say why: it must not get that far.
-                self.verify_hash()?;
-            }
+        if let Some(document) = &mut self.document
+            && document.accept(&data)?
+        {
+            // s3s stops at the last byte: it must not get that far.
+            self.verify_document()?;
         }
         match &mut self.framing {
             Some(framing) => framing.push(data, &mut self.queue)?,
@@ -201,20 +205,13 @@ impl<B> GuardedBody<B> {
         Ok(())
     }
 
-    fn verify_hash(&mut self) -> Result<(), BodyFault> {
-        let Some(hash) = self.hash.take() else {
-            return Ok(());
-        };
-        if hash.hasher.finalize()[..] == hash.expected[..] {
-            Ok(())
-        } else {
-            Err(BodyFault::Hash)
-        }
+    fn verify_document(&mut self) -> Result<(), BodyFault> {
+        self.document.take().map_or(Ok(()), DocumentCheck::finish)
     }
 
     fn finish(&mut self) -> Result<(), BodyFault> {
         self.ended = true;
-        self.verify_hash()?;
+        self.verify_document()?;
         match &mut self.framing {
             Some(framing) => Ok(framing.finish(&mut self.queue)?),
             None => Ok(()),
@@ -259,7 +256,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        let untouched = self.framing.is_none() && self.hash.is_none();
+        let untouched = self.framing.is_none() && self.document.is_none();
         self.queue.is_empty() && (self.ended || (untouched && self.inner.is_end_stream()))
     }
 

@@ -8,8 +8,10 @@ pub mod body;
 pub mod checksums;
 pub mod chunked;
 pub mod date;
+pub mod document;
 pub mod forms;
 pub mod framing;
+pub mod hoisted;
 pub mod payload;
 pub mod query;
 pub mod scope;
@@ -21,9 +23,12 @@ use super::host::{Addressing, HostRules};
 use crate::clock::UnixMs;
 use crate::ops::{Code, OpError};
 use authorization::Signed;
+use document::DocumentCheck;
 use http::request::Parts;
 use payload::Payload;
+use percent_encoding::percent_decode_str;
 use query::Query;
+use subresource::Level;
 
 /// How much a body may have.
 #[derive(Clone, Copy, Debug)]
@@ -35,32 +40,28 @@ pub struct BodyLimits {
 }
 
 /// What the guard learned from a request that passed.
-#[derive(Clone, Debug)]
 pub struct Admission {
     /// Who says to have signed it, and what the signature covers. Nothing of it is verified yet.
     pub signed: Signed,
     /// How the body comes and how long it says to be.
     pub payload: Payload,
-    /// Whether the path names an object (and not just a bucket or the service).
-    pub names_object: bool,
+    /// What verifies the body, when it is a document.
+    pub document: Option<DocumentCheck>,
 }
 
-/// Checks a request's head.
+/// Checks a request's head, and makes headers of the query's parameters that are some.
 ///
 /// # Errors
 /// The answer for the client, when the request must not reach s3s.
 pub fn inspect(
-    parts: &Parts,
+    parts: &mut Parts,
     hosts: &HostRules,
     limits: &BodyLimits,
     now: UnixMs,
 ) -> Result<Admission, OpError> {
     let host = framing::single_host(parts)?;
     framing::no_conflicts(parts)?;
-    let names_object = match hosts.addressing(host) {
-        Addressing::Bucket(_) => parts.uri.path().len() > 1,
-        Addressing::Path => path_names_object(parts.uri.path()),
-    };
+    let level = level(&hosts.addressing(host), parts.uri.path())?;
     if parts.method == http::Method::OPTIONS {
         // No bucket has rules yet: every name, there or not, gets the same answer.
         return Err(OpError::new(
@@ -74,20 +75,59 @@ pub fn inspect(
     date::check(&signed, &parts.headers, now)?;
     scope::check_service(&signed)?;
     signed_headers::check(&signed, &parts.headers)?;
-    subresource::check(&parts.method, &query)?;
-    let payload = payload::read(parts, &signed, names_object, limits)?;
+    subresource::check(&parts.method, level, &query)?;
+    hoisted::into_headers(&query, &mut parts.headers)?;
+    let payload = payload::read(parts, &signed, level == Level::Object, limits)?;
     checksums::check(&parts.headers, &payload)?;
+    let document = DocumentCheck::of(parts, &query, &payload)?;
     Ok(Admission {
         signed,
         payload,
-        names_object,
+        document,
     })
 }
 
-fn path_names_object(path: &str) -> bool {
-    path.trim_start_matches('/')
-        .split_once('/')
-        .is_some_and(|(_, key)| !key.is_empty())
+/// What the path names, as s3s reads it: decoded first.
+fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
+    let decoded = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_| OpError::new(Code::InvalidURI, "Couldn't parse the specified URI."))?;
+    let path = decoded.strip_prefix('/').unwrap_or(&decoded);
+    Ok(match addressing {
+        Addressing::Bucket(_) if path.is_empty() => Level::Bucket,
+        Addressing::Bucket(_) => Level::Object,
+        Addressing::Path if path.is_empty() => Level::Service,
+        Addressing::Path => match path.split_once('/') {
+            None | Some((_, "")) => Level::Bucket,
+            Some(_) => Level::Object,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_is_read_from_the_decoded_path() {
+        let of = |path| level(&Addressing::Path, path).unwrap();
+        for (path, expected) in [
+            ("/", Level::Service),
+            ("/b", Level::Bucket),
+            ("/b/", Level::Bucket),
+            ("/b/k", Level::Object),
+            ("/b//", Level::Object),
+            ("/b%2Fk", Level::Object),
+            ("/b%2f", Level::Bucket),
+            ("/b/%20", Level::Object),
+        ] {
+            assert_eq!(of(path), expected, "{path}");
+        }
+        let bucket = Addressing::Bucket("b".into());
+        assert_eq!(level(&bucket, "/").unwrap(), Level::Bucket);
+        assert_eq!(level(&bucket, "/k").unwrap(), Level::Object);
+        assert!(level(&bucket, "/%ff").is_err());
+    }
 }
 
 #[cfg(test)]

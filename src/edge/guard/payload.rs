@@ -9,6 +9,9 @@ use crate::ops::{Code, OpError};
 use http::request::Parts;
 use http::{HeaderMap, Method, header};
 
+/// Most bytes of a document, which s3s holds in memory.
+pub const DOCUMENT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// How the body comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -60,6 +63,12 @@ pub fn read(
         return Err(OpError::new(
             Code::EntityTooLarge,
             "Your proposed upload exceeds the maximum allowed size",
+        ));
+    }
+    if !streams_object && declared_bytes.is_some_and(|b| b > DOCUMENT_BYTES_MAX) {
+        return Err(OpError::new(
+            Code::MaxMessageLengthExceeded,
+            "Your request was too big.",
         ));
     }
     Ok(Payload {
@@ -307,6 +316,25 @@ mod tests {
             ("x-amz-trailer", "x-amz-checksum-crc32"),
         ]);
         assert_eq!(unannounced, Err(Code::InvalidRequest));
+    }
+
+    #[test]
+    fn document_that_is_too_long_is_refused() {
+        let limits = BodyLimits {
+            body_bytes_max: u64::MAX,
+            ..LIMITS
+        };
+        let code = |bytes: u64| {
+            let headers = [
+                ("x-amz-content-sha256", "UNSIGNED-PAYLOAD"),
+                ("content-length", &bytes.to_string()),
+            ];
+            let request = parts(Method::POST, "/b?delete", &headers);
+            read(&request, &header_signed("20260726"), false, &limits).map_err(|e| e.code())
+        };
+        assert!(code(DOCUMENT_BYTES_MAX).is_ok());
+        let refused = code(DOCUMENT_BYTES_MAX + 1);
+        assert_eq!(refused, Err(Code::MaxMessageLengthExceeded));
     }
 
     #[test]

@@ -49,6 +49,21 @@ impl Query {
         }
     }
 
+    /// Whether a parameter is there without a value.
+    #[must_use]
+    pub fn is_empty_value(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|(n, value)| n == name && value.is_empty())
+    }
+
+    /// The parameters, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The parameters' names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())

@@ -1,11 +1,73 @@
-//! Subresources that s3s 0.14.1 does not route. It falls back to the plain operation, so that `PUT ?renameObject` would overwrite
-//! an object with nothing and `DELETE ?abac` would delete a bucket.
+//! Which query parameters a request may have. s3s 0.14.1 falls back to the plain operation when it knows no route, so that
+//! `PUT ?renameObject` or `PUT /bucket/key?policy` would overwrite an object and `DELETE /bucket?abac` would delete a bucket.
+//!
+//! So the table lists what s3s routes, by method and level; on writes everything else is refused, whatever S3 adds one day.
 
 use super::query::Query;
-use crate::ops::OpError;
+use crate::ops::{Code, OpError};
 use http::Method;
 
-/// S3's subresources that s3s has no route for, in any method.
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Nothing: the service itself.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const GET_PUT: &[Method] = &[Method::GET, Method::PUT];
+const GET_HEAD: &[Method] = &[Method::GET, Method::HEAD];
+const GET_PUT_DELETE: &[Method] = &[Method::GET, Method::PUT, Method::DELETE];
+const GET_POST_DELETE: &[Method] = &[Method::GET, Method::POST, Method::DELETE];
+const ANY_UPLOAD: &[Method] = &[Method::GET, Method::PUT, Method::POST, Method::DELETE];
+
+/// The subresources that s3s routes to an operation of their own.
+const ROUTED: &[(&str, Level, &[Method])] = &[
+    ("accelerate", Level::Bucket, GET_PUT),
+    ("acl", Level::Bucket, GET_PUT),
+    ("analytics", Level::Bucket, GET_PUT_DELETE),
+    ("cors", Level::Bucket, GET_PUT_DELETE),
+    ("delete", Level::Bucket, POST),
+    ("encryption", Level::Bucket, GET_PUT_DELETE),
+    ("intelligent-tiering", Level::Bucket, GET_PUT_DELETE),
+    ("inventory", Level::Bucket, GET_PUT_DELETE),
+    ("lifecycle", Level::Bucket, GET_PUT_DELETE),
+    ("location", Level::Bucket, GET),
+    ("logging", Level::Bucket, GET_PUT),
+    ("metadataTable", Level::Bucket, GET_POST_DELETE),
+    ("metrics", Level::Bucket, GET_PUT_DELETE),
+    ("notification", Level::Bucket, GET_PUT),
+    ("object-lock", Level::Bucket, GET_PUT),
+    ("ownershipControls", Level::Bucket, GET_PUT_DELETE),
+    ("policy", Level::Bucket, GET_PUT_DELETE),
+    ("policyStatus", Level::Bucket, GET),
+    ("publicAccessBlock", Level::Bucket, GET_PUT_DELETE),
+    ("replication", Level::Bucket, GET_PUT_DELETE),
+    ("requestPayment", Level::Bucket, GET_PUT),
+    ("session", Level::Bucket, GET),
+    ("tagging", Level::Bucket, GET_PUT_DELETE),
+    ("uploads", Level::Bucket, GET),
+    ("versioning", Level::Bucket, GET_PUT),
+    ("versions", Level::Bucket, GET),
+    ("website", Level::Bucket, GET_PUT_DELETE),
+    ("acl", Level::Object, GET_PUT),
+    ("attributes", Level::Object, GET),
+    ("legal-hold", Level::Object, GET_PUT),
+    ("restore", Level::Object, POST),
+    ("retention", Level::Object, GET_PUT),
+    ("select", Level::Object, POST),
+    ("tagging", Level::Object, GET_PUT_DELETE),
+    ("torrent", Level::Object, GET),
+    ("uploads", Level::Object, POST),
+    ("uploadId", Level::Object, ANY_UPLOAD),
+];
+
+/// Subresources of S3 that s3s has no route for, in any method.
 const UNROUTED: &[&str] = &[
     "abac",
     "annotation",
@@ -16,41 +78,57 @@ const UNROUTED: &[&str] = &[
     "renameObject",
 ];
 
-/// Subresources that s3s routes for some methods only: elsewhere they would become the plain operation.
-const ROUTED: &[(&str, &[Method])] = &[
-    ("accelerate", &[Method::GET, Method::PUT]),
-    ("acl", &[Method::GET, Method::PUT, Method::HEAD]),
-    ("attributes", &[Method::GET]),
-    ("delete", &[Method::POST]),
-    ("legal-hold", &[Method::GET, Method::PUT]),
-    ("location", &[Method::GET]),
-    ("logging", &[Method::GET, Method::PUT]),
-    ("notification", &[Method::GET, Method::PUT]),
-    ("object-lock", &[Method::GET, Method::PUT]),
-    ("policyStatus", &[Method::GET]),
-    ("requestPayment", &[Method::GET, Method::PUT]),
-    ("restore", &[Method::POST]),
-    ("retention", &[Method::GET, Method::PUT]),
-    ("select", &[Method::POST]),
-    ("session", &[Method::GET]),
-    ("torrent", &[Method::GET]),
-    ("uploads", &[Method::GET, Method::POST]),
-    ("versioning", &[Method::GET, Method::PUT]),
-    ("versions", &[Method::GET]),
+/// What lists and reads may have besides; elsewhere these mean nothing.
+const READS: &[&str] = &[
+    "bucket-region",
+    "continuation-token",
+    "delimiter",
+    "encoding-type",
+    "fetch-owner",
+    "id",
+    "key-marker",
+    "list-type",
+    "marker",
+    "max-buckets",
+    "max-keys",
+    "max-parts",
+    "max-uploads",
+    "part-number-marker",
+    "partNumber",
+    "prefix",
+    "start-after",
+    "upload-id-marker",
+    "version-id-marker",
+    "versionId",
 ];
+
+/// Subresources of an object that are each version's own.
+const OF_VERSIONS: &[&str] = &[
+    "acl",
+    "attributes",
+    "legal-hold",
+    "restore",
+    "retention",
+    "select",
+    "tagging",
+    "torrent",
+];
+
+/// Subresources of a bucket of which there are several, told apart by `id`.
+const WITH_ID: &[&str] = &["analytics", "intelligent-tiering", "inventory", "metrics"];
 
 /// Refuses what would silently become another operation.
 ///
 /// # Errors
-/// `NotImplemented`, or `InvalidRequest` for a part number without its upload.
-pub fn check(method: &Method, query: &Query) -> Result<(), OpError> {
+/// `NotImplemented` for a parameter that is not known here, `MethodNotAllowed` for a subresource of another level or method,
+/// `InvalidArgument` and `InvalidRequest` for parameters that do not go together.
+pub fn check(method: &Method, level: Level, query: &Query) -> Result<(), OpError> {
+    refuse_repeated(query)?;
+    let selected = selected(method, level, query)?;
     for name in query.names() {
-        let routed = ROUTED.iter().find(|(n, _)| *n == name);
-        let misdirected = routed.is_some_and(|(_, methods)| !methods.contains(method));
-        if misdirected || UNROUTED.contains(&name) {
-            return Err(OpError::not_implemented(format!(
-                "The subresource {name} is not supported with this method."
-            )));
+        let is_selected = selected == Some(name);
+        if !is_selected && !is_custom(name) && !modifies(name, selected, method, level, query) {
+            return Err(unexpected(name));
         }
     }
     if *method == Method::PUT && query.has("uploadId") != query.has("partNumber") {
@@ -69,49 +147,232 @@ pub fn check(method: &Method, query: &Query) -> Result<(), OpError> {
     Ok(())
 }
 
+/// s3s reads a parameter that is there twice as missing: a delete of a version would become a delete of the object.
+fn refuse_repeated(query: &Query) -> Result<(), OpError> {
+    let repeated = query
+        .names()
+        .find(|name| !is_custom(name) && query.unique(name).is_none());
+    match repeated {
+        None => Ok(()),
+        Some(name) => Err(OpError::invalid_argument(format!(
+            "The query parameter {name} must be there once."
+        ))),
+    }
+}
+
+/// The one subresource that the request selects, if any.
+fn selected<'q>(
+    method: &Method,
+    level: Level,
+    query: &'q Query,
+) -> Result<Option<&'q str>, OpError> {
+    let mut selected = None;
+    for name in query.names() {
+        let mut routes = ROUTED.iter().filter(|(n, ..)| *n == name).peekable();
+        if routes.peek().is_none() {
+            continue;
+        }
+        if !routes.any(|(_, at, methods)| *at == level && methods.contains(method)) {
+            return Err(OpError::new(
+                Code::MethodNotAllowed,
+                format!("The subresource {name} does not go with this method on this resource."),
+            ));
+        }
+        if let Some(other) = selected.replace(name) {
+            return Err(OpError::invalid_argument(format!(
+                "Conflicting query string parameters: {other}, {name}"
+            )));
+        }
+    }
+    Ok(selected)
+}
+
+/// What S3 leaves to signatures, SDKs and access logs: every name that begins with `x-`.
+fn is_custom(name: &str) -> bool {
+    name.get(..2)
+        .is_some_and(|start| start.eq_ignore_ascii_case("x-"))
+}
+
+/// Whether a parameter may accompany what is selected.
+fn modifies(
+    name: &str,
+    selected: Option<&str>,
+    method: &Method,
+    level: Level,
+    query: &Query,
+) -> bool {
+    if UNROUTED.contains(&name) {
+        return false;
+    }
+    let of_version = match selected {
+        None => [&Method::GET, &Method::HEAD, &Method::DELETE].contains(&method),
+        Some(subresource) => OF_VERSIONS.contains(&subresource),
+    };
+    match name {
+        "versionId" => level == Level::Object && of_version,
+        "partNumber" if *method == Method::PUT => level == Level::Object,
+        "id" if !GET_HEAD.contains(method) => selected.is_some_and(|s| WITH_ID.contains(&s)),
+        "select-type" => selected == Some("select"),
+        // An unknown subresource looks like this; an unknown parameter with a value changes no read.
+        _ if GET_HEAD.contains(method) => {
+            READS.contains(&name) || is_response(name) || !query.is_empty_value(name)
+        }
+        _ => is_response(name),
+    }
+}
+
+fn is_response(name: &str) -> bool {
+    name.starts_with("response-")
+}
+
+fn unexpected(name: &str) -> OpError {
+    match name {
+        "versionId" => OpError::invalid_argument("This operation does not accept a version-id."),
+        "partNumber" => {
+            OpError::invalid_request("The partNumber parameter does not go with this operation.")
+        }
+        _ => OpError::not_implemented(format!(
+            "The query parameter {name} is not supported with this method."
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Code;
 
-    fn code(method: &Method, query: &str) -> Result<(), Code> {
-        check(method, &Query::parse(query).unwrap()).map_err(|e| e.code())
+    fn code(method: &Method, level: Level, query: &str) -> Result<(), Code> {
+        check(method, level, &Query::parse(query).unwrap()).map_err(|e| e.code())
+    }
+
+    #[test]
+    fn subresources_of_buckets_are_refused_on_objects_and_the_service() {
+        for (name, level, _) in ROUTED {
+            let both = ["acl", "tagging", "uploads"];
+            if *level == Level::Bucket && !both.contains(name) {
+                for method in [&Method::PUT, &Method::DELETE, &Method::POST, &Method::GET] {
+                    for other in [Level::Object, Level::Service] {
+                        let refused = code(method, other, name);
+                        assert_eq!(refused, Err(Code::MethodNotAllowed), "{method} {name}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_of_objects_are_refused_on_buckets() {
+        for query in [
+            "uploadId=x",
+            "versionId=x",
+            "partNumber=1",
+            "retention",
+            "torrent",
+        ] {
+            for method in [&Method::DELETE, &Method::PUT, &Method::POST] {
+                let refused = code(method, Level::Bucket, query);
+                assert!(refused.is_err(), "{method} {query}");
+            }
+        }
     }
 
     #[test]
     fn subresources_without_a_route_are_refused() {
-        for (method, query) in [
-            (Method::PUT, "renameObject"),
-            (Method::DELETE, "abac"),
-            (Method::DELETE, "versioning"),
-            (Method::DELETE, "uploads"),
-            (Method::PUT, "torrent="),
-            (Method::DELETE, "a=b&acl"),
+        for (method, level, query) in [
+            (Method::PUT, Level::Object, "renameObject"),
+            (Method::GET, Level::Bucket, "abac=1"),
+            (Method::DELETE, Level::Bucket, "abac"),
+            (Method::DELETE, Level::Bucket, "of-tomorrow"),
+            (Method::DELETE, Level::Object, "of-tomorrow=1"),
+            (Method::PUT, Level::Object, "Policy"),
+            (Method::GET, Level::Object, "of-tomorrow"),
+            (Method::DELETE, Level::Bucket, "prefix=a"),
         ] {
-            assert_eq!(code(&method, query), Err(Code::NotImplemented), "{query}");
+            assert_eq!(
+                code(&method, level, query),
+                Err(Code::NotImplemented),
+                "{query}"
+            );
+        }
+        for (method, level, query) in [
+            (Method::DELETE, Level::Bucket, "versioning"),
+            (Method::DELETE, Level::Object, "uploads"),
+            (Method::PUT, Level::Object, "torrent="),
+            (Method::DELETE, Level::Object, "x-a=b&acl"),
+            (Method::HEAD, Level::Object, "acl"),
+        ] {
+            assert_eq!(
+                code(&method, level, query),
+                Err(Code::MethodNotAllowed),
+                "{query}"
+            );
         }
     }
 
     #[test]
     fn part_upload_without_its_number_is_refused() {
         for query in ["uploadId=x", "partNumber=1"] {
-            assert_eq!(code(&Method::PUT, query), Err(Code::InvalidRequest));
+            let refused = code(&Method::PUT, Level::Object, query);
+            assert_eq!(refused, Err(Code::InvalidRequest));
         }
-        assert_eq!(code(&Method::PUT, "partNumber=1&uploadId=x"), Ok(()));
-        assert_eq!(code(&Method::GET, "partNumber=1"), Ok(()));
-        assert_eq!(code(&Method::DELETE, "uploadId=x"), Ok(()));
+        let refused = code(&Method::DELETE, Level::Object, "partNumber=1");
+        assert_eq!(refused, Err(Code::InvalidRequest));
+        for (method, query) in [
+            (Method::PUT, "partNumber=1&uploadId=x"),
+            (Method::GET, "partNumber=1"),
+            (Method::DELETE, "uploadId=x"),
+        ] {
+            assert_eq!(code(&method, Level::Object, query), Ok(()), "{query}");
+        }
     }
 
     #[test]
-    fn plain_operations_and_unknown_parameters_pass() {
+    fn conflicting_and_repeated_parameters_are_refused() {
         for (method, query) in [
-            (Method::GET, "list-type=2&prefix=&delimiter=/"),
-            (Method::GET, "versions&x-id=ListObjectVersions"),
-            (Method::PUT, "tagging"),
-            (Method::DELETE, "tagging&versionId=1"),
-            (Method::POST, "delete"),
+            (Method::DELETE, "versionId=a&versionId=b"),
+            (Method::DELETE, "uploadId=a&tagging"),
+            (Method::DELETE, "uploadId=a&versionId=b"),
+            (Method::PUT, "versionId=a"),
+            (Method::PUT, "acl&tagging"),
+            (Method::POST, "uploads&uploadId=x"),
         ] {
-            assert_eq!(code(&method, query), Ok(()), "{query}");
+            let refused = code(&method, Level::Object, query);
+            assert_eq!(refused, Err(Code::InvalidArgument), "{query}");
+        }
+    }
+
+    #[test]
+    fn supported_operations_pass_with_their_parameters() {
+        use Level::{Bucket, Object, Service};
+        for (method, level, query) in [
+            (Method::GET, Service, "prefix=&max-buckets=3"),
+            (Method::PUT, Bucket, ""),
+            (Method::DELETE, Bucket, "x-id=DeleteBucket"),
+            (Method::GET, Bucket, "list-type=2&prefix=&delimiter=/"),
+            (Method::GET, Bucket, "versions&x-id=ListObjectVersions"),
+            (Method::GET, Bucket, "uploads&upload-id-marker=&key-marker="),
+            (Method::PUT, Bucket, "versioning"),
+            (Method::PUT, Bucket, "inventory&id=1"),
+            (Method::POST, Bucket, "delete"),
+            (
+                Method::PUT,
+                Object,
+                "x-id=PutObject&X-Amz-Date=1&X-Amz-Date=2",
+            ),
+            (Method::PUT, Object, "tagging"),
+            (Method::DELETE, Object, "tagging&versionId=1"),
+            (Method::DELETE, Object, "versionId=1"),
+            (Method::GET, Object, "response-expires=&v=3"),
+            (
+                Method::GET,
+                Object,
+                "uploadId=x&max-parts=2&part-number-marker=1",
+            ),
+            (Method::POST, Object, "uploads"),
+            (Method::POST, Object, "uploadId=x"),
+            (Method::POST, Object, "select&select-type=2"),
+        ] {
+            assert_eq!(code(&method, level, query), Ok(()), "{method} {query}");
         }
     }
 }

@@ -159,13 +159,97 @@ async fn post_forms_are_refused_before_they_are_read() {
 async fn subresource_without_a_route_is_not_the_plain_operation() {
     let server = Server::start().await;
     let delete = Signer::default().sign("DELETE", "/bucket?versioning", &[]);
-    refused(&server, delete.head().as_bytes(), 501, "NotImplemented").await;
+    refused(&server, delete.head().as_bytes(), 405, "MethodNotAllowed").await;
     let rename = Signer::default().sign(
         "PUT",
         "/bucket/key?renameObject",
         &[("content-length", "0")],
     );
     refused(&server, rename.head().as_bytes(), 501, "NotImplemented").await;
+}
+
+#[tokio::test]
+async fn subresource_of_another_level_destroys_nothing() {
+    let server = Server::start().await;
+    for (method, target) in [
+        ("PUT", "/bucket/key?policy"),
+        ("PUT", "/bucket/key?versioning"),
+        ("PUT", "/bucket%2Fkey?policy"),
+        ("DELETE", "/bucket/key?lifecycle"),
+        ("DELETE", "/bucket?uploadId=x"),
+        ("DELETE", "/bucket?versionId=x"),
+        ("DELETE", "/bucket?partNumber=1"),
+        ("DELETE", "/bucket/key?of-tomorrow"),
+    ] {
+        let attack = Signer::default().sign(method, target, &[("content-length", "0")]);
+        let reply = server.send(&attack, b"").await;
+        assert!(
+            [400, 405, 501].contains(&reply.status),
+            "{target}: {reply:?}"
+        );
+        assert!(server.s3.calls().is_empty(), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn delete_list_with_a_wrong_digest_deletes_nothing() {
+    let server = Server::start().await;
+    let list = "<Delete><Object><Key>a</Key></Object></Delete>";
+    let length = list.len().to_string();
+    for (name, value, code) in [
+        ("content-md5", "MDAwMDAwMDAwMDAwMDAwMA==", "BadDigest"),
+        ("content-md5", "xx", "InvalidDigest"),
+        ("x-amz-checksum-crc32", "AAAAAA==", "BadDigest"),
+        ("x-amz-meta-a", "no digest", "InvalidRequest"),
+    ] {
+        let headers = [("content-length", length.as_str()), (name, value)];
+        let post = Signer::default().sign("POST", "/bucket?delete", &headers);
+        let attack = [post.head().as_bytes(), list.as_bytes()].concat();
+        refused(&server, &attack, 400, code).await;
+    }
+}
+
+#[tokio::test]
+async fn delete_list_with_cdata_deletes_nothing() {
+    let server = Server::start().await;
+    let list = "<Delete><Object><Key>a<![CDATA[b]]></Key></Object></Delete>";
+    let (length, hash) = (list.len().to_string(), sha256_hex(list.as_bytes()));
+    let headers = [
+        ("content-length", length.as_str()),
+        ("x-amz-content-sha256", hash.as_str()),
+    ];
+    let post = Signer::default().sign("POST", "/bucket?delete", &headers);
+    let attack = [post.head().as_bytes(), list.as_bytes()].concat();
+    refused(&server, &attack, 400, "MalformedXML").await;
+}
+
+#[tokio::test]
+async fn document_over_its_cap_is_refused_before_it_is_read() {
+    let server = Server::start().await;
+    let post = Signer::default().sign("POST", "/bucket?delete", &[("content-length", "9000000")]);
+    let code = "MaxMessageLengthExceeded";
+    refused(&server, post.head().as_bytes(), 400, code).await;
+}
+
+#[tokio::test]
+async fn amz_parameters_of_a_presigned_url_count_as_headers() {
+    let server = Server::start().await;
+    let put = |target: &str| {
+        presigner(DAY)
+            .sign("PUT", target, &[])
+            .plus("content-length", "0")
+    };
+    let copy = put("/bucket/key?x-amz-copy-source=%2Fbucket%2Fother");
+    assert_eq!(server.send(&copy, b"").await.status, 200);
+    assert_eq!(server.s3.calls(), ["copy to key"]);
+    let colored = put("/bucket/key?x-amz-meta-color=red");
+    assert_eq!(server.send(&colored, b"").await.status, 200);
+    assert_eq!(server.s3.calls()[1], "put bucket/key color=red");
+    let wrong = put("/bucket/key?x-amz-checksum-crc32=nonsense");
+    assert_eq!(server.send(&wrong, b"").await.code(), "InvalidRequest");
+    let twice = put("/bucket/key?x-amz-acl=private&X-Amz-Acl=public-read");
+    assert_eq!(server.send(&twice, b"").await.code(), "InvalidArgument");
+    assert_eq!(server.s3.calls().len(), 2);
 }
 
 #[tokio::test]

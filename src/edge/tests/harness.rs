@@ -93,10 +93,11 @@ impl S3 for TrivialS3 {
         &self,
         request: S3Request<dto::PutObjectInput>,
     ) -> S3Result<S3Response<dto::PutObjectOutput>> {
-        self.saw(format!(
-            "put {}/{}",
-            request.input.bucket, request.input.key
-        ));
+        let mut call = format!("put {}/{}", request.input.bucket, request.input.key);
+        for (name, value) in request.input.metadata.iter().flatten() {
+            call += &format!(" {name}={value}");
+        }
+        self.saw(call);
         let id = super::super::RequestId::NONE;
         let declared = request.extensions.get::<Declared>().cloned().unwrap();
         let body = request.input.body.unwrap_or_else(|| {

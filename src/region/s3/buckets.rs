@@ -3,7 +3,7 @@
 use super::S3Store;
 use super::errors::{Call, from_sdk};
 use super::retry::until_done;
-use crate::region::{ListRequest, Missing, RegionError, UpstreamBucket, Versioning};
+use crate::region::{VersionListRequest, ListRequest, Missing, RegionError, UpstreamBucket, Versioning};
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
     VersioningConfiguration,
@@ -69,6 +69,16 @@ impl S3Store {
             .collect())
     }
 
+/// Whether the bucket holds versions or delete markers, which a listing of current objects does not show.
+    async fn has_versions(&self, bucket: &UpstreamBucket) -> Result<bool, RegionError> {
+        let one = VersionListRequest {
+            keys_max: 1,
+            ..VersionListRequest::default()
+        };
+        let page = self.list_object_versions(bucket, &one).await?;
+        Ok(!page.versions.is_empty() || page.next_key_marker.is_some())
+    }
+
     pub(super) async fn drop_bucket(&self, bucket: &UpstreamBucket) -> Result<(), RegionError> {
         let call = Call::write("delete_bucket", Missing::Bucket);
         // SeaweedFS deletes a bucket with all that is in it unless told otherwise: never rely on the store alone.
@@ -85,6 +95,11 @@ impl S3Store {
             }
             Err(RegionError::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
+        }
+        if self.profile.versioning && self.has_versions(bucket).await? {
+            return Err(RegionError::BucketNotEmpty {
+                operation: call.operation,
+            });
         }
         let dropped = until_done(&self.retries, || async {
             self.sdk

@@ -53,6 +53,8 @@ pub(in crate::region) fn seaweed_profile() -> RegionProfile {
             leading_slash: false,
             trailing_slash: false,
             control_characters: false,
+            backslash: false,
+            housekeeping_names: false,
             byte_order: false,
             ..KeyRules::all()
         },

@@ -1,7 +1,11 @@
 use super::super::checksums::ChecksumHeader;
+use super::super::payload::Form;
+use super::super::query::Query;
+use super::super::testing::parts;
 use super::*;
 use futures::StreamExt;
 use http_body_util::{BodyExt, StreamBody};
+use sha2::{Digest, Sha256};
 
 const LIMITS: BodyLimits = BodyLimits {
     body_bytes_max: 1000,
@@ -28,11 +32,15 @@ fn guarded(
     FaultSlot,
 ) {
     let faults = FaultSlot::default();
+    let request = parts(http::Method::POST, "/b?delete", &[]);
+    let query = Query::parse("").unwrap();
+    let document = DocumentCheck::of(&request, &query, &payload).unwrap();
     let pending = futures::stream::pending().take(usize::from(then_hang));
     let stream = futures::stream::iter(items).chain(pending);
     let body = GuardedBody::new(
         StreamBody::new(Box::pin(stream)),
         &payload,
+        document,
         &LIMITS,
         QUIET,
         faults.clone(),

@@ -1,0 +1,84 @@
+//! `x-amz-*` parameters of the query. SDKs move headers of a presigned URL there, and S3 reads them as the headers that they
+//! are; s3s ignores them, so that metadata would be lost and a checksum or an encryption that the client asked for never made.
+//! The signature covers the whole query, and so them.
+
+use super::query::Query;
+use crate::ops::OpError;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// Parameters of the signature itself.
+const AUTHENTICATION: &[&str] = &[
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-expires",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-amz-signedheaders",
+];
+
+/// Makes headers of the parameters that are some; call it only after the check that headers are signed.
+///
+/// # Errors
+/// `InvalidArgument` when a parameter can't be a header, or when the header is there with another value.
+pub fn into_headers(query: &Query, headers: &mut HeaderMap) -> Result<(), OpError> {
+    for (name, value) in query.pairs() {
+        let name = name.to_ascii_lowercase();
+        if !name.starts_with("x-amz-") || AUTHENTICATION.contains(&name.as_str()) {
+            continue;
+        }
+        let invalid =
+            || OpError::invalid_argument(format!("The query parameter {name} is no valid header."));
+        let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;
+        let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+        match headers.get(&header) {
+            None => {
+                headers.insert(header, value);
+            }
+            Some(there) if *there == value => {}
+            Some(_) => {
+                return Err(OpError::invalid_argument(format!(
+                    "{name} is there twice, with different values."
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::Code;
+
+    fn hoisted(query: &str, headers: &mut HeaderMap) -> Result<(), Code> {
+        into_headers(&Query::parse(query).unwrap(), headers).map_err(|e| e.code())
+    }
+
+    #[test]
+    fn amz_parameters_become_headers_but_for_the_signatures_own() {
+        let mut headers = HeaderMap::new();
+        let query = "X-Amz-Date=1&X-Amz-Signature=2&X-Amz-Security-Token=3&x-id=PutObject&X-Amz-Meta-Color=dark%20red\
+                     &x-amz-acl=private";
+        assert_eq!(hoisted(query, &mut headers), Ok(()));
+        assert_eq!(headers.len(), 2);
+        assert_eq!(headers["x-amz-meta-color"], "dark red");
+        assert_eq!(headers["x-amz-acl"], "private");
+    }
+
+    #[test]
+    fn parameter_that_contradicts_a_header_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-acl", HeaderValue::from_static("private"));
+        assert_eq!(hoisted("x-amz-acl=private", &mut headers), Ok(()));
+        for query in [
+            "x-amz-acl=public-read",
+            "x-amz-meta-a=1&X-Amz-Meta-A=2",
+            "x-amz-meta-a=%0d%0aevil:1",
+            "x-amz-%20=1",
+        ] {
+            let refused = hoisted(query, &mut headers);
+            assert_eq!(refused, Err(Code::InvalidArgument), "{query}");
+        }
+    }
+}
