@@ -408,7 +408,7 @@ mod tests {
         for (name, value) in [
             ("x-amz-checksum-crc32", "y/Q5Jg=="),
             ("x-amz-checksum-crc32c", "4waSgw=="),
-            ("x-amz-checksum-crc64nvme", "rosUhgyZmIg="),
+            ("x-amz-checksum-crc64nvme", "rosUhgp5mIg="),
             ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKfuNEE="),
             (
                 "x-amz-checksum-sha256",

@@ -485,9 +485,9 @@ async fn substitute(
             .catalog
             .attempts(scope.tenant, &upload.new.id, part.number)
             .await?;
-        let equal = attempts.into_iter().find(|other| {
-            other.stored.upstream_etag == *etag && is_same_content(other, part)
-        });
+        let equal = attempts
+            .into_iter()
+            .find(|other| other.stored.upstream_etag == *etag && is_same_content(other, part));
         *part = equal.ok_or_else(|| invalid_part(part.number))?;
         changed = true;
     }
