@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn head_without_spill_room_is_refused_past_user_metadata() {
-        assert!(pack(&header(), &[7; 1200], Vec::new(), &profile(2048, 0)).is_err());
+        assert!(pack(&header(), &[7; 1500], Vec::new(), &profile(2048, 0)).is_err());
     }
 
     #[test]

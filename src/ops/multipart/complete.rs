@@ -202,8 +202,10 @@ async fn plan(
     for (index, part) in requested.iter().enumerate() {
         let attempt = recorded
             .get(&part.number)
-            .filter(|attempt| matches(attempt, part))
             .ok_or_else(|| invalid_part(part.number))?;
+        if !matches(attempt, part) && !names_its_equal(scope, upload, attempt, part).await? {
+            return Err(invalid_part(part.number));
+        }
         let is_last = index + 1 == requested.len();
         if !is_last
             && (attempt.stored.plaintext_bytes < layout::PART_BYTES_MIN
@@ -228,6 +230,26 @@ fn matches(attempt: &Attempt, part: &RequestedPart) -> bool {
         (Some(_), None) => false,
     };
     etag == part.etag && checksum
+}
+
+/// Whether the client names another attempt of the same content, as S3's own ETags would not tell apart.
+async fn names_its_equal(
+    scope: &BucketScope,
+    upload: &Upload,
+    current: &Attempt,
+    part: &RequestedPart,
+) -> Result<bool, OpError> {
+    let (catalog, id) = (&scope.domain.catalog, &upload.new.id);
+    let attempts = catalog.attempts(scope.tenant, id, part.number).await?;
+    let mut named = attempts.iter().filter(|attempt| matches(attempt, part));
+    Ok(named.any(|attempt| is_same_content(attempt, current)))
+}
+
+/// A part without a checksum is the same as no other.
+fn is_same_content(a: &Attempt, b: &Attempt) -> bool {
+    a.stored.plaintext_bytes == b.stored.plaintext_bytes
+        && a.stored.checksum.is_some()
+        && a.stored.checksum == b.stored.checksum
 }
 
 fn invalid_part(number: u16) -> OpError {
@@ -464,12 +486,9 @@ async fn substitute(
             .catalog
             .attempts(scope.tenant, &upload.new.id, part.number)
             .await?;
-        let equal = attempts.into_iter().find(|other| {
-            other.stored.upstream_etag == *etag
-                && other.stored.plaintext_bytes == part.stored.plaintext_bytes
-                && other.stored.checksum.is_some()
-                && other.stored.checksum == part.stored.checksum
-        });
+        let equal = attempts
+            .into_iter()
+            .find(|other| other.stored.upstream_etag == *etag && is_same_content(other, part));
         *part = equal.ok_or_else(|| invalid_part(part.number))?;
         changed = true;
     }

@@ -1,1 +1,139 @@
+use super::client::{Client, given_up};
+use crate::catalog::{BucketState, Fault as CatalogFault, FaultKind};
+use crate::ops::buckets::{create_bucket, delete_bucket};
+use crate::ops::conditions::WriteCondition;
+use crate::ops::delete_object::{DeleteObject, delete_object};
+use crate::ops::error::{Code, OpError};
+use crate::ops::scope::{Access, bucket_scope, tenant_scope};
+use crate::ops::testing::Testbed;
+use crate::region::faulty::{Fault, Op};
+use crate::tenants::{BucketName, UploadId};
 
+async fn delete(bed: &Testbed) -> Result<(), OpError> {
+    let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+    delete_bucket(&bed.gateway, &scope, &BucketName::new("docs").unwrap()).await
+}
+
+async fn is_there(bed: &Testbed) -> bool {
+    let scope = bucket_scope(&bed.gateway, &bed.acme, "docs", Access::Read).await;
+    scope.is_ok()
+}
+
+#[tokio::test]
+async fn bucket_with_open_uploads_is_deleted_with_all_that_they_spooled() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let mut uploads = Vec::new();
+    for name in ["a", "b"] {
+        let upload = acme.create(name).await;
+        acme.part(name, &upload, 1, b"small").await.unwrap();
+        uploads.push(upload);
+    }
+    assert_eq!(acme.spooled().await, 2);
+    delete(&bed).await.unwrap();
+    assert!(!is_there(&bed).await);
+    assert_eq!(acme.spooled().await, 0);
+    for upload in &uploads {
+        let id = UploadId::new(upload).unwrap();
+        let row = acme.scope.domain.catalog.upload(acme.scope.tenant, &id);
+        assert!(row.await.is_err(), "its row stayed");
+    }
+    // A bucket of the same name is another one, without them.
+    create_bucket(
+        &bed.gateway,
+        &bed.acme,
+        BucketName::new("docs").unwrap(),
+        None,
+    )
+    .await
+    .unwrap();
+    let again = Client::acme(&bed).await;
+    let late = again.part("a", &uploads[0], 2, b"late").await;
+    assert_eq!(late.err().map(|e| e.code()), Some(Code::NoSuchUpload));
+}
+
+#[tokio::test]
+async fn bucket_with_objects_stays_with_its_uploads() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    acme.put("k", b"x").await.unwrap();
+    let upload = acme.create("a").await;
+    let listed = acme.part("a", &upload, 1, b"small").await.unwrap();
+    let refused = delete(&bed).await;
+    assert_eq!(refused.err().map(|e| e.code()), Some(Code::BucketNotEmpty));
+    assert!(is_there(&bed).await, "it is active again");
+    acme.complete("a", &upload, &[listed]).await.unwrap();
+    assert_eq!(acme.get("a").await.unwrap(), b"small");
+    for name in ["k", "a"] {
+        let request = DeleteObject {
+            key: super::client::key(name),
+            version: None,
+            condition: WriteCondition::Always,
+        };
+        delete_object(&acme.scope, &request).await.unwrap();
+    }
+    delete(&bed).await.unwrap();
+}
+
+#[tokio::test]
+async fn bucket_deletion_with_any_fault_may_be_repeated() {
+    let steps = [
+        ("move_bucket", FaultKind::NotPersisted),
+        ("move_bucket", FaultKind::Persisted),
+        ("uploads", FaultKind::NotPersisted),
+        ("forget_bucket", FaultKind::NotPersisted),
+    ];
+    let store_faults = [
+        Fault::Failed,
+        Fault::Lost,
+        Fault::FailedButPersisted,
+        Fault::Hangs,
+        Fault::HangsButPersisted,
+    ];
+    let bed = Testbed::new().await;
+    let name = BucketName::new("docs").unwrap();
+    for step in 0..steps.len() + store_faults.len() {
+        let acme = Client::acme(&bed).await;
+        let upload = acme.create("a").await;
+        acme.part("a", &upload, 1, b"small").await.unwrap();
+        match steps.get(step) {
+            Some((operation, kind)) => bed.catalog.inject(CatalogFault {
+                operation: Some(operation),
+                after: 0,
+                times: 1,
+                kind: *kind,
+            }),
+            None => bed
+                .store
+                .fail_next(Op::DeleteBucket, store_faults[step - steps.len()]),
+        }
+        assert!(given_up(delete(&bed)).await.is_err(), "step {step}");
+        let row = acme.scope.domain.catalog.bucket(acme.scope.tenant, &name);
+        let state = row.await.unwrap().state;
+        assert!(matches!(state, BucketState::Active | BucketState::Deleting));
+        delete(&bed).await.unwrap();
+        assert!(!is_there(&bed).await);
+        assert_eq!(acme.spooled().await, 0, "step {step}");
+        create_bucket(&bed.gateway, &bed.acme, name.clone(), None)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn upload_of_a_deleted_bucket_whose_spool_cannot_be_emptied_is_left_to_the_sweeper() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let upload = acme.create("a").await;
+    acme.part("a", &upload, 1, b"small").await.unwrap();
+    bed.store.fail_next(Op::Delete, Fault::Failed);
+    delete(&bed).await.unwrap();
+    let later = bed.gateway.clock().now().plus_ms(1_000_000_000);
+    let catalog = &acme.scope.domain.catalog;
+    let stale = catalog
+        .stale_uploads(later, later, later, 10)
+        .await
+        .unwrap();
+    assert_eq!(stale.len(), 1);
+    assert_eq!(stale[0].1.new.id.to_string(), upload);
+}

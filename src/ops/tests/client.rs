@@ -320,7 +320,7 @@ pub async fn drain(answer: Result<ObjectAnswer, OpError>) -> Result<Vec<u8>, Bro
 
 /// A request whose client (or whose deadline) ends it when the store hangs.
 pub async fn given_up<T>(request: impl Future<Output = Result<T, OpError>>) -> Result<T, OpError> {
-    match tokio::time::timeout(Duration::from_millis(250), request).await {
+    match tokio::time::timeout(Duration::from_millis(400), request).await {
         Ok(outcome) => outcome,
         Err(_) => Err(OpError::slow_down()),
     }

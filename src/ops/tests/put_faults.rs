@@ -16,9 +16,8 @@ const FAULTS: [Fault; 6] = [
 ];
 
 /// With this fault at a write of either way, the old object or the new one is there, a success is the new one, and a retry works.
-async fn put_with(op: Op, fault: Fault, bytes: usize) {
-    let bed = Testbed::new().await;
-    let acme = Client::acme(&bed).await;
+async fn put_with(acme: &Client<'_>, fault: Fault, bytes: usize) {
+    let (bed, op) = (acme.bed, Op::Put);
     let (old, new) = (plain(1, bytes), plain(2, bytes + 1));
     for before in [None, Some(&old)] {
         if let Some(old) = before {
@@ -50,15 +49,19 @@ async fn put_with(op: Op, fault: Fault, bytes: usize) {
 
 #[tokio::test]
 async fn put_buffered_with_any_fault_is_old_or_new() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
     for fault in FAULTS {
-        put_with(Op::Put, fault, 200_000).await;
+        put_with(&acme, fault, 200_000).await;
     }
 }
 
 #[tokio::test]
 async fn put_streamed_with_any_fault_is_old_or_new() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
     for fault in FAULTS {
-        put_with(Op::Put, fault, STREAMED).await;
+        put_with(&acme, fault, STREAMED).await;
     }
 }
 
