@@ -41,7 +41,11 @@ impl Front {
     }
 
     /// Runs one operation as the verified caller.
-    async fn run<I, O, F, Work>(&self, mut request: S3Request<I>, work: F) -> S3Result<S3Response<O>>
+    async fn run<I, O, F, Work>(
+        &self,
+        mut request: S3Request<I>,
+        work: F,
+    ) -> S3Result<S3Response<O>>
     where
         F: FnOnce(Call, S3Request<I>) -> Work + Send,
         Work: Future<Output = Result<S3Response<O>, OpError>> + Send,

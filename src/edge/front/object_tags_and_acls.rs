@@ -3,8 +3,8 @@
 use super::objects::existing_key;
 use super::{Call, convert};
 use crate::ops::error::{Code, OpError};
-use crate::ops::{headers, tagging};
 use crate::ops::scope::{self, Access};
+use crate::ops::{headers, tagging};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
 

@@ -34,8 +34,11 @@ pub(super) async fn rules(bench: &Bench, findings: &mut Findings) -> Result<KeyR
         object_below_object: kept(bench, &["keys/o/a", "keys/o/a/b", "keys/p/a/b", "keys/p/a"])
             .await?,
         backslash: kept(bench, &["keys/h\\i", "keys/h/j"]).await?,
-        housekeeping_names: kept(bench, &["keys/k.versions", "keys/l.versions/m", ".uploads/n"])
-            .await?,
+        housekeeping_names: kept(
+            bench,
+            &["keys/k.versions", "keys/l.versions/m", ".uploads/n"],
+        )
+        .await?,
         byte_order: byte_order(bench, findings).await?,
     };
     let segment = format!("keys/s/{}", "s".repeat(rules.bytes_max.saturating_sub(7)));

@@ -3,7 +3,9 @@
 use super::S3Store;
 use super::errors::{Call, from_sdk};
 use super::retry::until_done;
-use crate::region::{VersionListRequest, ListRequest, Missing, RegionError, UpstreamBucket, Versioning};
+use crate::region::{
+    ListRequest, Missing, RegionError, UpstreamBucket, VersionListRequest, Versioning,
+};
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
     VersioningConfiguration,
@@ -69,7 +71,7 @@ impl S3Store {
             .collect())
     }
 
-/// Whether the bucket holds versions or delete markers, which a listing of current objects does not show.
+    /// Whether the bucket holds versions or delete markers, which a listing of current objects does not show.
     async fn has_versions(&self, bucket: &UpstreamBucket) -> Result<bool, RegionError> {
         let one = VersionListRequest {
             keys_max: 1,
