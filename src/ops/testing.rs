@@ -154,9 +154,4 @@ impl Testbed {
         }
     }
 
-    pub async fn docs(&self, caller: &Caller) -> BucketScope {
-        bucket_scope(&self.gateway, caller, "docs", Access::Write)
-            .await
-            .unwrap()
-    }
 }
