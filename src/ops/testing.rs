@@ -4,7 +4,6 @@ use crate::catalog::{FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantS
 use crate::clock::{Clock as _, SystemClock};
 use crate::directory::SqlDirectory;
 use crate::ops::gateway::{CopyLimits, Domain, Gateway, OpsLimits, Region};
-use crate::ops::scope::{Access, BucketScope, bucket_scope};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::embedded::EmbeddedStore;
 use crate::region::faulty::FaultyStore;
