@@ -77,13 +77,33 @@ pub(super) struct Answer {
     context: Arc<RequestContext>,
     status: u16,
     bytes: u64,
+    /// What Content-Length announces: the connection asks for nothing more once it has that much.
+    announced: Option<u64>,
     is_whole: bool,
     phase: Phase,
 }
 
 impl Answer {
-    pub(super) fn new(body: Body, context: Arc<RequestContext>, status: u16, phase: Phase) -> Self {
+    pub(super) fn of(
+        response: Response<Body>,
+        context: Arc<RequestContext>,
+        phase: Phase,
+    ) -> Response<Self> {
+        let status = response.status().as_u16();
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let announced = length.and_then(|text| text.to_str().ok()?.parse().ok());
+        response.map(|body| Self::new(body, context, status, announced, phase))
+    }
+
+    fn new(
+        body: Body,
+        context: Arc<RequestContext>,
+        status: u16,
+        announced: Option<u64>,
+        phase: Phase,
+    ) -> Self {
         Self {
+            announced,
             is_whole: body.is_end_stream(),
             body,
             context,
@@ -107,7 +127,7 @@ impl HttpBody for Answer {
         match &frame {
             Some(Ok(frame)) => {
                 this.bytes += frame.data_ref().map_or(0, |d| d.len() as u64);
-                this.is_whole = this.body.is_end_stream();
+                this.is_whole = this.body.is_end_stream() || this.announced == Some(this.bytes);
             }
             Some(Err(error)) => {
                 this.is_whole = false;
@@ -171,6 +191,26 @@ mod tests {
         let with = "<Error><RequestId>1</RequestId></Error>";
         let response = shaped(StatusCode::FORBIDDEN, with, false);
         assert_eq!(text(&response).matches("<RequestId>").count(), 1);
+    }
+
+    #[tokio::test]
+    async fn answer_with_every_announced_byte_is_whole_without_its_end_being_asked_for() {
+        use http_body_util::{BodyExt as _, StreamBody};
+        let chunk = |data: &'static str| Ok::<_, StdError>(Frame::data(Bytes::from(data)));
+        for (announced, is_whole) in [("4", true), ("5", false)] {
+            let stream = StreamBody::new(futures::stream::iter([chunk("ab"), chunk("cd")]));
+            let mut response = Response::new(Body::http_body_unsync(stream));
+            let length = HeaderValue::from_static(announced);
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length);
+            let context = RequestContext::new(RequestId::NONE);
+            let mut answer = Answer::of(response, context, Phase::new()).into_body();
+            answer.frame().await.unwrap().unwrap();
+            assert!(!answer.is_whole);
+            answer.frame().await.unwrap().unwrap();
+            assert_eq!(answer.is_whole, is_whole);
+        }
     }
 
     #[test]

@@ -104,8 +104,7 @@ impl EdgeService {
             }
         };
         answer::shape(&mut response, context.id(), self.gateway, is_head);
-        let status = response.status().as_u16();
-        response.map(|body| Answer::new(body, context, status, phase))
+        Answer::of(response, context, phase)
     }
 
     fn refuse(&self, refused: &OpError, context: &RequestContext) -> Response<Body> {

@@ -152,5 +152,4 @@ impl Testbed {
             access_key_id: AccessKeyId::new(format!("AKID{name}")).unwrap(),
         }
     }
-
 }
