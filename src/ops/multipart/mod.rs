@@ -4,6 +4,7 @@ mod complete;
 mod create;
 mod list;
 mod part;
+mod plan;
 mod tail;
 
 pub use complete::{CompleteAnswer, CompleteUpload, RequestedPart, complete_upload};
