@@ -77,8 +77,12 @@ impl S3Store {
             keys_max: 1,
             ..VersionListRequest::default()
         };
-        let page = self.list_object_versions(bucket, &one).await?;
-        Ok(!page.versions.is_empty() || page.next_key_marker.is_some())
+        match self.list_object_versions(bucket, &one).await {
+            Ok(page) => Ok(!page.versions.is_empty() || page.next_key_marker.is_some()),
+            // A store that can't list versions has none.
+            Err(RegionError::Unsupported { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn drop_bucket(&self, bucket: &UpstreamBucket) -> Result<(), RegionError> {
