@@ -93,16 +93,15 @@ impl EdgeService {
                 None => response,
             },
             Ok(response) => response,
-            Err(refused) => {
-                let mut response = self.refuse(&refused, &context);
-                if has_body {
-                    // The body is not read to its end: the connection closes, after a while (`drain`).
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
-                }
-                response
-            }
+            Err(refused) => self.refuse(&refused, &context),
         };
+        let status = response.status();
+        if has_body && (status.is_client_error() || status.is_server_error()) {
+            // The body may not have been read to its end. Then the connection closes, after a while (`drain`), and the client
+            // must know before it sends another request on it.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
         answer::shape(&mut response, context.id(), self.gateway, is_head);
         Answer::of(response, context, phase)
     }

@@ -78,6 +78,9 @@ const UNROUTED: &[&str] = &[
     "renameObject",
 ];
 
+/// Operations that Lethe has not, refused here because s3s would first find fault with their documents.
+const NOT_IMPLEMENTED: &[&str] = &["restore", "select"];
+
 /// What lists and reads may have besides; elsewhere these mean nothing.
 const READS: &[&str] = &[
     "bucket-region",
@@ -125,6 +128,11 @@ const WITH_ID: &[&str] = &["analytics", "intelligent-tiering", "inventory", "met
 pub fn check(method: &Method, level: Level, query: &Query) -> Result<(), OpError> {
     refuse_repeated(query)?;
     let selected = selected(method, level, query)?;
+    if let Some(name) = selected.filter(|name| NOT_IMPLEMENTED.contains(name)) {
+        return Err(OpError::not_implemented(format!(
+            "Lethe does not implement the subresource {name} of objects."
+        )));
+    }
     for name in query.names() {
         let is_selected = selected == Some(name);
         if !is_selected && !is_custom(name) && !modifies(name, selected, method, level, query) {
@@ -370,9 +378,16 @@ mod tests {
             ),
             (Method::POST, Object, "uploads"),
             (Method::POST, Object, "uploadId=x"),
-            (Method::POST, Object, "select&select-type=2"),
         ] {
             assert_eq!(code(&method, level, query), Ok(()), "{method} {query}");
+        }
+    }
+
+    #[test]
+    fn operation_that_lethe_has_not_is_refused_before_its_document_is_read() {
+        for query in ["select&select-type=2", "restore"] {
+            let refused = code(&Method::POST, Level::Object, query);
+            assert_eq!(refused, Err(Code::NotImplemented), "{query}");
         }
     }
 }
