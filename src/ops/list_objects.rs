@@ -67,6 +67,17 @@ pub struct PlainVersionListing {
     pub next_version_marker: Option<VersionId>,
 }
 
+/// Stores that list out of byte order walk a tree of directories, and fold at its slashes only.
+fn check_delimiter(scope: &BucketScope, delimiter: Option<&str>) -> Result<(), OpError> {
+    let in_order = scope.region.store.profile().keys.byte_order;
+    match delimiter {
+        Some(other) if other != "/" && !in_order => Err(OpError::not_implemented(
+            "This region's store folds listings at '/' only: use that delimiter, or none.",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// One page of current objects.
 ///
 /// # Errors
@@ -78,6 +89,7 @@ pub async fn list_objects(
     if request.keys_max == 0 {
         return Ok(PlainListing::default());
     }
+    check_delimiter(scope, request.delimiter.as_deref())?;
     let page = scope
         .region
         .store
@@ -101,6 +113,7 @@ pub async fn list_versions(
     if request.keys_max == 0 {
         return Ok(PlainVersionListing::default());
     }
+    check_delimiter(scope, request.delimiter.as_deref())?;
     let page = scope
         .region
         .store

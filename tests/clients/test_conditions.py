@@ -80,7 +80,8 @@ def test_complete_if_absent_on_a_taken_key_is_refused(s3, bucket):
     s3.put_object(Bucket=bucket, Key="object", Body=b"taken")
     with pytest.raises(ClientError) as raised:
         complete(s3, bucket, "object", upload_id, parts, IfNoneMatch="*")
-    assert code(raised) == (412, "PreconditionFailed")
+    # 501 where `region check` saw the store let more than one racing Complete win.
+    assert code(raised) in ((412, "PreconditionFailed"), (501, "NotImplemented"))
     assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"taken"
 
 
