@@ -25,7 +25,7 @@ use crate::config::DomainName;
 use crate::error::KeysError;
 use crate::held::Leased;
 use crate::location::Location;
-use crate::types::{Assurance, GatewayId, KeyStoreIdentity, LeaseState};
+use crate::types::{Assurance, GatewayId, KeyStoreIdentity, LeaseState, RootKind};
 use crate::vault::Vault;
 
 /// Loads of different keys that may run at once; loads of one key wait for one another.
@@ -98,6 +98,23 @@ impl KeyService {
     #[must_use]
     pub fn assurance(&self) -> Assurance {
         self.core.root.root.assurance()
+    }
+
+    /// Which root provider the domain has.
+    #[must_use]
+    pub fn root_kind(&self) -> RootKind {
+        self.core.root.root.kind()
+    }
+
+    /// Whether this process could rotate and destroy roots: what a gateway of role `control` needs. Changes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError::Refused`] when the root provider would not let it; [`KeysError::Unavailable`] when it does not answer.
+    pub async fn check_root_control(&self) -> Result<(), KeysError> {
+        let epoch = self.core.vault.lease_state().epoch;
+        let root = &self.core.root;
+        root.call("asking the root provider", root.root.check_control(epoch))
+            .await
     }
 
     /// The lease, for `/readyz`.
