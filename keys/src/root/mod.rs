@@ -94,12 +94,5 @@ pub(crate) trait RootProvider: Send + Sync {
     fn assurance(&self) -> Assurance;
 
     /// What a returned [`RootProvider::destroy_epoch`] has done, for the receipt: the same text at every repetition.
-    #[cfg_attr(
-        not(test),
-        allow(
-            dead_code,
-            reason = "part of every provider; first called by the shred protocol"
-        )
-    )]
     fn destruction(&self, epoch: Epoch) -> String;
 }

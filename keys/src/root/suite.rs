@@ -349,6 +349,29 @@ async fn file_root_with_any_byte_changed_is_not_used() {
 }
 
 #[tokio::test]
+async fn file_root_destroyed_is_overwritten_before_it_is_removed() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let path = directory.path().join("epoch-1.key");
+    let before = fs::read(&path).unwrap();
+    // A second name for the same bytes shows what becomes of them; a copy would not, and is the provider's limit.
+    let (link, copy) = (directory.path().join("link"), directory.path().join("copy"));
+    fs::hard_link(&path, &link).unwrap();
+    fs::copy(&path, &copy).unwrap();
+    root.destroy_epoch(Epoch(1)).await.unwrap();
+    assert!(!path.exists());
+    let after = fs::read(&link).unwrap();
+    assert_eq!(after.len(), before.len());
+    assert!(
+        after
+            .windows(8)
+            .all(|piece| !before.windows(8).any(|was| was == piece))
+    );
+    assert_eq!(fs::read(&copy).unwrap(), before);
+}
+
+#[tokio::test]
 async fn file_root_created_at_once_has_one_key_and_no_leftovers() {
     let directory = directory();
     let root = FileRoot::new(directory.path(), OWNER);

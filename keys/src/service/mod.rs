@@ -25,6 +25,7 @@ use crate::config::DomainName;
 use crate::error::KeysError;
 use crate::held::Leased;
 use crate::location::Location;
+use crate::tree::Epoch;
 use crate::types::{Assurance, GatewayId, KeyStoreIdentity, LeaseState, RootKind};
 use crate::vault::Vault;
 
@@ -104,6 +105,12 @@ impl KeyService {
     #[must_use]
     pub fn root_kind(&self) -> RootKind {
         self.core.root.root.kind()
+    }
+
+    /// What the destruction of an epoch's root key, once done, has done: a receipt's evidence. The same text every time.
+    #[must_use]
+    pub fn root_destruction(&self, epoch: Epoch) -> String {
+        self.core.root.root.destruction(epoch)
     }
 
     /// Whether this process could rotate and destroy roots: what a gateway of role `control` needs. Changes nothing.

@@ -236,7 +236,10 @@ impl RootProvider for OpenBaoRoot {
             return Ok(());
         };
         if let Some(fault) = facts.fault() {
-            tracing::warn!(op = "destroy_root", %epoch, "the root key that is destroyed {fault}");
+            tracing::warn!(
+                op = "destroy_root",
+                "root key of epoch {epoch} {fault}; it is destroyed all the same"
+            );
         }
         let key = self.transit.path("keys", &self.key_name(epoch));
         let config = format!("{key}/config");
