@@ -25,8 +25,8 @@ mod vault;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, RootConfig, StoreUrl,
-    StoreUrlError,
+    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, OpenBaoConfig, RootConfig,
+    StoreUrl, StoreUrlError,
 };
 pub use error::{KeysError, Refusal};
 pub use hardening::{Hardening, harden_process};
@@ -36,5 +36,5 @@ pub use service::{KeyService, SECRET_BYTES_MAX};
 pub use tree::Epoch;
 pub use types::{
     Assurance, Fence, FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo,
-    KekState, KeyStoreIdentity, LeaseState, SecretContext,
+    KekState, KeyStoreIdentity, LeaseState, RootKind, SecretContext,
 };

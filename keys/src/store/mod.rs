@@ -17,7 +17,7 @@ pub(crate) use sql::StatementGate;
 pub(crate) use sql::{SqlKeyStore, Ungated};
 
 use crate::location::Location;
-use crate::secret::Wrapped;
+use crate::secret::{NodeWrap, Wrapped};
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KeyStoreIdentity};
 
@@ -53,7 +53,7 @@ pub(crate) struct NodeRow {
     pub(crate) place: Place,
     pub(crate) generation: u64,
     pub(crate) epoch: Epoch,
-    pub(crate) wrapped: Wrapped,
+    pub(crate) wrapped: NodeWrap,
 }
 
 /// A KEK under its node.

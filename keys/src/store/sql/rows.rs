@@ -7,6 +7,7 @@ use lethe_envelope::{KekId, TenantId};
 
 use super::super::pool::store_error;
 use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, StoreError, StoreHead};
+use crate::secret::NodeWrap;
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
 
@@ -27,6 +28,13 @@ fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
 fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
     let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
     bytes.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+fn node_wrap(row: &AnyRow) -> Result<NodeWrap, StoreError> {
+    let bytes: Vec<u8> = row
+        .try_get("wrapped")
+        .map_err(|error| store_error(&error))?;
+    NodeWrap::new(&bytes).ok_or(StoreError::Corrupt("wrapped"))
 }
 
 pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreError> {
@@ -67,7 +75,7 @@ pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
         place: place(row)?,
         generation: count(row, "generation")?,
         epoch: epoch(row)?,
-        wrapped: bytes(row, "wrapped")?,
+        wrapped: node_wrap(row)?,
     })
 }
 
