@@ -69,6 +69,7 @@ pub fn status(code: Code) -> StatusCode {
         | C::InvalidRequest
         | C::InvalidStorageClass
         | C::InvalidTag
+        | C::InvalidToken
         | C::InvalidURI
         | C::KeyTooLongError
         | C::MalformedACLError

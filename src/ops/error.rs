@@ -39,7 +39,7 @@ codes! {
     ConditionalRequestConflict, EntityTooLarge, EntityTooSmall, IllegalVersioningConfigurationException, IncompleteBody,
     InternalError, InvalidAccessKeyId, InvalidArgument, InvalidBucketName, InvalidBucketState, InvalidDigest,
     InvalidEncryptionAlgorithmError, InvalidLocationConstraint, InvalidObjectState, InvalidPart, InvalidPartNumber,
-    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidStorageClass, InvalidTag, InvalidURI, KeyTooLongError, MalformedACLError,
+    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidStorageClass, InvalidTag, InvalidToken, InvalidURI, KeyTooLongError, MalformedACLError,
     MalformedXML, MaxMessageLengthExceeded, MetadataTooLarge, MethodNotAllowed, MissingContentLength, NoSuchBucket,
     NoSuchBucketPolicy, NoSuchCORSConfiguration, NoSuchKey, NoSuchLifecycleConfiguration, NoSuchObjectLockConfiguration,
     NoSuchPublicAccessBlockConfiguration, NoSuchTagSet, NoSuchUpload, NoSuchVersion, NoSuchWebsiteConfiguration,

@@ -8,6 +8,7 @@ mod listings;
 mod multipart;
 mod object_tags_and_acls;
 mod objects;
+mod owners;
 mod service;
 mod uploads;
 
@@ -22,6 +23,7 @@ use crate::ops::sealing::{PlainStream, Trailers};
 use crate::region::BodyError;
 use crate::tenants::Caller;
 use futures::{StreamExt as _, TryStreamExt as _};
+use owners::ExpectedOwners;
 use s3s::dto::StreamingBlob;
 use s3s::{S3Request, S3Response, S3Result};
 use std::future::Future;
@@ -64,6 +66,7 @@ impl Front {
             gateway: Arc::clone(&self.gateway),
             caller,
             declared,
+            owners: ExpectedOwners::of(&request.headers),
             id,
         };
         work(call, request)
@@ -78,6 +81,7 @@ struct Call {
     gateway: Arc<Gateway>,
     caller: Caller,
     declared: Option<Declared>,
+    owners: ExpectedOwners,
     id: RequestId,
 }
 
@@ -94,7 +98,21 @@ impl Call {
     }
 
     async fn bucket(&self, name: &str, access: Access) -> Result<BucketScope, OpError> {
-        scope::bucket_scope(&self.gateway, &self.caller, name, access).await
+        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, access).await?;
+        self.owners.check_bucket(&self.owner_id())?;
+        Ok(bucket)
+    }
+
+    /// The bucket that a copy reads.
+    async fn source_bucket(&self, name: &str) -> Result<BucketScope, OpError> {
+        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, Access::Read).await?;
+        self.owners.check_source(&self.owner_id())?;
+        Ok(bucket)
+    }
+
+    /// The owner of every bucket that the caller can name.
+    fn owner_id(&self) -> String {
+        self.caller.tenant.id.to_string()
     }
 
     /// The decoded body: it fails before its last byte when it is not what was declared.
@@ -123,7 +141,7 @@ impl Call {
 
     fn owner(&self) -> s3s::dto::Owner {
         s3s::dto::Owner {
-            id: Some(self.caller.tenant.id.to_string()),
+            id: Some(self.owner_id()),
             display_name: Some(self.caller.tenant.name.to_string()),
         }
     }
