@@ -9,7 +9,7 @@ use lethe_envelope::KekId;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 /// The target of the access line, one a request.
@@ -81,6 +81,7 @@ pub struct RequestContext {
     record: Mutex<Record>,
     /// Released when the last holder is done, which is after the answer's last byte.
     held: Mutex<Held>,
+    operation_began: Notify,
 }
 
 impl fmt::Debug for RequestContext {
@@ -100,6 +101,7 @@ impl RequestContext {
             began: Instant::now(),
             record: Mutex::default(),
             held: Mutex::default(),
+            operation_began: Notify::new(),
         })
     }
 
@@ -128,6 +130,16 @@ impl RequestContext {
     /// Records the KEK that the object's key is wrapped under.
     pub fn record_kek(&self, kek_id: KekId) {
         self.record().kek_id = Some(kek_id);
+    }
+
+    /// Says that the request is verified and read, and that its operation begins.
+    pub fn operation_begins(&self) {
+        self.operation_began.notify_one();
+    }
+
+    /// Waits until the operation begins; for one waiter.
+    pub(super) async fn operation_began(&self) {
+        self.operation_began.notified().await;
     }
 
     pub(super) fn hold_place(&self, place: OwnedSemaphorePermit) {

@@ -76,6 +76,7 @@ pub fn status(code: Code) -> StatusCode {
         | C::MalformedXML
         | C::MaxMessageLengthExceeded
         | C::MetadataTooLarge
+        | C::RequestHeaderSectionTooLarge
         | C::RequestTimeout
         | C::TooManyBuckets
         | C::UnexpectedContent

@@ -17,10 +17,13 @@ pub mod host;
 mod io;
 mod limits;
 mod listener;
+mod long;
+mod places;
 pub mod range;
-mod reads;
+mod sentences;
 mod service;
 pub mod tls;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +31,7 @@ mod tests;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
+pub use long::LongAnswers;
 pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 
 use crate::clock::Clock;
@@ -55,9 +59,9 @@ pub enum Transport {
 /// Bounds and deadlines of the edge.
 #[derive(Clone, Debug)]
 pub struct EdgeLimits {
-    /// Connections at once.
+    /// Connections at once. Past it those give way that have waited longest without a request.
     pub connections_max: usize,
-    /// Connections of one peer address at once.
+    /// Connections of one peer address at once, in the same way.
     pub connections_per_peer_max: usize,
     /// Requests at once.
     pub requests_max: usize,
@@ -75,9 +79,11 @@ pub struct EdgeLimits {
     pub write_quiet_max: Duration,
     /// Longest credential lookup.
     pub credential_deadline: Duration,
+    /// When operations that take long are answered.
+    pub long_answers: LongAnswers,
     /// Longest time for connections to finish when the gateway stops.
     pub drain_deadline: Duration,
-    /// Most bytes of a request's head.
+    /// Most bytes of a request's head. A little more is read, so that its client gets an answer in S3's words.
     pub head_bytes_max: usize,
     /// Most headers of a request.
     pub headers_max: usize,
@@ -100,9 +106,13 @@ impl Default for EdgeLimits {
             body_quiet_max: Duration::from_secs(30),
             write_quiet_max: Duration::from_secs(60),
             credential_deadline: Duration::from_secs(5),
+            long_answers: LongAnswers {
+                status_within: Duration::from_secs(10),
+                white_space_every: Duration::from_secs(1),
+            },
             drain_deadline: Duration::from_secs(30),
             head_bytes_max: 64 * 1024,
-            headers_max: 128,
+            headers_max: 512,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
                 signed_chunk_bytes_max: 1 << 20,
@@ -159,7 +169,7 @@ pub struct DrainOutcome {
 pub async fn serve(
     config: EdgeConfig,
     listener: TcpListener,
-    s3: impl s3s::S3 + Clone,
+    s3: impl s3s::S3,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,

@@ -45,7 +45,7 @@ codes! {
     NoSuchPublicAccessBlockConfiguration, NoSuchTagSet, NoSuchUpload, NoSuchVersion, NoSuchWebsiteConfiguration,
     NotImplemented, NotModified, ObjectLockConfigurationNotFoundError, OperationAborted,
     OwnershipControlsNotFoundError, PermanentRedirect, PreconditionFailed, ReplicationConfigurationNotFoundError,
-    RequestTimeout, RequestTimeTooSkewed, ServerSideEncryptionConfigurationNotFoundError, ServiceUnavailable,
+    RequestHeaderSectionTooLarge, RequestTimeout, RequestTimeTooSkewed, ServerSideEncryptionConfigurationNotFoundError, ServiceUnavailable,
     SignatureDoesNotMatch, SlowDown, TooManyBuckets, UnexpectedContent, XAmzContentSHA256Mismatch,
 }
 

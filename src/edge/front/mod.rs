@@ -15,7 +15,7 @@ mod uploads;
 use super::context::{RequestContext, RequestId};
 use super::error;
 use super::guard::body::Declared;
-use super::reads::ReadHeaders;
+use super::verified::Verification;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::{self, Access, BucketScope, TenantScope};
@@ -53,21 +53,25 @@ impl Front {
         Work: Future<Output = Result<S3Response<O>, OpError>> + Send,
         I: Send,
     {
-        ReadHeaders::restore(&request.extensions, &mut request.headers);
         let context = request.extensions.get::<Arc<RequestContext>>().cloned();
         let id = context
             .as_ref()
             .map_or(RequestId::NONE, |context| context.id());
-        let Some(caller) = request.extensions.get::<Caller>().cloned() else {
+        let verification = request.extensions.remove::<Verification>();
+        let caller = request.extensions.get::<Caller>().cloned();
+        let (Some(verification), Some(caller)) = (verification, caller) else {
             return Err(error::to_s3(OpError::access_denied("Access Denied"), id));
         };
+        verification.restore(&mut request);
+        if let Some(context) = &context {
+            context.operation_begins();
+        }
         let declared = request.extensions.get::<Declared>().cloned();
         let call = Call {
             gateway: Arc::clone(&self.gateway),
             caller,
             declared,
             owners: ExpectedOwners::of(&request.headers),
-            id,
         };
         work(call, request)
             .await
@@ -82,7 +86,6 @@ struct Call {
     caller: Caller,
     declared: Option<Declared>,
     owners: ExpectedOwners,
-    id: RequestId,
 }
 
 /// A request's body with its length.

@@ -2,8 +2,10 @@
 
 use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::edge::guard::body::Declared;
+use crate::edge::verified::Verification;
 use crate::edge::{
-    DrainOutcome, EdgeConfig, EdgeError, EdgeLimits, HostRules, Transport, error, serve,
+    DrainOutcome, EdgeConfig, EdgeError, EdgeLimits, HostRules, RequestContext, Transport, error,
+    serve,
 };
 use crate::ops::OpError;
 use crate::tenants::{
@@ -55,6 +57,27 @@ impl TrivialS3 {
         self.seen.lock().unwrap().calls.push(call);
     }
 
+    /// Waits when the request says so, and fails then when it says that.
+    async fn take_long<I>(&self, request: &S3Request<I>) -> S3Result<()> {
+        let context = request.extensions.get::<Arc<RequestContext>>();
+        context.unwrap().operation_begins();
+        let verification = request.extensions.get::<Verification>().unwrap();
+        match verification.header("x-amz-meta-outcome") {
+            None => return Ok(()),
+            Some(outcome) => {
+                self.gate.notified().await;
+                self.saw("done".into());
+                match outcome.as_bytes() {
+                    b"fails" => {
+                        let id = super::super::RequestId::NONE;
+                        Err(error::to_s3(OpError::precondition_failed(), id))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
     pub fn calls(&self) -> Vec<String> {
         self.seen.lock().unwrap().calls.clone()
     }
@@ -91,13 +114,21 @@ impl S3 for TrivialS3 {
 
     async fn put_object(
         &self,
-        request: S3Request<dto::PutObjectInput>,
+        mut request: S3Request<dto::PutObjectInput>,
     ) -> S3Result<S3Response<dto::PutObjectOutput>> {
         let mut call = format!("put {}/{}", request.input.bucket, request.input.key);
         for (name, value) in request.input.metadata.iter().flatten() {
             call += &format!(" {name}={value}");
         }
         self.saw(call);
+        let verification = request.extensions.get::<Verification>().cloned();
+        verification.unwrap().restore(&mut request);
+        for name in ["content-disposition", "expires"] {
+            if let Some(value) = request.headers.get(name) {
+                let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                self.saw(format!("{name}: {text}"));
+            }
+        }
         let id = super::super::RequestId::NONE;
         let declared = request.extensions.get::<Declared>().cloned().unwrap();
         let body = request.input.body.unwrap_or_else(|| {
@@ -118,7 +149,34 @@ impl S3 for TrivialS3 {
         request: S3Request<dto::CopyObjectInput>,
     ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
         self.saw(format!("copy to {}", request.input.key));
-        Ok(S3Response::new(dto::CopyObjectOutput::default()))
+        self.take_long(&request).await?;
+        Ok(S3Response::new(dto::CopyObjectOutput {
+            copy_object_result: Some(dto::CopyObjectResult::default()),
+            ..Default::default()
+        }))
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<dto::UploadPartCopyInput>,
+    ) -> S3Result<S3Response<dto::UploadPartCopyOutput>> {
+        self.saw(format!("copy to part {}", request.input.part_number));
+        self.take_long(&request).await?;
+        Ok(S3Response::new(dto::UploadPartCopyOutput {
+            copy_part_result: Some(dto::CopyPartResult::default()),
+            ..Default::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<dto::CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<dto::CompleteMultipartUploadOutput>> {
+        self.saw(format!("complete {}", request.input.key));
+        self.take_long(&request).await?;
+        Ok(S3Response::new(
+            dto::CompleteMultipartUploadOutput::default(),
+        ))
     }
 
     async fn delete_bucket(
@@ -365,7 +423,7 @@ impl Signed {
 }
 
 impl Signer {
-    /// Signs; the payload is `UNSIGNED-PAYLOAD` unless `headers` say another `x-amz-content-sha256`.
+    /// Signs; the payload is `UNSIGNED-PAYLOAD` unless `headers` or the query say another `x-amz-content-sha256`.
     pub fn sign(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Signed {
         let now = UNIX_EPOCH + Duration::from_millis(SystemClock.now().0.try_into().unwrap());
         let time = now - self.age;
@@ -385,8 +443,13 @@ impl Signer {
             headers.push(("host".into(), "localhost".into()));
         }
         let given = headers.iter().find(|(n, _)| n == "x-amz-content-sha256");
-        let payload = given.map(|(_, v)| v.clone());
-        headers.retain(|(n, _)| n != "x-amz-content-sha256");
+        let hoisted = target.split("X-Amz-Content-Sha256=").nth(1);
+        let payload = given
+            .map(|(_, v)| v.clone())
+            .or(hoisted.map(|hash| hash.to_owned()));
+        if self.expires.is_none() {
+            headers.retain(|(n, _)| n != "x-amz-content-sha256");
+        }
         settings.payload_checksum_kind = match self.expires {
             Some(_) => PayloadChecksumKind::NoHeader,
             None => PayloadChecksumKind::XAmzSha256,

@@ -3,6 +3,8 @@
 mod attacks;
 mod bodies;
 mod connections;
-mod harness;
+pub(super) mod harness;
+mod long;
 mod tenants;
 mod transport;
+mod verification;
