@@ -264,3 +264,28 @@ async fn stopping_breaks_off_what_takes_too_long() {
     assert!(began.elapsed() >= SHORT && began.elapsed() < 10 * SHORT);
     assert!(Reply::read(&mut stream).await.is_none());
 }
+
+#[tokio::test]
+async fn error_closes_the_connection_when_the_request_has_a_body_and_only_then() {
+    let server = Server::start().await;
+    let unknown = Signer {
+        key: "AKIDUNKNOWN",
+        ..Signer::default()
+    };
+    let get = unknown.sign("GET", "/bucket/key", &[]);
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        stream.write_all(get.head().as_bytes()).await.unwrap();
+        let reply = Reply::read(&mut stream).await.unwrap();
+        assert_eq!(reply.status, 403);
+        assert!(!reply.head.to_lowercase().contains("connection: close"));
+    }
+    let put = unknown.sign("PUT", "/bucket/key", &[("content-length", "5")]);
+    let all = format!("{}hello{}", put.head(), get.head());
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let reply = Reply::read(&mut stream).await.unwrap();
+    assert_eq!(reply.status, 403);
+    let head = reply.head.to_lowercase();
+    assert!(head.contains("connection: close"), "{reply:?}");
+    assert!(read_to_end(&mut stream).await.is_empty());
+}
