@@ -72,6 +72,7 @@ struct Record {
 struct Held {
     place: Option<OwnedSemaphorePermit>,
     share: Option<Share<TenantId>>,
+    document: Option<OwnedSemaphorePermit>,
 }
 
 /// One request; an `Arc` of it is in the request's extensions.
@@ -144,6 +145,10 @@ impl RequestContext {
 
     pub(super) fn hold_place(&self, place: OwnedSemaphorePermit) {
         self.held().place = Some(place);
+    }
+
+    pub(super) fn hold_document(&self, room: OwnedSemaphorePermit) {
+        self.held().document = Some(room);
     }
 
     pub(super) fn hold_share(&self, share: Share<TenantId>) {

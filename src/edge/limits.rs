@@ -1,4 +1,4 @@
-//! Bounds on what runs at once: requests in all, requests of one tenant, connections in all and of one peer.
+//! Bounds on what runs at once: requests in all, requests of one tenant, and bytes of documents.
 
 use crate::ops::OpError;
 use std::collections::HashMap;
@@ -89,6 +89,30 @@ impl InFlight {
     }
 }
 
+/// The bound on bytes of documents, which s3s holds whole and reads into several times as much.
+#[derive(Clone, Debug)]
+pub struct DocumentBytes(Arc<Semaphore>);
+
+impl DocumentBytes {
+    /// At most so many at once, in steps of 1 KiB.
+    #[must_use]
+    pub fn new(bytes_max: u64) -> Self {
+        let kib = usize::try_from(bytes_max / 1024).unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(Semaphore::new(kib.min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Takes room for one document.
+    ///
+    /// # Errors
+    /// `SlowDown` when there is none.
+    pub fn take(&self, bytes: u64) -> Result<OwnedSemaphorePermit, OpError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Arc::clone(&self.0)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| OpError::slow_down())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +144,16 @@ mod tests {
         assert_eq!(in_flight.enter().unwrap_err().code(), Code::SlowDown);
         drop(place);
         assert!(in_flight.enter().is_ok());
+    }
+
+    #[test]
+    fn documents_past_the_bound_are_told_to_slow_down() {
+        let documents = DocumentBytes::new(4096);
+        let (first, _second) = (documents.take(2049).unwrap(), documents.take(1).unwrap());
+        assert_eq!(documents.take(1).unwrap_err().code(), Code::SlowDown);
+        assert!(documents.take(0).is_ok());
+        drop(first);
+        assert!(documents.take(3072).is_ok());
+        assert!(documents.take(u64::MAX).is_err());
     }
 }

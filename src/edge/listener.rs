@@ -212,7 +212,11 @@ impl Connections {
                     gives_way = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-                () = tokio::time::sleep(GIVE_WAY_WITHIN), if gives_way && phase.is_within_head() => break None,
+                () = tokio::time::sleep(GIVE_WAY_WITHIN), if gives_way && phase.is_within_head() => {
+                    if phase.is_within_head() {
+                        break None;
+                    }
+                }
             }
         };
         let was_answered = match &ended {

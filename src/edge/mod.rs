@@ -1,7 +1,8 @@
 //! The edge: listener, TLS, guard, s3s, errors. HTTP and S3, no cryptography of its own.
 //!
 //! A request passes [`guard`] (pure checks of its head, and a body that fails instead of ending when it is not what was
-//! declared), then its credential is looked up, then s3s verifies the signature and parses, then the front calls the operations.
+//! declared), then its credential is looked up, then one s3s verifies the signature, and another parses what was verified and calls
+//! the front, which calls the operations.
 
 mod answer;
 mod auth;
@@ -87,6 +88,8 @@ pub struct EdgeLimits {
     pub head_bytes_max: usize,
     /// Most headers of a request.
     pub headers_max: usize,
+    /// Most bytes of all documents that are read or worked on at once.
+    pub documents_bytes_max: u64,
     /// Bounds on bodies.
     pub body: BodyLimits,
     /// How often certificate files are looked at.
@@ -113,6 +116,7 @@ impl Default for EdgeLimits {
             drain_deadline: Duration::from_secs(30),
             head_bytes_max: 64 * 1024,
             headers_max: 512,
+            documents_bytes_max: 64 << 20,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
                 signed_chunk_bytes_max: 1 << 20,

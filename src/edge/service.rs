@@ -7,7 +7,7 @@ use super::guard::payload::DOCUMENT_BYTES_MAX;
 use super::guard::{self, framing, hashed_url, scope};
 use super::host::HostRules;
 use super::io::Phase;
-use super::limits::{InFlight, Shares};
+use super::limits::{DocumentBytes, InFlight, Shares};
 use super::verified::{Parser, VerifiedRoute};
 use super::{EdgeLimits, answer, error, long};
 use crate::clock::Clock;
@@ -32,6 +32,7 @@ pub(super) struct EdgeService {
     hosts: HostRules,
     limits: EdgeLimits,
     in_flight: InFlight,
+    documents: DocumentBytes,
     gateway: GatewayId,
 }
 
@@ -81,6 +82,7 @@ impl EdgeService {
             clock,
             hosts,
             in_flight: InFlight::new(limits.requests_max),
+            documents: DocumentBytes::new(limits.documents_bytes_max),
             limits,
             gateway,
         }
@@ -176,6 +178,10 @@ impl EdgeService {
         )
         .await?;
         scope::check_region(signed, &resolved.caller.tenant.region)?;
+        if admission.document.is_some() {
+            let bytes = admission.payload.declared_bytes.unwrap_or(0);
+            context.hold_document(self.documents.take(bytes)?);
+        }
         let body = GuardedBody::new(
             body,
             &admission.payload,

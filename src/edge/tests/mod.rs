@@ -7,4 +7,5 @@ pub(super) mod harness;
 mod long;
 mod tenants;
 mod transport;
+mod trivial_s3;
 mod verification;
