@@ -1,6 +1,6 @@
 //! What is known of one request while it runs, and the one line that is logged of it.
 
-use super::limits::Share;
+use super::limits::{DocumentRoom, Share};
 use crate::ops::OpError;
 use crate::tenants::{Caller, ObjectKey, RegionName, TenantId};
 use base64::Engine as _;
@@ -72,7 +72,7 @@ struct Record {
 struct Held {
     place: Option<OwnedSemaphorePermit>,
     share: Option<Share<TenantId>>,
-    document: Option<OwnedSemaphorePermit>,
+    document: Option<DocumentRoom>,
 }
 
 /// One request; an `Arc` of it is in the request's extensions.
@@ -147,7 +147,7 @@ impl RequestContext {
         self.held().place = Some(place);
     }
 
-    pub(super) fn hold_document(&self, room: OwnedSemaphorePermit) {
+    pub(super) fn hold_document(&self, room: DocumentRoom) {
         self.held().document = Some(room);
     }
 

@@ -88,7 +88,7 @@ pub struct EdgeLimits {
     pub head_bytes_max: usize,
     /// Most headers of a request.
     pub headers_max: usize,
-    /// Most bytes of all documents that are read or worked on at once.
+    /// Most bytes of all documents that are read or worked on at once; a quarter of it for one tenant.
     pub documents_bytes_max: u64,
     /// Bounds on bodies.
     pub body: BodyLimits,

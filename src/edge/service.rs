@@ -180,7 +180,8 @@ impl EdgeService {
         scope::check_region(signed, &resolved.caller.tenant.region)?;
         if admission.document.is_some() {
             let bytes = admission.payload.declared_bytes.unwrap_or(0);
-            context.hold_document(self.documents.take(bytes)?);
+            let tenant = resolved.caller.tenant.id;
+            context.hold_document(self.documents.take(tenant, bytes)?);
         }
         let body = GuardedBody::new(
             body,

@@ -352,7 +352,9 @@ def test_metadata_sent_twice_is_joined_with_a_comma(target, s3, bucket):
     assert s3.head_object(Bucket=bucket, Key="object")["Metadata"] == {"a": "1,2"}
 
 
-def test_metadata_in_many_headers_is_kept_or_too_large(s3, bucket):
+def test_metadata_in_many_headers_is_kept_or_too_large(s3, bucket, monkeypatch):
+    # Python's own bound on an answer's headers is 100.
+    monkeypatch.setattr("http.client._MAXHEADERS", 1000)
     metadata = {f"k{n:03}": "v" for n in range(400)}
     fewer = dict(list(metadata.items())[:150])
     s3.put_object(Bucket=bucket, Key="object", Body=b"x", Metadata=fewer)

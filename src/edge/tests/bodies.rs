@@ -217,7 +217,7 @@ async fn connection_that_breaks_within_a_body_stores_nothing() {
 
 #[tokio::test]
 async fn documents_past_their_bound_in_all_are_told_to_slow_down() {
-    let server = Server::limited(|l| l.documents_bytes_max = 4096).await;
+    let server = Server::limited(|l| l.documents_bytes_max = 16 * 1024).await;
     let list = "<Delete><Object><Key>a</Key></Object></Delete>";
     let hash = sha256_hex(list.as_bytes());
     let sign = |length: usize| {
