@@ -172,6 +172,7 @@ fn s3(
             .map_err(|error| CommandError::Usage(format!("[s3] domains: {error}")))?,
         limits: EdgeLimits {
             connections_max: count(limits.connections_max),
+            connections_per_peer_max: count(limits.peer_connections_max),
             requests_max: count(limits.requests_max),
             requests_per_tenant_max: count(limits.tenant_requests_max),
             head_bytes_max: count(limits.header_bytes_max),

@@ -15,6 +15,12 @@ pub(super) fn limits(raw: &RawLimits) -> Result<Limits, Problem> {
             or.connections_max,
             1..=1_000_000,
         )?,
+        peer_connections_max: count(
+            "peer_connections_max",
+            raw.peer_connections_max,
+            or.peer_connections_max,
+            1..=1_000_000,
+        )?,
         requests_max: count(
             "requests_max",
             raw.requests_max,

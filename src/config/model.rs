@@ -138,6 +138,8 @@ pub struct S3Backend {
 pub struct Limits {
     /// S3 connections open at once.
     pub connections_max: u32,
+    /// S3 connections of one address open at once; behind a load balancer everybody has the same.
+    pub peer_connections_max: u32,
     /// S3 requests served at once.
     pub requests_max: u32,
     /// S3 requests of one tenant served at once; past it `SlowDown`.
@@ -164,6 +166,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            peer_connections_max: 1024,
             requests_max: 1024,
             tenant_requests_max: 256,
             header_bytes_max: 64 << 10,

@@ -154,6 +154,7 @@ pub(super) struct RawBackend {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLimits {
     pub(super) connections_max: Option<u64>,
+    pub(super) peer_connections_max: Option<u64>,
     pub(super) requests_max: Option<u64>,
     pub(super) tenant_requests_max: Option<u64>,
     pub(super) header_bytes_max: Option<u64>,

@@ -3,6 +3,7 @@
 
 use super::context::{GatewayId, RequestContext, RequestId};
 use super::io::Phase;
+use super::sentences::sentence;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -30,7 +31,7 @@ pub(super) fn shape(
     }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() || status.is_redirection() {
-        name_request(response.body_mut(), request, gateway);
+        complete_document(response.body_mut(), request, gateway);
     }
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, text: String| {
@@ -49,8 +50,8 @@ pub(super) fn shape(
     }
 }
 
-/// Adds the ids to an error document of s3s's, which knows none when the error is its own.
-fn name_request(body: &mut Body, request: RequestId, gateway: GatewayId) {
+/// Adds what an error document of s3s's lacks when the error is its own: a sentence and the ids.
+fn complete_document(body: &mut Body, request: RequestId, gateway: GatewayId) {
     let Some(bytes) = body.bytes() else {
         return;
     };
@@ -61,6 +62,13 @@ fn name_request(body: &mut Body, request: RequestId, gateway: GatewayId) {
         return;
     };
     let mut named = document.to_owned();
+    if !document.contains("<Message>")
+        && let Some((before, after)) = document.split_once("</Code>")
+    {
+        let code = before.rsplit_once("<Code>").map_or("", |(_, code)| code);
+        let sentence = sentence(code);
+        named = format!("{before}</Code><Message>{sentence}</Message>{after}");
+    }
     if !document.contains("<RequestId>") {
         named.push_str(&format!("<RequestId>{request}</RequestId>"));
     }
@@ -191,6 +199,19 @@ mod tests {
         let with = "<Error><RequestId>1</RequestId></Error>";
         let response = shaped(StatusCode::FORBIDDEN, with, false);
         assert_eq!(text(&response).matches("<RequestId>").count(), 1);
+    }
+
+    #[test]
+    fn error_documents_have_one_sentence() {
+        let status = StatusCode::FORBIDDEN;
+        let without = shaped(status, "<Error><Code>InvalidURI</Code></Error>", false);
+        let expected = "<Code>InvalidURI</Code><Message>The specified URI couldn't be parsed.</Message><RequestId>";
+        assert!(text(&without).contains(expected), "{}", text(&without));
+        let unknown = shaped(status, "<Error><Code>OfTomorrow</Code></Error>", false);
+        assert!(text(&unknown).contains("<Message>The request"));
+        let with = "<Error><Code>X</Code><Message>own</Message></Error>";
+        let with = shaped(status, with, false);
+        assert_eq!(text(&with).matches("<Message>").count(), 1);
     }
 
     #[tokio::test]

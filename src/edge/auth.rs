@@ -4,6 +4,7 @@
 use super::context::RequestContext;
 use super::error;
 use super::limits::Shares;
+use super::verified::Verification;
 use crate::ops::OpError;
 use crate::tenants::{AccessKeyId, AuthError, Authenticator, Caller, TenantId, TenantState};
 use http::Extensions;
@@ -46,6 +47,13 @@ pub(super) async fn resolve(
     }
 }
 
+/// Whether a key is the one that was looked up for this task's request.
+pub(super) fn is_resolved(access_key: &str) -> bool {
+    RESOLVED
+        .try_with(|resolved| resolved.caller.access_key_id.as_str() == access_key)
+        .unwrap_or(false)
+}
+
 /// Gives s3s the secret that the service has looked up for this request, and no other.
 pub(super) struct EdgeAuth;
 
@@ -69,33 +77,22 @@ pub(super) struct EdgeAccess {
     pub(super) shares: Arc<Shares<TenantId>>,
 }
 
-/// What a verified request asks for.
-pub(super) struct Asked<'a> {
-    pub(super) op: &'a str,
-    pub(super) bucket: Option<&'a str>,
-    pub(super) key: Option<&'a str>,
-}
-
 impl EdgeAccess {
-    /// Admits a request whose signature s3s has verified with `signer`'s secret, and leaves its caller in the extensions.
-    pub(super) fn admit(
-        &self,
-        signer: Option<&str>,
-        asked: &Asked<'_>,
-        extensions: &mut Extensions,
-    ) -> S3Result<()> {
+    /// Admits what a verified signer asks for, and leaves its caller in the extensions.
+    fn admit(&self, op: &str, extensions: &mut Extensions) -> S3Result<()> {
         let context = extensions.get::<Arc<RequestContext>>().cloned();
         let resolved = RESOLVED.try_with(Arc::clone).ok();
-        let (Some(context), Some(resolved)) = (context, resolved) else {
+        let verification = extensions.get::<Verification>();
+        let (Some(context), Some(resolved), Some(verification)) = (context, resolved, verification)
+        else {
             return Err(S3ErrorCode::AccessDenied.into());
         };
         let caller = &resolved.caller;
-        if signer != Some(caller.access_key_id.as_str()) {
+        if verification.signer() != caller.access_key_id.as_str() {
             return Err(S3ErrorCode::AccessDenied.into());
         }
         context.record_caller(caller);
-        context.record_target(asked.op, asked.bucket, asked.key);
-        let admitted = may(caller.tenant.state, asked.op).and_then(|()| {
+        let admitted = may(caller.tenant.state, op).and_then(|()| {
             let share = self.shares.take(caller.tenant.id);
             share.ok_or_else(OpError::slow_down)
         });
@@ -111,17 +108,16 @@ impl EdgeAccess {
 #[async_trait::async_trait]
 impl S3Access for EdgeAccess {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let signer = cx.credentials().map(|c| c.access_key.clone());
         let op = cx.s3_op().name().to_owned();
         let path = cx.s3_path();
         let bucket = path.get_bucket_name().map(str::to_owned);
         let key = path.get_object_key().map(str::to_owned);
-        let asked = Asked {
-            op: &op,
-            bucket: bucket.as_deref(),
-            key: key.as_deref(),
-        };
-        self.admit(signer.as_deref(), &asked, cx.extensions_mut())
+        let admitted = self.admit(&op, cx.extensions_mut());
+        // Recorded behind the caller: an object's hash covers its tenant.
+        if let Some(context) = cx.extensions_mut().get::<Arc<RequestContext>>() {
+            context.record_target(&op, bucket.as_deref(), key.as_deref());
+        }
+        admitted
     }
 }
 

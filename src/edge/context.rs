@@ -1,6 +1,6 @@
 //! What is known of one request while it runs, and the one line that is logged of it.
 
-use super::limits::Share;
+use super::limits::{DocumentRoom, Share};
 use crate::ops::OpError;
 use crate::tenants::{Caller, ObjectKey, RegionName, TenantId};
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use lethe_envelope::KekId;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 /// The target of the access line, one a request.
@@ -72,6 +72,7 @@ struct Record {
 struct Held {
     place: Option<OwnedSemaphorePermit>,
     share: Option<Share<TenantId>>,
+    document: Option<DocumentRoom>,
 }
 
 /// One request; an `Arc` of it is in the request's extensions.
@@ -81,6 +82,7 @@ pub struct RequestContext {
     record: Mutex<Record>,
     /// Released when the last holder is done, which is after the answer's last byte.
     held: Mutex<Held>,
+    operation_began: Notify,
 }
 
 impl fmt::Debug for RequestContext {
@@ -100,6 +102,7 @@ impl RequestContext {
             began: Instant::now(),
             record: Mutex::default(),
             held: Mutex::default(),
+            operation_began: Notify::new(),
         })
     }
 
@@ -130,8 +133,22 @@ impl RequestContext {
         self.record().kek_id = Some(kek_id);
     }
 
+    /// Says that the request is verified and read, and that its operation begins.
+    pub fn operation_begins(&self) {
+        self.operation_began.notify_one();
+    }
+
+    /// Waits until the operation begins; for one waiter.
+    pub(super) async fn operation_began(&self) {
+        self.operation_began.notified().await;
+    }
+
     pub(super) fn hold_place(&self, place: OwnedSemaphorePermit) {
         self.held().place = Some(place);
+    }
+
+    pub(super) fn hold_document(&self, room: DocumentRoom) {
+        self.held().document = Some(room);
     }
 
     pub(super) fn hold_share(&self, share: Share<TenantId>) {

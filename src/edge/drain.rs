@@ -11,6 +11,9 @@ const DRAIN_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time spent on it.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
+/// Longest time for the last bytes of a connection that gives way.
+const CLOSE_MAX: Duration = Duration::from_millis(250);
+
 /// Says that nothing more is coming, then reads until the client is done, within 1 MiB and 2 s.
 pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let deadline = Instant::now() + DRAIN_MAX;
@@ -25,6 +28,12 @@ pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
             _ => return,
         }
     }
+}
+
+/// Says that nothing more is coming, and waits for nothing.
+pub async fn close<S: AsyncWrite + Unpin>(mut stream: S) {
+    // Whether the client takes it makes no difference any more.
+    let _ = timeout(CLOSE_MAX, stream.shutdown()).await;
 }
 
 #[cfg(test)]

@@ -69,12 +69,14 @@ pub fn status(code: Code) -> StatusCode {
         | C::InvalidRequest
         | C::InvalidStorageClass
         | C::InvalidTag
+        | C::InvalidToken
         | C::InvalidURI
         | C::KeyTooLongError
         | C::MalformedACLError
         | C::MalformedXML
         | C::MaxMessageLengthExceeded
         | C::MetadataTooLarge
+        | C::RequestHeaderSectionTooLarge
         | C::RequestTimeout
         | C::TooManyBuckets
         | C::UnexpectedContent

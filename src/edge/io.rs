@@ -4,40 +4,64 @@
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
-/// What a connection is doing.
+/// What a connection is doing, and since when.
 #[derive(Clone, Debug)]
-pub struct Phase(Arc<AtomicU8>);
+pub struct Phase(Arc<Mutex<(Doing, Instant)>>);
 
-const IDLE: u8 = 0;
-const HEAD: u8 = 1;
-const BUSY: u8 = 2;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doing {
+    /// Nothing has come yet.
+    Beginning,
+    /// A head comes.
+    Head,
+    /// A request runs.
+    Request,
+    /// The last answer is through.
+    Idle,
+}
 
 impl Phase {
     /// A new connection: its first head is awaited.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(AtomicU8::new(HEAD)))
+        Self(Arc::new(Mutex::new((Doing::Beginning, Instant::now()))))
     }
 
     /// A head is complete; its request runs.
     pub fn begin_request(&self) {
-        self.0.store(BUSY, Ordering::Release);
+        self.set(Doing::Request);
     }
 
     /// The answer is through; the connection waits for another head.
     pub fn end_request(&self) {
-        self.0.store(IDLE, Ordering::Release);
+        self.set(Doing::Idle);
     }
 
-    fn is(&self, phase: u8) -> bool {
-        self.0.load(Ordering::Acquire) == phase
+    /// Since when the connection has had no request; `None` while it has one.
+    #[must_use]
+    pub fn waits_since(&self) -> Option<Instant> {
+        let (doing, since) = *self.now();
+        (doing != Doing::Request).then_some(since)
+    }
+
+    /// Whether a part of a head has come.
+    #[must_use]
+    pub fn is_within_head(&self) -> bool {
+        self.now().0 == Doing::Head
+    }
+
+    fn set(&self, doing: Doing) {
+        *self.now() = (doing, Instant::now());
+    }
+
+    fn now(&self) -> MutexGuard<'_, (Doing, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,19 +141,23 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
         let this = &mut *self;
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.inner).poll_read(cx, buf);
-        if this.phase.is(IDLE) && buf.filled().len() > before {
-            this.head.stop();
-            this.phase.0.store(HEAD, Ordering::Release);
+        let (doing, _) = *this.phase.now();
+        let has_more = buf.filled().len() > before;
+        if has_more && matches!(doing, Doing::Idle | Doing::Beginning) {
+            this.phase.set(Doing::Head);
         }
-        if !this.phase.is(HEAD) {
-            this.head.stop();
-        } else if polled.is_pending() {
-            return this
+        match doing {
+            // Without a first byte a head is as late as without its last.
+            Doing::Beginning | Doing::Head if polled.is_pending() => this
                 .head
                 .poll(cx, "the request's head is too slow")
-                .map(Err);
+                .map(Err),
+            Doing::Beginning | Doing::Head => polled,
+            Doing::Idle | Doing::Request => {
+                this.head.stop();
+                polled
+            }
         }
-        polled
     }
 }
 
@@ -171,7 +199,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::Instant;
 
     const HEAD_MAX: Duration = Duration::from_millis(100);
     const WRITE_MAX: Duration = Duration::from_millis(300);

@@ -2,7 +2,7 @@
 
 use super::context::GatewayId;
 use super::io::{Phase, TimedIo};
-use super::limits::Shares;
+use super::places::{Place, Places};
 use super::service::EdgeService;
 use super::{DrainOutcome, EdgeLimits, drain};
 use hyper::server::conn::http1;
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -30,6 +30,19 @@ pub(super) struct Connections {
     pub(super) limits: EdgeLimits,
 }
 
+/// Connections beside those that have a place: the refused, until they have their answer, and those that lost theirs, until they
+/// are closed.
+const BESIDE_MAX: usize = 256;
+
+/// Refused connections that get an answer at the same time; more of them only close.
+const REFUSED_MAX: usize = 64;
+
+/// How long a refused connection may take to ask.
+const REFUSED_HEAD_MAX: Duration = Duration::from_secs(2);
+
+/// How long a connection that lost its place may take to complete a head.
+const GIVE_WAY_WITHIN: Duration = Duration::from_millis(250);
+
 /// Accepts connections until `shutdown`, then lets them finish within the drain deadline.
 pub(super) async fn run(
     connections: Connections,
@@ -38,8 +51,9 @@ pub(super) async fn run(
 ) -> DrainOutcome {
     let limits = connections.limits.clone();
     let connections = Arc::new(connections);
-    let places = Arc::new(Semaphore::new(limits.connections_max));
-    let peers = Shares::new(limits.connections_per_peer_max);
+    let sockets = Arc::new(Semaphore::new(limits.connections_max + BESIDE_MAX));
+    let places = Places::new(limits.connections_max, limits.connections_per_peer_max);
+    let refusals = Arc::new(Semaphore::new(REFUSED_MAX));
     let (stop, stopping) = watch::channel(false);
     let mut running = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -50,20 +64,28 @@ pub(super) async fn run(
                 report(ended);
                 continue;
             }
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &sockets) => accepted,
         };
-        let Some((stream, peer, place)) = accepted else {
+        let Some((stream, peer, socket)) = accepted else {
             continue;
         };
-        let Some(share) = peers.take(peer) else {
-            tracing::debug!(%peer, "connection refused: the peer has too many");
-            continue;
+        let phase = Phase::new();
+        let place = places.take(peer, &phase);
+        if place.is_none() && places.may_warn() {
+            tracing::warn!(%peer, "connections are refused: every place that the peer may have is busy");
+        }
+        let refusal = match place {
+            Some(_) => None,
+            None => match Arc::clone(&refusals).try_acquire_owned() {
+                Ok(refusal) => Some(refusal),
+                Err(_) => continue,
+            },
         };
         let connections = Arc::clone(&connections);
         let stopping = stopping.clone();
         running.spawn(async move {
-            let _held = (place, share);
-            connections.serve(stream, stopping).await;
+            let _held = (socket, refusal);
+            connections.serve(stream, place, phase, stopping).await;
         });
     }
     drop(listener);
@@ -74,12 +96,12 @@ pub(super) async fn run(
 
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    sockets: &Arc<Semaphore>,
 ) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     // Past the bound new connections wait in the system's queue.
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let socket = Arc::clone(sockets).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer.ip(), place)),
+        Ok((stream, peer)) => Some((stream, peer.ip(), socket)),
         Err(error) => {
             tracing::warn!(%error, "accepting a connection failed");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -117,68 +139,120 @@ fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 impl Connections {
-    async fn serve(&self, stream: TcpStream, stopping: watch::Receiver<bool>) {
+    /// Serves a connection; one without a place gets one answer.
+    async fn serve(
+        &self,
+        stream: TcpStream,
+        place: Option<Place>,
+        phase: Phase,
+        stopping: watch::Receiver<bool>,
+    ) {
         // Answers are written whole; waiting for more only adds latency.
         let _ = stream.set_nodelay(true);
-        match &self.tls {
-            None => self.serve_http(stream, stopping).await,
-            Some(tls) => {
-                let handshake = timeout(self.limits.handshake_max, tls.accept(stream));
-                match handshake.await {
-                    Ok(Ok(stream)) => self.serve_http(stream, stopping).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
-                    Err(_) => tracing::debug!("tls handshake took too long"),
-                }
-            }
+        let Some(tls) = &self.tls else {
+            return self.serve_http(stream, place, phase, stopping).await;
+        };
+        let handshake = timeout(self.limits.handshake_max, tls.accept(stream));
+        let shaken = tokio::select! {
+            shaken = handshake => shaken,
+            () = lost(place.as_ref()) => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.serve_http(stream, place, phase, stopping).await,
+            Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
+            Err(_) => tracing::debug!("tls handshake took too long"),
         }
     }
 
-    async fn serve_http<S>(&self, stream: S, mut stopping: watch::Receiver<bool>)
-    where
+    async fn serve_http<S>(
+        &self,
+        stream: S,
+        place: Option<Place>,
+        phase: Phase,
+        mut stopping: watch::Receiver<bool>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.limits;
-        let phase = Phase::new();
-        let io = TimedIo::new(
-            stream,
-            phase.clone(),
-            limits.head_max,
-            limits.write_quiet_max,
-        );
+        let has_place = place.is_some();
+        let head_max = match has_place {
+            true => limits.head_max,
+            false => limits.head_max.min(REFUSED_HEAD_MAX),
+        };
+        let io = TimedIo::new(stream, phase.clone(), head_max, limits.write_quiet_max);
         let service = hyper::service::service_fn(|request| {
             phase.begin_request();
             let (service, phase) = (Arc::clone(&self.service), phase.clone());
-            let answered = async move { Ok::<_, Infallible>(service.answer(request, phase).await) };
+            let answered = async move {
+                Ok::<_, Infallible>(match has_place {
+                    true => service.answer(request, phase).await,
+                    false => service.answer_without_a_place(&request, phase),
+                })
+            };
             Box::pin(answered) as Pin<Box<dyn Future<Output = _> + Send>>
         });
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.idle_max)
-            .max_header_size(limits.head_bytes_max)
-            .max_headers(limits.headers_max)
+            .max_header_size(2 * limits.head_bytes_max)
+            .max_headers(2 * limits.headers_max)
+            .keep_alive(has_place)
             .half_close(true)
             .serve_connection(TokioIo::new(io), service);
-        let mut told = false;
+        let (mut told, mut gives_way) = (false, false);
         let ended = loop {
             tokio::select! {
-                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break ended,
+                ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break Some(ended),
                 _ = stopping.wait_for(|stop| *stop), if !told => {
                     told = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
+                // A request that has begun since is answered; without one the connection ends.
+                () = lost(place.as_ref()), if !gives_way => {
+                    gives_way = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+                () = tokio::time::sleep(GIVE_WAY_WITHIN), if gives_way && phase.is_within_head() => {
+                    if phase.is_within_head() {
+                        break None;
+                    }
+                }
             }
         };
         let was_answered = match &ended {
-            Ok(()) => true,
-            Err(error) => {
+            Some(Ok(())) => true,
+            Some(Err(error)) => {
                 tracing::debug!(%error, "connection ended");
                 // hyper has answered what it could not read.
                 error.is_parse()
             }
+            None => false,
         };
-        if was_answered {
-            drain::linger(connection.into_parts().io.into_inner().into_inner()).await;
+        let stream = connection.into_parts().io.into_inner().into_inner();
+        match (ended, was_answered) {
+            (None, _) => self.refuse_head(stream).await,
+            (Some(_), true) if !gives_way => drain::linger(stream).await,
+            (Some(_), true) => drain::close(stream).await,
+            (Some(_), false) => {}
         }
+    }
+
+    /// Answers a head that will not be read to its end.
+    async fn refuse_head<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) {
+        let answer = self.service.bare_refusal();
+        if timeout(GIVE_WAY_WITHIN, stream.write_all(&answer))
+            .await
+            .is_ok()
+        {
+            drain::close(stream).await;
+        }
+    }
+}
+
+async fn lost(place: Option<&Place>) {
+    match place {
+        Some(place) => place.lost().await,
+        None => std::future::pending().await,
     }
 }
 

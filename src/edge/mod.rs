@@ -1,7 +1,8 @@
 //! The edge: listener, TLS, guard, s3s, errors. HTTP and S3, no cryptography of its own.
 //!
 //! A request passes [`guard`] (pure checks of its head, and a body that fails instead of ending when it is not what was
-//! declared), then its credential is looked up, then s3s verifies the signature and parses, then the front calls the operations.
+//! declared), then its credential is looked up, then one s3s verifies the signature, and another parses what was verified and calls
+//! the front, which calls the operations.
 
 mod answer;
 mod auth;
@@ -17,10 +18,13 @@ pub mod host;
 mod io;
 mod limits;
 mod listener;
+mod long;
+mod places;
 pub mod range;
-mod reads;
+mod sentences;
 mod service;
 pub mod tls;
+mod verified;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +32,7 @@ mod tests;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
+pub use long::LongAnswers;
 pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 
 use crate::clock::Clock;
@@ -55,9 +60,9 @@ pub enum Transport {
 /// Bounds and deadlines of the edge.
 #[derive(Clone, Debug)]
 pub struct EdgeLimits {
-    /// Connections at once.
+    /// Connections at once. Past it those give way that have waited longest without a request.
     pub connections_max: usize,
-    /// Connections of one peer address at once.
+    /// Connections of one peer address at once, in the same way.
     pub connections_per_peer_max: usize,
     /// Requests at once.
     pub requests_max: usize,
@@ -75,12 +80,16 @@ pub struct EdgeLimits {
     pub write_quiet_max: Duration,
     /// Longest credential lookup.
     pub credential_deadline: Duration,
+    /// When operations that take long are answered.
+    pub long_answers: LongAnswers,
     /// Longest time for connections to finish when the gateway stops.
     pub drain_deadline: Duration,
-    /// Most bytes of a request's head.
+    /// Most bytes of a request's head. A little more is read, so that its client gets an answer in S3's words.
     pub head_bytes_max: usize,
     /// Most headers of a request.
     pub headers_max: usize,
+    /// Most bytes of all documents that are read or worked on at once; a quarter of it for one tenant.
+    pub documents_bytes_max: u64,
     /// Bounds on bodies.
     pub body: BodyLimits,
     /// How often certificate files are looked at.
@@ -100,9 +109,14 @@ impl Default for EdgeLimits {
             body_quiet_max: Duration::from_secs(30),
             write_quiet_max: Duration::from_secs(60),
             credential_deadline: Duration::from_secs(5),
+            long_answers: LongAnswers {
+                status_within: Duration::from_secs(10),
+                white_space_every: Duration::from_secs(1),
+            },
             drain_deadline: Duration::from_secs(30),
             head_bytes_max: 64 * 1024,
-            headers_max: 128,
+            headers_max: 512,
+            documents_bytes_max: 64 << 20,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
                 signed_chunk_bytes_max: 1 << 20,
@@ -159,7 +173,7 @@ pub struct DrainOutcome {
 pub async fn serve(
     config: EdgeConfig,
     listener: TcpListener,
-    s3: impl s3s::S3 + Clone,
+    s3: impl s3s::S3,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,

@@ -4,12 +4,12 @@ use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
 use super::context::{GatewayId, RequestContext, RequestId};
 use super::guard::body::{Declared, FaultSlot, GuardedBody};
 use super::guard::payload::DOCUMENT_BYTES_MAX;
-use super::guard::{self, scope};
+use super::guard::{self, framing, hashed_url, scope};
 use super::host::HostRules;
 use super::io::Phase;
-use super::limits::{InFlight, Shares};
-use super::reads::ReadRoute;
-use super::{EdgeLimits, answer, error};
+use super::limits::{DocumentBytes, InFlight, Shares};
+use super::verified::{Parser, VerifiedRoute};
+use super::{EdgeLimits, answer, error, long};
 use crate::clock::Clock;
 use crate::ops::OpError;
 use crate::tenants::{Authenticator, TenantId};
@@ -24,18 +24,36 @@ use std::sync::Arc;
 
 /// Serves requests; one for all connections.
 pub(super) struct EdgeService {
-    s3: S3Service,
+    verifier: S3Service,
+    /// For presigned URLs that name their body's hash.
+    url_verifier: S3Service,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     hosts: HostRules,
     limits: EdgeLimits,
     in_flight: InFlight,
+    documents: DocumentBytes,
     gateway: GatewayId,
+}
+
+/// How old a presigned URL may be that is verified as if it were signed in its headers: the guard has checked its time.
+const URL_SKEW_S_MAX: u32 = 8 * 24 * 3600;
+
+/// What stands behind the s3s that only verifies.
+struct NoOperations;
+
+impl S3 for NoOperations {}
+
+fn builder(s3: impl S3, hosts: &HostRules, config: S3Config) -> S3ServiceBuilder {
+    let mut builder = S3ServiceBuilder::new(s3);
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_host(hosts.clone());
+    builder
 }
 
 impl EdgeService {
     pub(super) fn new(
-        s3: impl S3 + Clone,
+        s3: impl S3,
         authenticator: Arc<dyn Authenticator>,
         clock: Arc<dyn Clock>,
         hosts: HostRules,
@@ -43,32 +61,31 @@ impl EdgeService {
         gateway: GatewayId,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
-        let access = EdgeAccess { shares };
-        let mut builder = Self::builder(s3.clone(), &hosts);
-        builder.set_auth(EdgeAuth);
-        builder.set_access(access.clone());
-        builder.set_route(ReadRoute {
-            verified: Self::builder(s3, &hosts).build(),
-            access,
-        });
+        let mut config = S3Config::default();
+        config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
+        let parser = builder(s3, &hosts, config);
+        let parser = Arc::new(Parser::new(parser, EdgeAccess { shares }));
+        let verifier = |skew_s_max: Option<u32>| {
+            let mut config = S3Config::default();
+            if let Some(skew_s_max) = skew_s_max {
+                config.presigned_url_max_skew_time_secs = skew_s_max;
+            }
+            let mut verifier = builder(NoOperations, &hosts, config);
+            verifier.set_auth(EdgeAuth);
+            verifier.set_route(VerifiedRoute(Arc::clone(&parser)));
+            verifier.build()
+        };
         Self {
-            s3: builder.build(),
+            verifier: verifier(None),
+            url_verifier: verifier(Some(URL_SKEW_S_MAX)),
             authenticator,
             clock,
             hosts,
             in_flight: InFlight::new(limits.requests_max),
+            documents: DocumentBytes::new(limits.documents_bytes_max),
             limits,
             gateway,
         }
-    }
-
-    fn builder(s3: impl S3, hosts: &HostRules) -> S3ServiceBuilder {
-        let mut config = S3Config::default();
-        config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
-        let mut builder = S3ServiceBuilder::new(s3);
-        builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-        builder.set_host(hosts.clone());
-        builder
     }
 
     /// Answers one request; `phase` learns when its answer is through.
@@ -106,6 +123,35 @@ impl EdgeService {
         Answer::of(response, context, phase)
     }
 
+    /// Answers one request of a connection that found no place.
+    pub(super) fn answer_without_a_place<B>(
+        &self,
+        request: &Request<B>,
+        phase: Phase,
+    ) -> Response<Answer> {
+        let id = RequestId::random().unwrap_or(RequestId::NONE);
+        let context = RequestContext::new(id);
+        let mut response = self.refuse(&OpError::slow_down(), &context);
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        let is_head = request.method() == http::Method::HEAD;
+        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        Answer::of(response, context, phase)
+    }
+
+    /// The answer to a head that is not read to its end, as it goes over the connection.
+    pub(super) fn bare_refusal(&self) -> Vec<u8> {
+        let id = RequestId::random().unwrap_or(RequestId::NONE);
+        let response = error::to_response(&OpError::slow_down(), id, self.gateway);
+        let body = response.body().bytes().unwrap_or_default();
+        let head = format!(
+            "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nretry-after: 1\r\n\
+             x-amz-request-id: {id}\r\nserver: Lethe\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), &body].concat()
+    }
+
     fn refuse(&self, refused: &OpError, context: &RequestContext) -> Response<Body> {
         error::to_response(refused, context.id(), self.gateway)
     }
@@ -121,6 +167,7 @@ impl EdgeService {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         context.hold_place(self.in_flight.enter()?);
+        framing::head_fits(&parts, self.limits.head_bytes_max, self.limits.headers_max)?;
         let now = self.clock.now();
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         let signed = &admission.signed;
@@ -131,6 +178,11 @@ impl EdgeService {
         )
         .await?;
         scope::check_region(signed, &resolved.caller.tenant.region)?;
+        if admission.document.is_some() {
+            let bytes = admission.payload.declared_bytes.unwrap_or(0);
+            let tenant = resolved.caller.tenant.id;
+            context.hold_document(self.documents.take(tenant, bytes)?);
+        }
         let body = GuardedBody::new(
             body,
             &admission.payload,
@@ -144,8 +196,22 @@ impl EdgeService {
             plaintext_bytes: admission.payload.declared_bytes,
             faults: faults.clone(),
         });
+        let verifier = match hashed_url::as_header_signed(&mut parts, signed, &admission.payload)? {
+            true => &self.url_verifier,
+            false => &self.verifier,
+        };
         let request = Request::from_parts(parts, Body::http_body_unsync(body));
-        let answered = RESOLVED.scope(resolved, self.s3.call(request)).await;
-        answered.map_err(|failed| OpError::internal(StdError::from(failed)))
+        let verifier = verifier.clone();
+        let answering = RESOLVED.scope(resolved, async move {
+            let answered = verifier.call(request).await;
+            answered.map_err(|failed| OpError::internal(StdError::from(failed)))
+        });
+        match admission.may_take_long {
+            false => answering.await,
+            true => {
+                let times = self.limits.long_answers;
+                long::answer(tokio::spawn(answering), context, self.gateway, times).await
+            }
+        }
     }
 }

@@ -39,13 +39,13 @@ codes! {
     ConditionalRequestConflict, EntityTooLarge, EntityTooSmall, IllegalVersioningConfigurationException, IncompleteBody,
     InternalError, InvalidAccessKeyId, InvalidArgument, InvalidBucketName, InvalidBucketState, InvalidDigest,
     InvalidEncryptionAlgorithmError, InvalidLocationConstraint, InvalidObjectState, InvalidPart, InvalidPartNumber,
-    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidStorageClass, InvalidTag, InvalidURI, KeyTooLongError, MalformedACLError,
+    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidStorageClass, InvalidTag, InvalidToken, InvalidURI, KeyTooLongError, MalformedACLError,
     MalformedXML, MaxMessageLengthExceeded, MetadataTooLarge, MethodNotAllowed, MissingContentLength, NoSuchBucket,
     NoSuchBucketPolicy, NoSuchCORSConfiguration, NoSuchKey, NoSuchLifecycleConfiguration, NoSuchObjectLockConfiguration,
     NoSuchPublicAccessBlockConfiguration, NoSuchTagSet, NoSuchUpload, NoSuchVersion, NoSuchWebsiteConfiguration,
     NotImplemented, NotModified, ObjectLockConfigurationNotFoundError, OperationAborted,
     OwnershipControlsNotFoundError, PermanentRedirect, PreconditionFailed, ReplicationConfigurationNotFoundError,
-    RequestTimeout, RequestTimeTooSkewed, ServerSideEncryptionConfigurationNotFoundError, ServiceUnavailable,
+    RequestHeaderSectionTooLarge, RequestTimeout, RequestTimeTooSkewed, ServerSideEncryptionConfigurationNotFoundError, ServiceUnavailable,
     SignatureDoesNotMatch, SlowDown, TooManyBuckets, UnexpectedContent, XAmzContentSHA256Mismatch,
 }
 

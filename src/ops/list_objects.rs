@@ -4,7 +4,7 @@ use crate::clock::UnixMs;
 use crate::ops::error::OpError;
 use crate::ops::etag::ClientEtag;
 use crate::ops::scope::BucketScope;
-use crate::region::{ListRequest, ListedObject, VersionId, VersionListRequest};
+use crate::region::{ListRequest, ListedObject, RegionProfile, VersionId, VersionListRequest};
 use lethe_envelope::layout;
 
 /// One listed object as clients see it.
@@ -68,8 +68,8 @@ pub struct PlainVersionListing {
 }
 
 /// Stores that list out of byte order walk a tree of directories, and fold at its slashes only.
-fn check_delimiter(scope: &BucketScope, delimiter: Option<&str>) -> Result<(), OpError> {
-    let in_order = scope.region.store.profile().keys.byte_order;
+fn check_delimiter(store: &RegionProfile, delimiter: Option<&str>) -> Result<(), OpError> {
+    let in_order = store.keys.byte_order;
     match delimiter {
         Some(other) if other != "/" && !in_order => Err(OpError::not_implemented(
             "This region's store folds listings at '/' only: use that delimiter, or none.",
@@ -89,7 +89,7 @@ pub async fn list_objects(
     if request.keys_max == 0 {
         return Ok(PlainListing::default());
     }
-    check_delimiter(scope, request.delimiter.as_deref())?;
+    check_delimiter(scope.region.store.profile(), request.delimiter.as_deref())?;
     let page = scope
         .region
         .store
@@ -113,7 +113,7 @@ pub async fn list_versions(
     if request.keys_max == 0 {
         return Ok(PlainVersionListing::default());
     }
-    check_delimiter(scope, request.delimiter.as_deref())?;
+    check_delimiter(scope.region.store.profile(), request.delimiter.as_deref())?;
     let page = scope
         .region
         .store
@@ -131,4 +131,23 @@ pub async fn list_versions(
         next_key_marker: page.next_key_marker,
         next_version_marker: page.next_version_marker,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::error::Code;
+
+    #[test]
+    fn delimiter_other_than_slash_needs_a_store_that_lists_in_byte_order() {
+        let in_order = crate::ops::testing::profile();
+        let mut in_a_tree = in_order.clone();
+        in_a_tree.keys.byte_order = false;
+        for delimiter in [None, Some("/")] {
+            assert!(check_delimiter(&in_a_tree, delimiter).is_ok());
+        }
+        assert!(check_delimiter(&in_order, Some("-")).is_ok());
+        let refused = check_delimiter(&in_a_tree, Some("-")).unwrap_err();
+        assert_eq!(refused.code(), Code::NotImplemented);
+    }
 }

@@ -170,3 +170,35 @@ def test_later_subresource_is_not_implemented(target, bucket, case):
     headers = {"Content-Type": "multipart/form-data; boundary=x"} if case == "POST form" else {}
     answer = call(target, method, bucket, query=query, headers=headers)
     assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
+
+
+def test_another_expected_bucket_owner_is_refused_and_changes_nothing(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
+    owner = s3.get_bucket_acl(Bucket=bucket)["Owner"]["ID"]
+    source = {"Bucket": bucket, "Key": "kept"}
+    calls = {
+        "put_object": {"Key": "kept", "Body": b"new"},
+        "get_object": {"Key": "kept"},
+        "head_object": {"Key": "kept"},
+        "delete_object": {"Key": "kept"},
+        "delete_objects": {"Delete": {"Objects": [{"Key": "kept"}]}},
+        "copy_object": {"Key": "copy", "CopySource": source},
+        "put_object_tagging": {"Key": "kept", "Tagging": {"TagSet": [{"Key": "a", "Value": "b"}]}},
+        "create_multipart_upload": {"Key": "upload"},
+        "list_objects_v2": {},
+        "head_bucket": {},
+        "delete_bucket": {},
+    }
+    for name, parameters in calls.items():
+        with pytest.raises(ClientError) as refused:
+            getattr(s3, name)(Bucket=bucket, ExpectedBucketOwner="111111111111", **parameters)
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, name
+    with pytest.raises(ClientError) as refused:
+        s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, ExpectedSourceBucketOwner="111111111111")
+    assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner=owner)["Contents"]] == ["kept"]
+    assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
+    assert s3.get_object_tagging(Bucket=bucket, Key="kept")["TagSet"] == []
+    s3.copy_object(
+        Bucket=bucket, Key="copy", CopySource=source, ExpectedBucketOwner=owner, ExpectedSourceBucketOwner=owner
+    )

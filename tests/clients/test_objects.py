@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from testbed.payload import MIB, body, md5
-from testbed.signed import call
+from testbed.signed import call, connect, path_of, send, sign
 
 SEGMENT = 16 * 1024
 SIZES = (0, 1, SEGMENT - 1, SEGMENT, SEGMENT + 1, MIB - 1, MIB, MIB + 1, 5 * MIB, 5 * MIB + 7)
@@ -322,3 +322,87 @@ def test_get_object_attributes_names_size_and_etag(s3, bucket):
     assert got["ObjectSize"] == 12345
     assert got["ETag"].strip('"') == etag.strip('"')
     assert got["StorageClass"] == "STANDARD"
+
+
+def test_headers_that_are_not_ascii_or_no_date_come_back_as_they_were(target, bucket):
+    disposition = 'attachment; filename="\u00e9.txt"'
+    headers = {"Content-Disposition": disposition, "Expires": "junk", "Cache-Control": "no-cache"}
+    request_target, signed = sign(target, "PUT", path_of(bucket, "object"), headers={"Expires": "junk"}, body=b"x")
+    sent = signed | {name: value.encode() for name, value in headers.items()}
+    assert send(target, "PUT", request_target, sent, b"x").status == 200
+    got = call(target, "HEAD", bucket, "object")
+    assert got.headers["content-disposition"].encode("latin-1").decode() == disposition
+    assert (got.headers["expires"], got.headers["cache-control"]) == ("junk", "no-cache")
+
+
+def test_metadata_sent_twice_is_joined_with_a_comma(target, s3, bucket):
+    connection = connect(target)
+    headers = {"x-amz-meta-a": "1,2"}
+    request_target, signed = sign(target, "PUT", path_of(bucket, "object"), headers=headers, body=b"x")
+    del signed["x-amz-meta-a"]
+    connection.putrequest("PUT", request_target, skip_accept_encoding=True, skip_host=True)
+    host, port = target.address
+    for name, value in [("Host", f"{host}:{port}"), ("Content-Length", "1"), *signed.items()]:
+        connection.putheader(name, value)
+    for value in ("1", "2"):
+        connection.putheader("x-amz-meta-a", value)
+    connection.endheaders(b"x")
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert s3.head_object(Bucket=bucket, Key="object")["Metadata"] == {"a": "1,2"}
+
+
+def test_metadata_in_many_headers_is_kept_or_too_large(s3, bucket, monkeypatch):
+    # Python's own bound on an answer's headers is 100.
+    monkeypatch.setattr("http.client._MAXHEADERS", 1000)
+    metadata = {f"k{n:03}": "v" for n in range(400)}
+    fewer = dict(list(metadata.items())[:150])
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x", Metadata=fewer)
+    assert s3.head_object(Bucket=bucket, Key="object")["Metadata"] == fewer
+    with pytest.raises(ClientError) as raised:
+        s3.put_object(Bucket=bucket, Key="object", Body=b"x", Metadata=metadata)
+    assert code(raised) == (400, "MetadataTooLarge")
+
+
+def test_get_with_an_override_that_is_no_date_gives_it_back(target, bucket):
+    assert call(target, "PUT", bucket, "object", body=b"x").status == 200
+    got = call(target, "GET", bucket, "object", query={"response-expires": "never"})
+    assert (got.status, got.body, got.headers["expires"]) == (200, b"x", "never")
+
+
+def test_session_token_beside_ones_own_key_is_invalid(target, bucket):
+    answer = call(target, "PUT", bucket, "object", headers={"x-amz-security-token": "abc"}, body=b"x")
+    assert (answer.status, answer.error()[0]) == (400, "InvalidToken")
+    assert call(target, "HEAD", bucket, "object").status == 404
+
+
+def test_announced_checksum_that_is_not_there_is_refused(target, bucket):
+    headers = {"x-amz-sdk-checksum-algorithm": "SHA256", "x-amz-checksum-crc32": "jNzOcw=="}
+    answer = call(target, "PUT", bucket, "object", headers=headers, body=b"x")
+    assert (answer.status, answer.error()[0]) == (400, "InvalidRequest")
+    assert call(target, "HEAD", bucket, "object").status == 404
+
+
+@pytest.mark.parametrize(
+    "method,key,headers",
+    (
+        ("PUT", "kept", {"x-amz-write-offset-bytes": "4"}),
+        ("DELETE", "kept", {"x-amz-mfa": "serial 123456"}),
+        ("DELETE", "kept", {"x-amz-if-match-size": "4"}),
+        ("PUT", "new", {"x-amz-copy-source": "{bucket}/kept", "x-amz-checksum-algorithm": "SHA256"}),
+        ("PUT", "new", {"x-amz-website-redirect-location": "/elsewhere"}),
+    ),
+)
+def test_request_for_what_lethe_has_not_is_not_implemented_and_changes_nothing(target, s3, bucket, method, key, headers):
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
+    headers = {name: value.format(bucket=bucket) for name, value in headers.items()}
+    answer = call(target, method, bucket, key, headers=headers)
+    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["kept"]
+    assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"kept"
+
+
+def test_storage_class_other_than_standard_is_invalid(s3, bucket):
+    with pytest.raises(ClientError) as raised:
+        s3.put_object(Bucket=bucket, Key="object", Body=b"x", StorageClass="GLACIER")
+    assert code(raised) == (400, "InvalidStorageClass")

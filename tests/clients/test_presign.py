@@ -1,11 +1,14 @@
 """Presigned URLs, and attacks on what a signature does not cover."""
 
 import datetime
+import hashlib
 import re
 import time
 
 import botocore.auth
 import pytest
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from testbed.payload import MIB, body
 from testbed.signed import call, path_of, presign, send, sign
@@ -142,3 +145,26 @@ def test_signature_from_an_hour_ago_is_too_skewed(target, bucket, monkeypatch):
     assert past.strftime("%Y%m%dT%H") in headers["X-Amz-Date"], "the clock was not turned"
     answer = send(target, "GET", request_target, headers)
     assert (answer.status, answer.error()[0]) == (403, "RequestTimeTooSkewed")
+
+
+@pytest.mark.parametrize("place", ("header", "query"))
+def test_presigned_put_that_names_its_bodys_hash_takes_that_body_only(target, s3, bucket, place):
+    hashed = hashlib.sha256(b"hello").hexdigest()
+
+    class Auth(botocore.auth.S3SigV4QueryAuth):
+        def payload(self, request):
+            return hashed
+
+    who = target.tenants["acme"]
+    url = target.endpoint + path_of(bucket, "object")
+    headers = {"x-amz-content-sha256": hashed} if place == "header" else {}
+    if place == "query":
+        url += f"?X-Amz-Content-Sha256={hashed}"
+    request = AWSRequest(method="PUT", url=url, headers=headers)
+    Auth(Credentials(who.access_key_id, who.secret_access_key), "s3", who.region, expires=60).add_auth(request)
+    presigned = relative(target, request.url)
+    other = send(target, "PUT", presigned, headers, b"jello")
+    assert (other.status, other.error()[0]) == (400, "XAmzContentSHA256Mismatch")
+    assert call(target, "HEAD", bucket, "object").status == 404
+    assert send(target, "PUT", presigned, headers, b"hello").status == 200
+    assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"hello"

@@ -74,6 +74,7 @@ pub(super) async fn delete(
         Ok(scope) => scope.bucket.name,
         // A deletion that was cut off is finished by repeating it.
         Err(error) if error.code() == Code::NoSuchBucket => {
+            call.owners.check_bucket(&call.owner_id())?;
             BucketName::new(request.input.bucket.as_str()).map_err(|_| OpError::no_such_bucket())?
         }
         Err(error) => return Err(error),

@@ -32,7 +32,7 @@ async fn copy_source(
             "Copies from access points are not supported.",
         ));
     };
-    let scope = call.bucket(bucket, Access::Read).await?;
+    let scope = call.source_bucket(bucket).await?;
     let key = existing_key(&scope, key)?;
     Ok((scope, key, scope::version(version_id.as_deref())?))
 }

@@ -8,13 +8,14 @@ mod listings;
 mod multipart;
 mod object_tags_and_acls;
 mod objects;
+mod owners;
 mod service;
 mod uploads;
 
 use super::context::{RequestContext, RequestId};
 use super::error;
 use super::guard::body::Declared;
-use super::reads::ReadHeaders;
+use super::verified::Verification;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::{self, Access, BucketScope, TenantScope};
@@ -22,6 +23,7 @@ use crate::ops::sealing::{PlainStream, Trailers};
 use crate::region::BodyError;
 use crate::tenants::Caller;
 use futures::{StreamExt as _, TryStreamExt as _};
+use owners::ExpectedOwners;
 use s3s::dto::StreamingBlob;
 use s3s::{S3Request, S3Response, S3Result};
 use std::future::Future;
@@ -51,20 +53,25 @@ impl Front {
         Work: Future<Output = Result<S3Response<O>, OpError>> + Send,
         I: Send,
     {
-        ReadHeaders::restore(&request.extensions, &mut request.headers);
         let context = request.extensions.get::<Arc<RequestContext>>().cloned();
         let id = context
             .as_ref()
             .map_or(RequestId::NONE, |context| context.id());
-        let Some(caller) = request.extensions.get::<Caller>().cloned() else {
+        let verification = request.extensions.remove::<Verification>();
+        let caller = request.extensions.get::<Caller>().cloned();
+        let (Some(verification), Some(caller)) = (verification, caller) else {
             return Err(error::to_s3(OpError::access_denied("Access Denied"), id));
         };
+        verification.restore(&mut request);
+        if let Some(context) = &context {
+            context.operation_begins();
+        }
         let declared = request.extensions.get::<Declared>().cloned();
         let call = Call {
             gateway: Arc::clone(&self.gateway),
             caller,
             declared,
-            id,
+            owners: ExpectedOwners::of(&request.headers),
         };
         work(call, request)
             .await
@@ -78,7 +85,7 @@ struct Call {
     gateway: Arc<Gateway>,
     caller: Caller,
     declared: Option<Declared>,
-    id: RequestId,
+    owners: ExpectedOwners,
 }
 
 /// A request's body with its length.
@@ -94,7 +101,21 @@ impl Call {
     }
 
     async fn bucket(&self, name: &str, access: Access) -> Result<BucketScope, OpError> {
-        scope::bucket_scope(&self.gateway, &self.caller, name, access).await
+        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, access).await?;
+        self.owners.check_bucket(&self.owner_id())?;
+        Ok(bucket)
+    }
+
+    /// The bucket that a copy reads.
+    async fn source_bucket(&self, name: &str) -> Result<BucketScope, OpError> {
+        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, Access::Read).await?;
+        self.owners.check_source(&self.owner_id())?;
+        Ok(bucket)
+    }
+
+    /// The owner of every bucket that the caller can name.
+    fn owner_id(&self) -> String {
+        self.caller.tenant.id.to_string()
     }
 
     /// The decoded body: it fails before its last byte when it is not what was declared.
@@ -123,7 +144,7 @@ impl Call {
 
     fn owner(&self) -> s3s::dto::Owner {
         s3s::dto::Owner {
-            id: Some(self.caller.tenant.id.to_string()),
+            id: Some(self.owner_id()),
             display_name: Some(self.caller.tenant.name.to_string()),
         }
     }

@@ -4,7 +4,6 @@ use super::convert::{self, Checksums, with_checksums};
 use super::listings::page_max;
 use super::{Call, IncomingBody};
 use crate::edge::conditions;
-use crate::edge::error;
 use crate::ops::checksum::{self, Declared};
 use crate::ops::error::{Code, OpError};
 use crate::ops::headers;
@@ -18,10 +17,6 @@ use base64::engine::general_purpose::STANDARD;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
-use std::time::Duration;
-
-/// A Complete that takes longer answers 200 first and its outcome in the body, with white space to keep the connection.
-const STATUS_WITHIN: Duration = Duration::from_secs(10);
 
 type Answer<O> = Result<S3Response<O>, OpError>;
 
@@ -250,44 +245,8 @@ pub(super) async fn complete(
         )),
         ..Default::default()
     };
-    let (gateway, id) = (call.gateway, call.id);
-    // A task of its own: a client that goes away does not stop a Complete half-way.
-    let mut work =
-        tokio::spawn(async move { multipart::complete_upload(&gateway, &scope, &complete).await });
-    let lost = |failed: tokio::task::JoinError| OpError::internal(failed);
-    match tokio::time::timeout(STATUS_WITHIN, &mut work).await {
-        Ok(outcome) => Ok(S3Response::new(completed(base, outcome.map_err(lost)??))),
-        Err(_) => {
-            let filled = base.clone_for_future();
-            let future = Box::pin(async move {
-                let outcome = work.await.map_err(lost).and_then(|outcome| outcome);
-                outcome
-                    .map(|answer| completed(filled, answer))
-                    .map_err(|failed| error::to_s3(failed, id))
-            });
-            Ok(S3Response::new(dto::CompleteMultipartUploadOutput {
-                future: Some(future),
-                ..base
-            }))
-        }
-    }
-}
-
-/// The fields that are known before the outcome.
-trait CloneForFuture {
-    fn clone_for_future(&self) -> Self;
-}
-
-impl CloneForFuture for dto::CompleteMultipartUploadOutput {
-    fn clone_for_future(&self) -> Self {
-        Self {
-            location: self.location.clone(),
-            bucket: self.bucket.clone(),
-            key: self.key.clone(),
-            server_side_encryption: self.server_side_encryption.clone(),
-            ..Default::default()
-        }
-    }
+    let answer = multipart::complete_upload(&call.gateway, &scope, &complete).await?;
+    Ok(S3Response::new(completed(base, answer)))
 }
 
 fn completed(

@@ -2,6 +2,7 @@
 
 use super::convert::{self, Checksums, with_checksums};
 use super::{Call, IncomingBody};
+use crate::edge::guard::query::Query;
 use crate::edge::{conditions, range};
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
@@ -133,13 +134,11 @@ fn answer_headers(answer: &ObjectAnswer, query: Option<&str>) -> http::HeaderMap
         ("response-cache-control", http::header::CACHE_CONTROL),
         ("response-expires", http::header::EXPIRES),
     ];
-    for pair in query.unwrap_or_default().split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    // The guard has read the same query: what can't be read here is not there.
+    let query = Query::parse(query.unwrap_or_default()).unwrap_or_default();
+    for (name, value) in query.pairs().filter(|(_, value)| !value.is_empty()) {
         if let Some((_, header)) = overridden.iter().find(|(query, _)| *query == name) {
-            let value = percent_encoding::percent_decode_str(&value.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned();
-            convert::set(&mut sent, header.clone(), Some(&value));
+            convert::set(&mut sent, header.clone(), Some(value));
         }
     }
     sent

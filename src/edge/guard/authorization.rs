@@ -87,6 +87,22 @@ pub fn read(headers: &HeaderMap, query: &Query) -> Result<Signed, OpError> {
     }
 }
 
+/// Refuses session tokens: Lethe issues none, so that whatever came with its keys belongs to others' credentials. S3 answers the
+/// same where a token does not go with its key.
+///
+/// # Errors
+/// `InvalidToken`.
+pub fn refuse_session(headers: &HeaderMap, query: &Query) -> Result<(), OpError> {
+    const TOKEN: &str = "x-amz-security-token";
+    match headers.contains_key(TOKEN) || query.has_in_any_case(TOKEN) {
+        false => Ok(()),
+        true => Err(OpError::new(
+            Code::InvalidToken,
+            "The provided token is malformed or otherwise invalid: these credentials have none.",
+        )),
+    }
+}
+
 fn from_header(text: &str) -> Result<Signed, OpError> {
     if text.starts_with("AWS ") {
         return Err(version_2());
@@ -288,6 +304,17 @@ mod tests {
             let refused = read(&HeaderMap::new(), &query).unwrap_err();
             assert_eq!(refused.code(), Code::InvalidRequest, "{raw}");
         }
+    }
+
+    #[test]
+    fn session_token_is_refused_in_header_and_query() {
+        let mut headers = HeaderMap::new();
+        assert!(refuse_session(&headers, &Query::default()).is_ok());
+        let query = Query::parse("X-Amz-Security-Token=abc").unwrap();
+        let refused = refuse_session(&headers, &query).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidToken);
+        headers.insert("x-amz-security-token", "abc".parse().unwrap());
+        assert!(refuse_session(&headers, &Query::default()).is_err());
     }
 
     #[test]

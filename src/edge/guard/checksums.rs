@@ -87,7 +87,8 @@ pub fn check(headers: &HeaderMap, payload: &Payload) -> Result<(), OpError> {
             ));
         }
     }
-    let mut values = usize::from(has_trailer(payload));
+    check_announced(headers, payload)?;
+    let mut values = usize::from(trailer(payload).is_some());
     for (name, value) in headers {
         let Some(rest) = name.as_str().strip_prefix(PREFIX) else {
             continue;
@@ -115,19 +116,40 @@ pub fn check(headers: &HeaderMap, payload: &Payload) -> Result<(), OpError> {
     Ok(())
 }
 
-fn has_trailer(payload: &Payload) -> bool {
-    matches!(
-        payload.form,
-        Form::UnsignedChunks { .. } | Form::SignedChunks { trailer: Some(_) }
-    )
+/// An SDK that says which checksum it made must have sent it.
+fn check_announced(headers: &HeaderMap, payload: &Payload) -> Result<(), OpError> {
+    let Some(announced) = headers.get("x-amz-sdk-checksum-algorithm") else {
+        return Ok(());
+    };
+    let is_announced = |checksum: ChecksumHeader| names(checksum, announced);
+    let is_there = trailer(payload).is_some_and(is_announced)
+        || headers
+            .keys()
+            .filter_map(|name| ChecksumHeader::from_header_name(name.as_str()))
+            .any(is_announced);
+    if is_there || payload.declared_bytes.is_none() {
+        return Ok(());
+    }
+    Err(OpError::invalid_request(
+        "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
+    ))
+}
+
+fn trailer(payload: &Payload) -> Option<ChecksumHeader> {
+    match payload.form {
+        Form::UnsignedChunks { trailer } => Some(trailer),
+        Form::SignedChunks { trailer } => trailer,
+        Form::Unsigned | Form::Hashed(_) => None,
+    }
+}
+
+fn names(checksum: ChecksumHeader, value: &HeaderValue) -> bool {
+    let name = checksum.algorithm().as_bytes();
+    value.as_bytes().eq_ignore_ascii_case(name)
 }
 
 fn names_algorithm(value: &HeaderValue) -> bool {
-    ChecksumHeader::ALL.iter().any(|c| {
-        value
-            .as_bytes()
-            .eq_ignore_ascii_case(c.algorithm().as_bytes())
-    })
+    ChecksumHeader::ALL.iter().any(|c| names(*c, value))
 }
 
 /// A value, or one of a composite checksum: `value-parts`.
@@ -174,7 +196,6 @@ mod tests {
             ("x-amz-checksum-crc32", "AAAAAA==-3"),
             ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
             ("x-amz-checksum-algorithm", "CRC64NVME"),
-            ("x-amz-sdk-checksum-algorithm", "sha256"),
             ("x-amz-checksum-mode", "ENABLED"),
             ("x-amz-checksum-type", "FULL_OBJECT"),
         ] {
@@ -195,6 +216,20 @@ mod tests {
             let refused = code(&[(name, value)], Form::Unsigned);
             assert_eq!(refused, Err(Code::InvalidRequest), "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn announced_algorithm_needs_its_checksum() {
+        let announced = ("x-amz-sdk-checksum-algorithm", "crc32");
+        let crc32 = ("x-amz-checksum-crc32", "AAAAAA==");
+        let crc32c = ("x-amz-checksum-crc32c", "AAAAAA==");
+        let trailer = |trailer| Form::UnsignedChunks { trailer };
+        let refused = Err(Code::InvalidRequest);
+        assert_eq!(code(&[announced, crc32], Form::Unsigned), Ok(()));
+        assert_eq!(code(&[announced, crc32c], Form::Unsigned), refused);
+        assert_eq!(code(&[announced], Form::Unsigned), refused);
+        assert_eq!(code(&[announced], trailer(ChecksumHeader::Crc32)), Ok(()));
+        assert_eq!(code(&[announced], trailer(ChecksumHeader::Sha1)), refused);
     }
 
     #[test]

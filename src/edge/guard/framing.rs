@@ -10,10 +10,15 @@ use http::{HeaderMap, HeaderName, Method, Version, header};
 
 /// Headers without `x-amz-` that must not be there twice.
 const SINGLE: &[HeaderName] = &[
+    header::CACHE_CONTROL,
+    header::CONTENT_DISPOSITION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::DATE,
     header::EXPECT,
+    header::EXPIRES,
     header::HOST,
     header::IF_MODIFIED_SINCE,
     header::IF_RANGE,
@@ -46,6 +51,27 @@ pub fn single_host(parts: &Parts) -> Result<&str, OpError> {
         )),
         _ => Ok(host),
     }
+}
+
+/// Refuses a longer head than any client needs. Twice as much never gets here: the connection answers 431 then.
+///
+/// # Errors
+/// `RequestHeaderSectionTooLarge`.
+pub fn head_fits(parts: &Parts, bytes_max: usize, headers_max: usize) -> Result<(), OpError> {
+    let line = parts.uri.path().len() + parts.uri.query().map_or(0, str::len);
+    let headers = parts.headers.iter();
+    let bytes: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum();
+    if line + bytes <= bytes_max && parts.headers.len() <= headers_max {
+        return Ok(());
+    }
+    Err(OpError::new(
+        Code::RequestHeaderSectionTooLarge,
+        format!(
+            "Your request's headers exceed the maximum of {headers_max} headers and {bytes_max} bytes."
+        ),
+    ))
 }
 
 /// Refuses headers that are there twice, and methods and versions that S3 does not know.
@@ -134,6 +160,20 @@ mod tests {
             let twice = parts(Method::PUT, "/b/k", &[(name, "1"), (name, "2")]);
             assert!(no_conflicts(&twice).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn head_is_bounded_in_headers_and_bytes() {
+        let fits = |headers: &[(&str, &str)], bytes_max| {
+            let request = parts(Method::GET, "/b?q", headers);
+            head_fits(&request, bytes_max, 2).map_err(|e| e.code())
+        };
+        let refused = Err(Code::RequestHeaderSectionTooLarge);
+        let (a, b) = (("a", "1"), ("b", "2"));
+        assert_eq!(fits(&[a, b], 100), Ok(()));
+        assert_eq!(fits(&[a, b, ("c", "3")], 100), refused);
+        assert_eq!(fits(&[a, b], 15), Ok(()));
+        assert_eq!(fits(&[a, b], 14), refused);
     }
 
     #[test]

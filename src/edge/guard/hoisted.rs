@@ -30,7 +30,7 @@ pub fn into_headers(query: &Query, headers: &mut HeaderMap) -> Result<(), OpErro
         let invalid =
             || OpError::invalid_argument(format!("The query parameter {name} is no valid header."));
         let header = HeaderName::try_from(name.as_str()).map_err(|_| invalid())?;
-        let value = HeaderValue::try_from(value).map_err(|_| invalid())?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| invalid())?;
         match headers.get(&header) {
             None => {
                 headers.insert(header, value);
@@ -59,9 +59,10 @@ mod tests {
     fn amz_parameters_become_headers_but_for_the_signatures_own() {
         let mut headers = HeaderMap::new();
         let query = "X-Amz-Date=1&X-Amz-Signature=2&X-Amz-Security-Token=3&x-id=PutObject&X-Amz-Meta-Color=dark%20red\
-                     &x-amz-acl=private";
+                     &x-amz-acl=private&x-amz-meta-name=%C3%BC";
         assert_eq!(hoisted(query, &mut headers), Ok(()));
-        assert_eq!(headers.len(), 2);
+        assert_eq!(headers.len(), 3);
+        assert_eq!(headers["x-amz-meta-name"].as_bytes(), "ü".as_bytes());
         assert_eq!(headers["x-amz-meta-color"], "dark red");
         assert_eq!(headers["x-amz-acl"], "private");
     }

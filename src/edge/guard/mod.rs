@@ -11,7 +11,9 @@ pub mod date;
 pub mod document;
 pub mod forms;
 pub mod framing;
+pub mod hashed_url;
 pub mod hoisted;
+pub mod metadata;
 pub mod payload;
 pub mod query;
 pub mod scope;
@@ -24,6 +26,7 @@ use crate::clock::UnixMs;
 use crate::ops::{Code, OpError};
 use authorization::Signed;
 use document::DocumentCheck;
+use http::Method;
 use http::request::Parts;
 use payload::Payload;
 use percent_encoding::percent_decode_str;
@@ -47,6 +50,8 @@ pub struct Admission {
     pub payload: Payload,
     /// What verifies the body, when it is a document.
     pub document: Option<DocumentCheck>,
+    /// Whether the operation may take longer than a client waits for a status: a copy or a Complete.
+    pub may_take_long: bool,
 }
 
 /// Checks a request's head, and makes headers of the query's parameters that are some.
@@ -62,7 +67,7 @@ pub fn inspect(
     let host = framing::single_host(parts)?;
     framing::no_conflicts(parts)?;
     let level = level(&hosts.addressing(host), parts.uri.path())?;
-    if parts.method == http::Method::OPTIONS {
+    if parts.method == Method::OPTIONS {
         // No bucket has rules yet: every name, there or not, gets the same answer.
         return Err(OpError::new(
             Code::AccessForbidden,
@@ -72,11 +77,13 @@ pub fn inspect(
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
     forms::refuse(parts)?;
     let signed = authorization::read(&parts.headers, &query)?;
+    authorization::refuse_session(&parts.headers, &query)?;
     date::check(&signed, &parts.headers, now)?;
     scope::check_service(&signed)?;
     signed_headers::check(&signed, &parts.headers)?;
     subresource::check(&parts.method, level, &query)?;
     hoisted::into_headers(&query, &mut parts.headers)?;
+    metadata::check(&parts.headers)?;
     let payload = payload::read(parts, &signed, level == Level::Object, limits)?;
     checksums::check(&parts.headers, &payload)?;
     let document = DocumentCheck::of(parts, &query, &payload)?;
@@ -84,7 +91,16 @@ pub fn inspect(
         signed,
         payload,
         document,
+        may_take_long: level == Level::Object && may_take_long(parts, &query),
     })
+}
+
+fn may_take_long(parts: &Parts, query: &Query) -> bool {
+    match parts.method {
+        Method::PUT => parts.headers.contains_key("x-amz-copy-source"),
+        Method::POST => query.has("uploadId"),
+        _ => false,
+    }
 }
 
 /// What the path names, as s3s reads it: decoded first.

@@ -1,6 +1,7 @@
 //! A query string as s3s reads it: decoded names and values, in order.
 
 use crate::ops::{Code, OpError};
+use http::Uri;
 use percent_encoding::percent_decode_str;
 
 /// Most parameters of one query; S3 defines a few dozen.
@@ -68,6 +69,29 @@ impl Query {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
+}
+
+/// A raw query without the parameters whose decoded names are not wanted; the others stay as they came.
+#[must_use]
+pub fn without(raw: &str, unwanted: impl Fn(&str) -> bool) -> String {
+    let is_kept = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        !decode(name).is_ok_and(|name| unwanted(&name))
+    };
+    let kept: Vec<&str> = raw.split('&').filter(is_kept).collect();
+    kept.join("&")
+}
+
+/// A URI with another raw query; none when it is empty. `None` when that is no URI.
+#[must_use]
+pub fn replace(uri: &Uri, query: &str) -> Option<Uri> {
+    let path_and_query = match query.is_empty() {
+        true => uri.path().to_owned(),
+        false => format!("{}?{query}", uri.path()),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 fn decode(raw: &str) -> Result<String, OpError> {

@@ -129,6 +129,22 @@ async fn old_and_future_signatures_are_refused() {
 }
 
 #[tokio::test]
+async fn session_token_and_metadata_without_a_name_are_refused() {
+    let server = Server::start().await;
+    for (name, code) in [
+        ("x-amz-security-token", "InvalidToken"),
+        ("x-amz-meta-", "InvalidArgument"),
+    ] {
+        let headers = [("content-length", "0"), (name, "abc")];
+        let put = Signer::default().sign("PUT", "/bucket/key", &headers);
+        refused(&server, put.head().as_bytes(), 400, code).await;
+        let put = presigner(DAY).sign("PUT", &format!("/bucket/key?{name}=abc"), &[]);
+        let put = put.plus("content-length", "0");
+        refused(&server, put.head().as_bytes(), 400, code).await;
+    }
+}
+
+#[tokio::test]
 async fn scope_must_be_of_s3_and_the_tenants_region() {
     let server = Server::start().await;
     let sign = |region, service| {
@@ -314,6 +330,7 @@ async fn unknown_checksums_and_trailers_are_refused() {
         ("x-amz-checksum-md4", "AAAA"),
         ("x-amz-checksum-crc32", "not base64"),
         ("x-amz-sdk-checksum-algorithm", "ROT13"),
+        ("x-amz-sdk-checksum-algorithm", "CRC32"),
         ("x-amz-trailer", "x-amz-checksum-crc32"),
     ] {
         let attack = put(&[("content-length", "0"), (name, value)]);

@@ -214,3 +214,36 @@ async fn connection_that_breaks_within_a_body_stores_nothing() {
     assert_eq!(server.s3.calls(), ["put bucket/key"]);
     assert!(server.s3.bodies().is_empty());
 }
+
+#[tokio::test]
+async fn documents_past_their_bound_in_all_are_told_to_slow_down() {
+    let server = Server::limited(|l| l.documents_bytes_max = 16 * 1024).await;
+    let list = "<Delete><Object><Key>a</Key></Object></Delete>";
+    let hash = sha256_hex(list.as_bytes());
+    let sign = |length: usize| {
+        let headers = [
+            ("content-length", &*length.to_string()),
+            ("x-amz-content-sha256", hash.as_str()),
+        ];
+        Signer::default().sign("POST", "/bucket?delete", &headers)
+    };
+    let mut stalled = server.connect().await;
+    let head = sign(4000).head();
+    stalled.write_all(head.as_bytes()).await.unwrap();
+    let refused = async {
+        loop {
+            let reply = server.send(&sign(list.len()), list.as_bytes()).await;
+            if reply.status != 200 {
+                break reply;
+            }
+        }
+    };
+    let reply = tokio::time::timeout(std::time::Duration::from_secs(10), refused);
+    let reply = reply.await.unwrap();
+    assert_eq!((reply.status, reply.code()), (503, "SlowDown"), "{reply:?}");
+    drop(stalled);
+    let taken =
+        async { while server.send(&sign(list.len()), list.as_bytes()).await.status != 200 {} };
+    let taken = tokio::time::timeout(std::time::Duration::from_secs(10), taken);
+    assert!(taken.await.is_ok(), "the room is given back");
+}

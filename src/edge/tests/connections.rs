@@ -1,9 +1,9 @@
 //! Connections: deadlines, bounds, and how they end.
 
 use super::harness::{Reply, Server, Signer, read_to_end};
-use crate::edge::DrainOutcome;
+use crate::edge::{DrainOutcome, EdgeLimits};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -69,18 +69,23 @@ async fn silent_body_is_given_up_with_an_answer() {
 
 #[tokio::test]
 async fn oversized_heads_are_refused() {
-    let server = Server::limited(|l| l.head_bytes_max = 4096).await;
-    let large = format!(
-        "GET / HTTP/1.1\r\nhost: localhost\r\nx-a: {}\r\n\r\n",
-        "a".repeat(8192)
-    );
-    assert_eq!(server.send_raw(large.as_bytes()).await.status, 431);
-    let server = Server::limited(|l| l.headers_max = 16).await;
-    let many = format!(
-        "GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n",
-        "x-a: b\r\n".repeat(32)
-    );
-    assert_eq!(server.send_raw(many.as_bytes()).await.status, 431);
+    let server = Server::limited(|l| {
+        l.head_bytes_max = 8192;
+        l.headers_max = 16;
+    })
+    .await;
+    let large = |bytes| format!("x-a: {}\r\n", "a".repeat(bytes));
+    let many = |headers| "x-a: b\r\n".repeat(headers);
+    for (headers, status, code) in [
+        (large(9000), 400, "RequestHeaderSectionTooLarge"),
+        (many(20), 400, "RequestHeaderSectionTooLarge"),
+        (large(20_000), 431, ""),
+        (many(40), 431, ""),
+    ] {
+        let get = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        let reply = server.send_raw(get.as_bytes()).await;
+        assert_eq!((reply.status, reply.code()), (status, code), "{reply:?}");
+    }
 }
 
 #[tokio::test]
@@ -128,43 +133,90 @@ async fn client_that_expects_to_continue_is_refused_without_its_body() {
     assert_eq!(Reply::read(&mut stream).await.unwrap().status, 200);
 }
 
-#[tokio::test]
-async fn connections_of_one_peer_are_bounded() {
-    let server = Server::limited(|l| l.connections_per_peer_max = 1).await;
-    let mut first = server.connect().await;
-    let get = Signer::default().sign("GET", "/bucket/key", &[]);
-    first.write_all(get.head().as_bytes()).await.unwrap();
-    assert_eq!(Reply::read(&mut first).await.unwrap().status, 200);
-    let mut second = server.connect().await;
-    assert!(matches!(second.read(&mut [0; 1]).await, Ok(0) | Err(_)));
-    drop(first);
-    let deadline = Instant::now() + Duration::from_secs(5);
-    loop {
-        let mut third = server.connect().await;
-        let _ = third.write_all(get.head().as_bytes()).await;
-        if Reply::read(&mut third)
-            .await
-            .is_some_and(|r| r.status == 200)
-        {
-            break;
-        }
-        assert!(Instant::now() < deadline, "the first place is free again");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+/// Waits until the S3 behind the edge has been asked for something more.
+async fn asked(server: &Server, before: usize) {
+    while server.s3.calls().len() == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn connections_past_the_bound_wait_for_a_place() {
-    let server = Server::limited(|l| l.connections_max = 1).await;
-    let first = server.connect().await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
+async fn connection_that_waited_longest_gives_way() {
+    for limit in [
+        |l: &mut EdgeLimits| l.connections_per_peer_max = 3,
+        |l: &mut EdgeLimits| l.connections_max = 3,
+    ] {
+        let server = Server::limited(limit).await;
+        let get = Signer::default().sign("GET", "/bucket/key", &[]);
+        let slow = Signer::default().sign("GET", "/bucket/slow", &[]);
+        let mut busy = server.connect().await;
+        busy.write_all(slow.head().as_bytes()).await.unwrap();
+        asked(&server, 0).await;
+        let mut silent = server.connect().await;
+        let mut idle = server.connect().await;
+        idle.write_all(get.head().as_bytes()).await.unwrap();
+        assert_eq!(Reply::read(&mut idle).await.unwrap().status, 200);
+
+        let mut newcomer = server.connect().await;
+        newcomer.write_all(get.head().as_bytes()).await.unwrap();
+        assert_eq!(Reply::read(&mut newcomer).await.unwrap().status, 200);
+        assert!(read_to_end(&mut silent).await.is_empty());
+
+        // Next is the idle one, and never the busy one.
+        let reply = server.send(&get, b"").await;
+        assert_eq!(reply.status, 200);
+        assert!(read_to_end(&mut idle).await.is_empty());
+        server.s3.gate.notify_one();
+        assert_eq!(Reply::read(&mut busy).await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn newcomer_among_busy_connections_gets_an_answer() {
+    let server = Server::limited(|l| l.connections_per_peer_max = 1).await;
+    let slow = Signer::default().sign("GET", "/bucket/slow", &[]);
+    let mut busy = server.connect().await;
+    busy.write_all(slow.head().as_bytes()).await.unwrap();
+    asked(&server, 0).await;
     let get = Signer::default().sign("GET", "/bucket/key", &[]);
-    let mut second = server.connect().await;
-    second.write_all(get.head().as_bytes()).await.unwrap();
-    let early = tokio::time::timeout(SHORT, Reply::read(&mut second)).await;
-    assert!(early.is_err(), "served past the bound");
-    drop(first);
-    assert_eq!(Reply::read(&mut second).await.unwrap().status, 200);
+    let reply = server.send(&get, b"").await;
+    assert_eq!((reply.status, reply.code()), (503, "SlowDown"), "{reply:?}");
+    let head = reply.head.to_lowercase();
+    assert!(head.contains("retry-after: 1") && head.contains("connection: close"));
+    assert!(head.contains("x-amz-request-id: "), "{reply:?}");
+    server.s3.gate.notify_one();
+    assert_eq!(Reply::read(&mut busy).await.unwrap().status, 200);
+    assert_eq!(server.send(&get, b"").await.status, 200);
+}
+
+#[tokio::test]
+async fn half_a_head_that_gives_way_gets_an_answer() {
+    let server = Server::limited(|l| l.connections_per_peer_max = 1).await;
+    let get = Signer::default().sign("GET", "/bucket/key", &[]);
+    let mut slow = server.connect().await;
+    slow.write_all(b"GET /bucket/key HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.send(&get, b"").await.status, 200);
+    let reply = Reply::read(&mut slow).await.unwrap();
+    assert_eq!((reply.status, reply.code()), (503, "SlowDown"), "{reply:?}");
+    assert!(read_to_end(&mut slow).await.is_empty());
+}
+
+#[tokio::test]
+async fn silent_connections_shut_nobody_out() {
+    let server = Server::limited(|l| {
+        l.connections_max = 20;
+        l.connections_per_peer_max = 10;
+    })
+    .await;
+    let get = Signer::default().sign("GET", "/bucket/key", &[]);
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(server.connect().await);
+        assert_eq!(server.send(&get, b"").await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -211,4 +263,29 @@ async fn stopping_breaks_off_what_takes_too_long() {
     );
     assert!(began.elapsed() >= SHORT && began.elapsed() < 10 * SHORT);
     assert!(Reply::read(&mut stream).await.is_none());
+}
+
+#[tokio::test]
+async fn error_closes_the_connection_when_the_request_has_a_body_and_only_then() {
+    let server = Server::start().await;
+    let unknown = Signer {
+        key: "AKIDUNKNOWN",
+        ..Signer::default()
+    };
+    let get = unknown.sign("GET", "/bucket/key", &[]);
+    let mut stream = server.connect().await;
+    for _ in 0..2 {
+        stream.write_all(get.head().as_bytes()).await.unwrap();
+        let reply = Reply::read(&mut stream).await.unwrap();
+        assert_eq!(reply.status, 403);
+        assert!(!reply.head.to_lowercase().contains("connection: close"));
+    }
+    let put = unknown.sign("PUT", "/bucket/key", &[("content-length", "5")]);
+    let all = format!("{}hello{}", put.head(), get.head());
+    stream.write_all(all.as_bytes()).await.unwrap();
+    let reply = Reply::read(&mut stream).await.unwrap();
+    assert_eq!(reply.status, 403);
+    let head = reply.head.to_lowercase();
+    assert!(head.contains("connection: close"), "{reply:?}");
+    assert!(read_to_end(&mut stream).await.is_empty());
 }

@@ -1,11 +1,8 @@
 //! A server with a trivial S3 behind it, a signer, and a client that sends what it is told.
 
+use super::trivial_s3::TrivialS3;
 use crate::clock::{Clock, SystemClock, UnixMs};
-use crate::edge::guard::body::Declared;
-use crate::edge::{
-    DrainOutcome, EdgeConfig, EdgeError, EdgeLimits, HostRules, Transport, error, serve,
-};
-use crate::ops::OpError;
+use crate::edge::{DrainOutcome, EdgeConfig, EdgeError, EdgeLimits, HostRules, Transport, serve};
 use crate::tenants::{
     AccessKeyId, AuthError, Authenticator, Caller, RegionName, Tenant, TenantId, TenantName,
     TenantState,
@@ -16,17 +13,13 @@ use aws_sigv4::http_request::{
     SigningSettings, UriPathNormalizationMode, sign,
 };
 use aws_sigv4::sign::v4;
-use bytes::Bytes;
-use futures::TryStreamExt;
-use s3s::dto;
-use s3s::{S3, S3Request, S3Response, S3Result};
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -36,119 +29,6 @@ pub const TERMINATING: &str = "AKIDTERMINATING";
 pub const SHREDDED: &str = "AKIDSHREDDED";
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 pub const REGION: &str = "eu-central-1";
-
-/// What the S3 behind the edge was asked for.
-#[derive(Debug, Default)]
-pub struct Seen {
-    pub calls: Vec<String>,
-    pub bodies: Vec<Bytes>,
-}
-
-#[derive(Clone, Default)]
-pub struct TrivialS3 {
-    pub seen: Arc<Mutex<Seen>>,
-    pub gate: Arc<Notify>,
-}
-
-impl TrivialS3 {
-    fn saw(&self, call: String) {
-        self.seen.lock().unwrap().calls.push(call);
-    }
-
-    pub fn calls(&self) -> Vec<String> {
-        self.seen.lock().unwrap().calls.clone()
-    }
-
-    pub fn bodies(&self) -> Vec<Bytes> {
-        self.seen.lock().unwrap().bodies.clone()
-    }
-}
-
-#[async_trait::async_trait]
-impl S3 for TrivialS3 {
-    async fn get_object(
-        &self,
-        request: S3Request<dto::GetObjectInput>,
-    ) -> S3Result<S3Response<dto::GetObjectOutput>> {
-        let caller = request.extensions.get::<Caller>().cloned();
-        let caller = caller.map(|c| c.access_key_id.to_string());
-        self.saw(format!(
-            "get {}/{} by {}",
-            request.input.bucket,
-            request.input.key,
-            caller.unwrap_or_default()
-        ));
-        if request.input.key == "slow" {
-            self.gate.notified().await;
-        }
-        let body = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"hello"))]);
-        Ok(S3Response::new(dto::GetObjectOutput {
-            body: Some(dto::StreamingBlob::wrap(body)),
-            content_length: Some(5),
-            ..Default::default()
-        }))
-    }
-
-    async fn put_object(
-        &self,
-        request: S3Request<dto::PutObjectInput>,
-    ) -> S3Result<S3Response<dto::PutObjectOutput>> {
-        let mut call = format!("put {}/{}", request.input.bucket, request.input.key);
-        for (name, value) in request.input.metadata.iter().flatten() {
-            call += &format!(" {name}={value}");
-        }
-        self.saw(call);
-        let id = super::super::RequestId::NONE;
-        let declared = request.extensions.get::<Declared>().cloned().unwrap();
-        let body = request.input.body.unwrap_or_else(|| {
-            dto::StreamingBlob::wrap(futures::stream::empty::<Result<Bytes, std::io::Error>>())
-        });
-        let read: Vec<Bytes> = declared
-            .stream(body)
-            .try_collect()
-            .await
-            .map_err(|e| error::to_s3(OpError::from(e), id))?;
-        let body = Bytes::from(read.concat());
-        self.seen.lock().unwrap().bodies.push(body);
-        Ok(S3Response::new(dto::PutObjectOutput::default()))
-    }
-
-    async fn copy_object(
-        &self,
-        request: S3Request<dto::CopyObjectInput>,
-    ) -> S3Result<S3Response<dto::CopyObjectOutput>> {
-        self.saw(format!("copy to {}", request.input.key));
-        Ok(S3Response::new(dto::CopyObjectOutput::default()))
-    }
-
-    async fn delete_bucket(
-        &self,
-        _: S3Request<dto::DeleteBucketInput>,
-    ) -> S3Result<S3Response<dto::DeleteBucketOutput>> {
-        self.saw("delete bucket".into());
-        Ok(S3Response::new(dto::DeleteBucketOutput::default()))
-    }
-
-    async fn delete_objects(
-        &self,
-        request: S3Request<dto::DeleteObjectsInput>,
-    ) -> S3Result<S3Response<dto::DeleteObjectsOutput>> {
-        self.saw(format!(
-            "delete {} objects",
-            request.input.delete.objects.len()
-        ));
-        Ok(S3Response::new(dto::DeleteObjectsOutput::default()))
-    }
-
-    async fn head_object(
-        &self,
-        _: S3Request<dto::HeadObjectInput>,
-    ) -> S3Result<S3Response<dto::HeadObjectOutput>> {
-        self.saw("head".into());
-        let id = super::super::RequestId::NONE;
-        Err(error::to_s3(OpError::no_such_key(), id))
-    }
-}
 
 /// Knows one secret and a few keys.
 pub struct FewKeys;
@@ -365,7 +245,7 @@ impl Signed {
 }
 
 impl Signer {
-    /// Signs; the payload is `UNSIGNED-PAYLOAD` unless `headers` say another `x-amz-content-sha256`.
+    /// Signs; the payload is `UNSIGNED-PAYLOAD` unless `headers` or the query say another `x-amz-content-sha256`.
     pub fn sign(&self, method: &str, target: &str, headers: &[(&str, &str)]) -> Signed {
         let now = UNIX_EPOCH + Duration::from_millis(SystemClock.now().0.try_into().unwrap());
         let time = now - self.age;
@@ -385,8 +265,13 @@ impl Signer {
             headers.push(("host".into(), "localhost".into()));
         }
         let given = headers.iter().find(|(n, _)| n == "x-amz-content-sha256");
-        let payload = given.map(|(_, v)| v.clone());
-        headers.retain(|(n, _)| n != "x-amz-content-sha256");
+        let hoisted = target.split("X-Amz-Content-Sha256=").nth(1);
+        let payload = given
+            .map(|(_, v)| v.clone())
+            .or(hoisted.map(|hash| hash.to_owned()));
+        if self.expires.is_none() {
+            headers.retain(|(n, _)| n != "x-amz-content-sha256");
+        }
         settings.payload_checksum_kind = match self.expires {
             Some(_) => PayloadChecksumKind::NoHeader,
             None => PayloadChecksumKind::XAmzSha256,
@@ -462,9 +347,10 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// Everything that is still coming on a connection.
+/// Everything that is still coming on a connection until it ends, or is reset.
 pub async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await;
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest));
+    let _ = read.await.expect("the connection ends");
     rest
 }

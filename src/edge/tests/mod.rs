@@ -3,6 +3,9 @@
 mod attacks;
 mod bodies;
 mod connections;
-mod harness;
+pub(super) mod harness;
+mod long;
 mod tenants;
 mod transport;
+mod trivial_s3;
+mod verification;

@@ -1,6 +1,7 @@
 //! TLS as it is spoken, and plain HTTP where it is not.
 
-use super::harness::{FewKeys, Reply, Server, Signer, TrivialS3};
+use super::harness::{FewKeys, Reply, Server, Signer};
+use super::trivial_s3::TrivialS3;
 use crate::clock::SystemClock;
 use crate::edge::{
     CertificateFiles, EdgeConfig, EdgeError, EdgeLimits, HostRules, Transport, serve,
