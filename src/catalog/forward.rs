@@ -6,15 +6,17 @@
 pub(super) mod names {
     pub(in crate::catalog) use crate::catalog::{
         Attempt, AttemptId, Bucket, BucketState, BucketStore, BucketVersioning, CatalogError,
-        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, Job, JobFence, JobId,
-        JobKind, JobStore, NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck,
-        Revision, Spooled, StoreIdentities, TenantStore, Upload, UploadPage, UploadStore,
+        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, GatewayRenewal,
+        GatewayRow, GatewayStore, Job, JobFence, JobId, JobKind, JobStore, NewAttempt, NewBucket,
+        NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled, StoreIdentities,
+        TenantStore, Upload, UploadPage, UploadStore,
     };
     pub(in crate::catalog) use crate::clock::UnixMs;
     pub(in crate::catalog) use crate::region::UpstreamBucket;
     pub(in crate::catalog) use crate::tenants::{
         AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantName, TenantState, UploadId,
     };
+    pub(in crate::catalog) use lethe_keys::GatewayId;
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -476,3 +478,32 @@ macro_rules! forward_domain_store {
     };
 }
 pub(crate) use forward_domain_store;
+
+macro_rules! forward_gateway_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl GatewayStore for $type {
+                async fn renew_gateway(
+                    &self,
+                    renewal: &GatewayRenewal,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "renew_gateway", renew_gateway(renewal))
+                }
+                async fn gateways(&self) -> Result<Vec<GatewayRow>, CatalogError> {
+                    $call!(self, "gateways", gateways())
+                }
+                async fn forget_gateway(
+                    &self,
+                    gateway: GatewayId,
+                    renewals: i64,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "forget_gateway", forget_gateway(gateway, renewals))
+                }
+            }
+        };
+    };
+}
+pub(crate) use forward_gateway_store;

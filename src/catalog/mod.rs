@@ -6,6 +6,7 @@
 
 mod cache;
 pub(crate) mod database;
+mod effect;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
 mod forward;
@@ -16,15 +17,16 @@ mod types;
 
 pub use cache::{CacheOptions, CachedCatalog};
 pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlError};
+pub use effect::{Effect, Effective, GatewayEffect};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultKind, FaultyCatalog};
 pub use sql::SqlCatalog;
 
 pub use types::{
     Attempt, AttemptId, Bucket, BucketState, BucketVersioning, Change, CompletedUpload,
-    CredentialRow, CredentialState, Job, JobFence, JobId, JobKind, NewAttempt, NewBucket,
-    NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled, StoreIdentities, Upload,
-    UploadPage, UploadState,
+    CredentialRow, CredentialState, GatewayRenewal, GatewayRow, Job, JobFence, JobId, JobKind,
+    NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled,
+    StoreIdentities, Upload, UploadPage, UploadState,
 };
 
 use crate::clock::UnixMs;
@@ -33,6 +35,7 @@ use crate::tenants::{
     AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantName, TenantState, UploadId,
 };
 use async_trait::async_trait;
+use lethe_keys::GatewayId;
 
 /// A catalog's refusal or failure, split by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -367,13 +370,39 @@ pub trait DomainStore: Send + Sync {
     async fn ping(&self) -> Result<(), CatalogError>;
 }
 
+/// The gateways that cache rows of the catalog, each with the revision that it has applied.
+#[async_trait]
+pub trait GatewayStore: Send + Sync {
+    /// Writes a gateway's row. It is durable before this returns: whoever then asks for the revision, and keeps a lease by the answer,
+    /// is seen by everybody who commits a change after that answer.
+    async fn renew_gateway(&self, renewal: &GatewayRenewal) -> Result<(), CatalogError>;
+    /// Every gateway's row, by id.
+    async fn gateways(&self) -> Result<Vec<GatewayRow>, CatalogError>;
+    /// Forgets a gateway that has not renewed since its count was `renewals`; any other stays, and both succeed.
+    async fn forget_gateway(&self, gateway: GatewayId, renewals: i64) -> Result<(), CatalogError>;
+}
+
 /// The whole catalog of one domain.
 pub trait Catalog:
-    TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static
+    TenantStore
+    + CredentialStore
+    + BucketStore
+    + UploadStore
+    + JobStore
+    + DomainStore
+    + GatewayStore
+    + 'static
 {
 }
 impl<
-    T: TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static,
+    T: TenantStore
+        + CredentialStore
+        + BucketStore
+        + UploadStore
+        + JobStore
+        + DomainStore
+        + GatewayStore
+        + 'static,
 > Catalog for T
 {
 }

@@ -6,6 +6,8 @@ use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, UploadId,
 };
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
+use lethe_keys::GatewayId;
+use std::time::Duration;
 
 /// A tenant about to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,6 +288,36 @@ pub enum Change {
     Bucket(TenantId, BucketName),
     /// A region's check.
     Region(RegionName),
+}
+
+/// What a gateway says with each of its polls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRenewal {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// The revision whose changes it has applied to what it caches.
+    pub acknowledged: Revision,
+    /// How long what it caches serves without another poll.
+    pub lease: Duration,
+    /// Its own count of renewals, this one included.
+    pub renewals: i64,
+    /// Now, by its clock; for people.
+    pub now: UnixMs,
+}
+
+/// A gateway that caches rows of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRow {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// The revision whose changes it has applied to what it caches.
+    pub acknowledged: Revision,
+    /// How long what it caches serves without another poll.
+    pub lease: Duration,
+    /// Its own count of renewals: grows with each.
+    pub renewals: i64,
+    /// When it last renewed, by its clock; for people.
+    pub renewed: UnixMs,
 }
 
 /// The identities of a domain's stores.

@@ -6,6 +6,7 @@ mod completion;
 mod credentials;
 mod domain;
 mod fixtures;
+mod gateways;
 mod interrupted;
 mod isolation;
 mod jobs;
@@ -18,6 +19,7 @@ use super::{
     CacheOptions, CachedCatalog, Catalog, FaultyCatalog, SqlCatalog, StoreOptions, StoreUrl,
 };
 use crate::clock::SystemClock;
+use lethe_keys::GatewayId;
 use postgres::PostgresCluster;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +70,7 @@ impl World {
         let cached = CachedCatalog::start(
             below.catalog.clone(),
             Arc::new(SystemClock),
+            GatewayId::from_bytes([1; 16]),
             CacheOptions::default(),
         );
         let cached = Arc::new(cached.await.unwrap());
@@ -172,6 +175,8 @@ suite!(
     domain::region_check_is_replaced,
     domain::every_change_is_in_the_revision,
     domain::changes_of_long_ago_are_pruned,
+    gateways::gateway_renewed_acknowledges_what_the_catalog_has_reached,
+    gateways::gateway_forgotten_is_one_that_did_not_renew,
     interrupted::transaction_dropped_in_the_middle_leaves_nothing,
     interrupted::calls_dropped_at_any_moment_leave_whole_changes,
 );
