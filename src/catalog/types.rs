@@ -179,6 +179,32 @@ pub struct Upload {
     pub answer: Option<CompletedUpload>,
     /// The last activity.
     pub active: UnixMs,
+    /// Its bucket's region.
+    pub region: RegionName,
+}
+
+/// Until when uploads are stale that have not been active since, by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleBefore {
+    /// Open ones, and those whose completion nobody holds.
+    pub idle: UnixMs,
+    /// Those whose creation never ended.
+    pub creating: UnixMs,
+    /// Those whose abort never ended.
+    pub aborting: UnixMs,
+    /// Completed ones, whose answer need not be repeated any more.
+    pub completed: UnixMs,
+}
+
+/// Whose an upload is that the upstream holds under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamOwner {
+    /// A row names it.
+    Recorded,
+    /// No row names it, and one that was begun lately still may.
+    Undecided,
+    /// Nobody's: whoever opened it can't come back to it.
+    Nobody,
 }
 
 /// One page of open uploads.

@@ -41,8 +41,10 @@ impl Default for RunnerSettings {
 /// After so many tries a job is looked at once a day only; it is never dropped, since what it finishes would stay undone.
 const ATTEMPTS_MAX: u32 = 16;
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A job is written before the row that it finishes, so a missing row may still come.
+/// Most jobs are written before the row that they finish, so a missing row may still come.
 const MISSING_ATTEMPTS_MAX: u32 = 4;
+/// How long a job waits for a gateway that serves its region.
+const ELSEWHERE: Duration = Duration::from_secs(60);
 
 /// Runs one domain's jobs.
 pub struct Runner {
@@ -54,6 +56,8 @@ pub struct Runner {
 enum Outcome {
     Done,
     Again(String),
+    /// Another gateway's to do.
+    Elsewhere,
     /// Another runner has it: touch nothing.
     Lost,
 }
@@ -124,7 +128,8 @@ impl Runner {
             tokio::select! {
                 done = &mut work => return match done {
                     Ok(Ok(())) => Outcome::Done,
-                    Ok(Err(error)) if error.is_not_found() && job.attempts >= MISSING_ATTEMPTS_MAX => Outcome::Done,
+                    Ok(Err(error)) if error.is_not_found() && is_over(job) => Outcome::Done,
+                    Ok(Err(FinishError::RegionElsewhere(_))) => Outcome::Elsewhere,
                     Ok(Err(error)) => Outcome::Again(error.to_string()),
                     Err(_) => Outcome::Again("it took longer than its deadline".to_owned()),
                 },
@@ -177,6 +182,11 @@ impl Runner {
         let now = self.domain.clock.now();
         match outcome {
             Outcome::Lost => Ok(()),
+            Outcome::Elsewhere => {
+                let reason = "this gateway does not serve its region";
+                let due = now.plus_ms(millis(ELSEWHERE));
+                catalog.retry(job.id, job.fence, due, reason).await
+            }
             // A sweep is never over: its row stays, due again.
             Outcome::Done if job.kind == JobKind::SweepUploads => {
                 let due = now.plus_ms(millis(self.settings.sweep_every));
@@ -207,6 +217,11 @@ impl Runner {
         let doubled = self.settings.backoff.saturating_mul(1 << attempts.min(16));
         doubled.min(self.settings.backoff_max)
     }
+}
+
+/// Whether a job's row that is missing will not come any more. A bucket's is there before its job, so it was deleted.
+fn is_over(job: &Job) -> bool {
+    job.kind == JobKind::FinishBucket || job.attempts >= MISSING_ATTEMPTS_MAX
 }
 
 fn millis(duration: Duration) -> i64 {

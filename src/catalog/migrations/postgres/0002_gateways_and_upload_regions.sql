@@ -7,3 +7,10 @@ CREATE TABLE gateways (
     renewals BIGINT NOT NULL,
     renewed BIGINT NOT NULL
 );
+
+-- An upload's region, which its bucket's row no longer tells once the bucket is gone.
+ALTER TABLE uploads ADD COLUMN region TEXT;
+UPDATE uploads SET region = COALESCE(
+    (SELECT b.region FROM buckets b WHERE b.tenant = uploads.tenant AND b.name = uploads.bucket),
+    (SELECT t.region FROM tenants t WHERE t.id = uploads.tenant)
+);
