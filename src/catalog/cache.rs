@@ -5,8 +5,8 @@
 //! `Unavailable`. What this gateway writes, it drops at once. Each poll first writes the gateway's row, with the revision that it has
 //! applied: a change is effective when every row has it, or the lease behind the row has ended ([`super::Effective`]).
 //!
-//! An answer that was asked for before an eviction could be cached after it, and stay. So every eviction counts before it drops
-//! anything, and whoever caches an answer compares the count with the one before its question and takes the answer out again.
+//! An answer that was asked for before an eviction could be cached after it, and stay. So every eviction counts, and whoever caches an
+//! answer compares the count with the one before its question; while it does, no eviction goes on.
 
 mod delegate;
 mod entries;
@@ -258,12 +258,12 @@ impl Shared {
         self.renew().await?;
         let revision = self.inner.revision().await?;
         if self.unsettled.swap(false, Ordering::SeqCst) {
-            self.entries.clear();
+            self.entries.clear().await;
         }
         if revision != before {
             match self.inner.changes_since(before).await? {
                 Some(changes) => self.entries.evict(&changes).await,
-                None => self.entries.clear(),
+                None => self.entries.clear().await,
             }
         }
         self.set_polled(Polled {

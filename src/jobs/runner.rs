@@ -6,6 +6,7 @@ use crate::catalog::{CatalogError, Job, JobKind};
 use crate::tenants::Subject;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How a runner paces itself.
@@ -51,6 +52,8 @@ pub struct Runner {
     domain: Arc<JobDomain>,
     owner: String,
     settings: RunnerSettings,
+    /// Whether this runner has seen to it that there is a job that sweeps.
+    sweeps: AtomicBool,
 }
 
 enum Outcome {
@@ -70,6 +73,7 @@ impl Runner {
             domain,
             owner,
             settings,
+            sweeps: AtomicBool::new(false),
         }
     }
 
@@ -97,9 +101,14 @@ impl Runner {
     pub async fn run_due(&self) -> Result<u32, CatalogError> {
         let catalog = &self.domain.catalog;
         let now = self.domain.clock.now();
-        catalog
-            .enqueue(JobKind::SweepUploads, &Subject::Uploads.to_string(), now)
-            .await?;
+        // Once: enqueueing it makes it due now, and its row stays for good.
+        if !self.sweeps.load(Ordering::SeqCst) {
+            let subject = Subject::Uploads.to_string();
+            catalog
+                .enqueue(JobKind::SweepUploads, &subject, now)
+                .await?;
+            self.sweeps.store(true, Ordering::SeqCst);
+        }
         let mut tried = 0;
         while let Some(job) = catalog
             .claim(

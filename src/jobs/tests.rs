@@ -545,3 +545,18 @@ async fn job_of_a_region_that_another_gateway_serves_is_left_to_it_without_backi
     let wait_ms = job.unwrap().due.0 - bench.domain.clock.now().0;
     assert!((0..=60_000).contains(&wait_ms), "{wait_ms} ms");
 }
+
+#[tokio::test]
+async fn sweep_runs_every_quarter_of_an_hour_and_not_with_every_pass() {
+    let bench = bench_with_tenant().await;
+    let settings = RunnerSettings::default();
+    let runner = Runner::new(bench.domain.clone(), "one".to_owned(), settings);
+    for _ in 0..10 {
+        runner.run_due().await.unwrap();
+        bench.clock.advance_ms(2_000);
+    }
+    assert_eq!(bench.catalog.calls("stale_uploads"), 1);
+    bench.clock.advance_ms(900_000);
+    runner.run_due().await.unwrap();
+    assert_eq!(bench.catalog.calls("stale_uploads"), 2);
+}
