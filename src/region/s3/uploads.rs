@@ -253,8 +253,11 @@ impl S3Store {
                 false => Ok(text.to_owned()),
             };
             for upload in page.uploads.unwrap_or_default() {
-                let key = plain(upload.key.as_deref().unwrap_or_default())?;
-                if key != at.key.as_str() {
+                // Some stores say that they encode keys and don't (SeaweedFS); the prefix keeps the two readings apart.
+                let listed = upload.key.as_deref().unwrap_or_default();
+                let is_here = listed == at.key.as_str()
+                    || plain(listed).is_ok_and(|key| key == at.key.as_str());
+                if !is_here {
                     continue;
                 }
                 let id = upload.upload_id.filter(|id| !id.is_empty());
