@@ -1,9 +1,10 @@
 //! `/v1/tenants/{tenant}/credentials`.
 
 use super::create::{import_credential, issue_credential};
+use super::effect::{EffectView, Effected};
 use super::error::{ApiError, ErrorBody};
 use super::server::{Acting, JsonBody};
-use super::state::Admin;
+use super::state::{Admin, AdminDomain};
 use super::tenants::InDomain;
 use crate::catalog::{CredentialRow, CredentialState, JobKind};
 use crate::tenants::{AccessKeyId, Subject};
@@ -108,8 +109,8 @@ pub(super) async fn create(
     let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
     let id = body.access_key_id.map(AccessKeyId::new).transpose()?;
     let issued = issue_credential(&domain.stores, &tenant, id).await?;
-    domain.effective_now(admin.limits.request_deadline).await?;
     acting.done("credential-create", Some(tenant.id));
+    known_soon(&admin, domain).await;
     Ok(Json(IssuedCredential {
         tenant: tenant.id.to_string(),
         access_key_id: issued.id.to_string(),
@@ -132,8 +133,8 @@ pub(super) async fn import(
     let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
     let id = AccessKeyId::new(body.access_key_id)?;
     import_credential(&domain.stores, &tenant, &id, &body.secret_access_key).await?;
-    domain.effective_now(admin.limits.request_deadline).await?;
     acting.done("credential-import", Some(tenant.id));
+    known_soon(&admin, domain).await;
     let (row, _) = domain.stores.catalog.credential(&id).await?;
     Ok(Json(CredentialView::of(&row)))
 }
@@ -153,16 +154,23 @@ pub(super) async fn list(
     Ok(Json(rows.iter().map(CredentialView::of).collect()))
 }
 
-/// Revokes a credential; returns when no gateway accepts it any more.
+/// Waits a little for the other gateways to know a new key. It is made: whether they say so in time changes nothing.
+async fn known_soon(admin: &Admin, domain: &AdminDomain) {
+    if let Err(error) = domain.effective_now(admin.limits.known_deadline).await {
+        tracing::debug!(op = "credential", %error, "a gateway has not said that it knows the new key");
+    }
+}
+
+/// Revokes a credential; returns when no gateway accepts it any more: all have acknowledged, or their lease on the catalog ended.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/credentials/{id}/revoke", tag = "credentials",
     params(("tenant" = String, Path, description = "id or name"), ("id" = String, Path, description = "access-key id"), InDomain),
-    responses((status = 200, body = CredentialView), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = Effected<CredentialView>), (status = 404, body = ErrorBody)))]
 pub(super) async fn revoke(
     State(admin): State<Arc<Admin>>,
     acting: Acting,
     Path((tenant, id)): Path<(String, String)>,
     Query(within): Query<InDomain>,
-) -> Result<Json<CredentialView>, ApiError> {
+) -> Result<Json<Effected<CredentialView>>, ApiError> {
     acting.operates()?;
     let (domain, tenant) = admin.tenant(&tenant, within.domain.as_deref()).await?;
     let id = AccessKeyId::new(id)?;
@@ -175,7 +183,7 @@ pub(super) async fn revoke(
         .enqueue(JobKind::FinishCredential, &subject, due)
         .await?;
     stores.catalog.revoke_credential(tenant.id, &id).await?;
-    domain.effective_now(admin.limits.request_deadline).await?;
+    acting.done("credential-revoke", Some(tenant.id));
     let (row, _) = match stores.finish_credential(&id).await {
         Ok(finished) => finished,
         // Revoked it is; only the directory still knows its hash, and the job sees to that.
@@ -188,6 +196,9 @@ pub(super) async fn revoke(
                 .map_err(ApiError::from)?
         }
     };
-    acting.done("credential-revoke", Some(tenant.id));
-    Ok(Json(CredentialView::of(&row)))
+    let effect = domain.effective_now(admin.limits.effect_deadline).await?;
+    Ok(Json(Effected {
+        now: CredentialView::of(&row),
+        gateways: EffectView::of(&effect),
+    }))
 }

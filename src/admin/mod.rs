@@ -3,6 +3,7 @@
 mod create;
 mod credentials;
 mod domains;
+mod effect;
 mod error;
 mod health;
 mod keys;
@@ -17,6 +18,7 @@ mod tenants;
 pub use create::{NewSecret, create_tenant, import_credential, issue_credential};
 pub use credentials::{CredentialView, IssuedCredential};
 pub use domains::DomainView;
+pub use effect::{EffectView, Effected};
 pub use error::{ApiError, ErrorBody, ErrorDetail};
 pub use health::{DependencyView, ReadyView};
 pub use keys::KekView;
@@ -25,9 +27,7 @@ pub use openapi::document;
 pub use principal::{Principal, Role, authenticate};
 pub use regions::{RegionCheckView, RegionView};
 pub use server::{router, serve};
-pub use state::{
-    Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective, RegionProbe,
-};
+pub use state::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, RegionProbe};
 pub use tenants::TenantView;
 
 #[cfg(test)]

@@ -98,13 +98,22 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let slow = Router::new()
         .route("/v1/regions/{region}/check", post(regions::check))
         .layer(from_fn_with_state(limits.check_deadline, deadline));
+    let effects = Router::new()
+        .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
+        .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
+        .route(
+            "/v1/tenants/{tenant}/credentials/{id}/revoke",
+            post(credentials::revoke),
+        )
+        .layer(from_fn_with_state(
+            limits.request_deadline + limits.effect_deadline,
+            deadline,
+        ));
     let quick = Router::new()
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", get(domains::show))
         .route("/v1/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/tenants/{tenant}", get(tenants::show))
-        .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
-        .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
         .route(
             "/v1/tenants/{tenant}/credentials",
             get(credentials::list).post(credentials::create),
@@ -112,10 +121,6 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route(
             "/v1/tenants/{tenant}/credentials/import",
             post(credentials::import),
-        )
-        .route(
-            "/v1/tenants/{tenant}/credentials/{id}/revoke",
-            post(credentials::revoke),
         )
         .route("/v1/tenants/{tenant}/keys", get(keys::list))
         .route("/v1/tenants/{tenant}/keys/rotate", post(keys::rotate))
@@ -125,7 +130,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/readyz", get(health::readyz))
         .layer(from_fn_with_state(limits.request_deadline, deadline));
     let slots = Arc::new(Semaphore::new(limits.requests_max));
-    slow.merge(quick)
+    slow.merge(effects)
+        .merge(quick)
         .layer(DefaultBodyLimit::max(limits.body_bytes_max))
         .layer(from_fn_with_state(slots, bounded))
         // Answered even when every slot is taken: a busy gateway is alive.

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::principal::Principal;
-use crate::catalog::{CatalogError, RegionCheck, Revision};
+use crate::catalog::{CatalogError, Effect, Effective, RegionCheck};
 use crate::clock::Clock;
 use crate::jobs::JobDomain;
 use crate::tenants::{DomainName, RegionName, Tenant, TenantId, TenantName};
@@ -11,19 +11,6 @@ use async_trait::async_trait;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Tells when a change is effective: no gateway acts on what it knew before it.
-///
-/// One gateway acknowledges for itself; where several serve a domain, an implementation waits for all of them or the end of
-/// their leases.
-#[async_trait]
-pub trait Effective: Send + Sync + 'static {
-    /// Returns once every gateway has applied the catalog's `revision`, or its lease has ended.
-    ///
-    /// # Errors
-    /// [`CatalogError`] when that can't be known within the deadline.
-    async fn applied(&self, revision: Revision, deadline: Duration) -> Result<(), CatalogError>;
-}
 
 /// Probes a region and stores the outcome (`region check`).
 #[async_trait]
@@ -87,8 +74,13 @@ pub struct AdminLimits {
     pub requests_max: usize,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
-    /// How long a request may take, `region check` aside.
+    /// How long a request may take, those below aside.
     pub request_deadline: Duration,
+    /// How long suspend, resume and revoke wait for the gateways of the domain: longer than the longest lease, which is 15 minutes.
+    pub effect_deadline: Duration,
+    /// How long a new credential waits for them: the answer holds its secret, and other gateways remember for a second at most that
+    /// there was no such key.
+    pub known_deadline: Duration,
     /// How long `region check` may take.
     pub check_deadline: Duration,
     /// How long requests may finish when the gateway stops.
@@ -101,6 +93,8 @@ impl Default for AdminLimits {
             requests_max: 64,
             body_bytes_max: 64 << 10,
             request_deadline: Duration::from_secs(20),
+            effect_deadline: Duration::from_secs(920),
+            known_deadline: Duration::from_secs(3),
             check_deadline: Duration::from_secs(600),
             drain_deadline: Duration::from_secs(10),
         }
@@ -215,9 +209,9 @@ async fn tenant_in(domain: &AdminDomain, reference: &str) -> Result<Option<Tenan
 }
 
 impl AdminDomain {
-    /// Returns once what the catalog holds now is effective on every gateway.
-    pub(super) async fn effective_now(&self, deadline: Duration) -> Result<(), ApiError> {
+    /// Returns once what the catalog holds now is effective on every gateway of the domain.
+    pub(super) async fn effective_now(&self, deadline: Duration) -> Result<Effect, ApiError> {
         let revision = self.stores.catalog.revision().await?;
-        Ok(self.effective.applied(revision, deadline).await?)
+        Ok(self.effective.effective(revision, deadline).await?)
     }
 }

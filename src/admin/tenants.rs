@@ -1,6 +1,7 @@
 //! `/v1/tenants`.
 
 use super::create::create_tenant;
+use super::effect::{EffectView, Effected};
 use super::error::{ApiError, ErrorBody};
 use super::server::{Acting, JsonBody};
 use super::state::Admin;
@@ -148,30 +149,30 @@ pub(super) async fn show(
     Ok(Json(TenantView::of(domain.stores.name.as_str(), &tenant)))
 }
 
-/// Suspends a tenant; returns when no gateway serves it any more.
+/// Suspends a tenant; returns when no gateway serves it any more: all have acknowledged, or their lease on the catalog ended.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/suspend", tag = "tenants",
     params(("tenant" = String, Path, description = "id or name"), InDomain),
-    responses((status = 200, body = TenantView), (status = 409, body = ErrorBody)))]
+    responses((status = 200, body = Effected<TenantView>), (status = 409, body = ErrorBody)))]
 pub(super) async fn suspend(
     State(admin): State<Arc<Admin>>,
     acting: Acting,
     Path(tenant): Path<String>,
     Query(within): Query<InDomain>,
-) -> Result<Json<TenantView>, ApiError> {
+) -> Result<Json<Effected<TenantView>>, ApiError> {
     let way = (TenantState::Active, TenantState::Suspended);
     move_tenant(&admin, &acting, &tenant, &within, way, "tenant-suspend").await
 }
 
-/// Resumes a suspended tenant; returns when every gateway serves it again.
+/// Resumes a suspended tenant; returns when every gateway that serves anything serves it again.
 #[utoipa::path(post, path = "/v1/tenants/{tenant}/resume", tag = "tenants",
     params(("tenant" = String, Path, description = "id or name"), InDomain),
-    responses((status = 200, body = TenantView), (status = 409, body = ErrorBody)))]
+    responses((status = 200, body = Effected<TenantView>), (status = 409, body = ErrorBody)))]
 pub(super) async fn resume(
     State(admin): State<Arc<Admin>>,
     acting: Acting,
     Path(tenant): Path<String>,
     Query(within): Query<InDomain>,
-) -> Result<Json<TenantView>, ApiError> {
+) -> Result<Json<Effected<TenantView>>, ApiError> {
     let way = (TenantState::Suspended, TenantState::Active);
     move_tenant(&admin, &acting, &tenant, &within, way, "tenant-resume").await
 }
@@ -183,13 +184,16 @@ async fn move_tenant(
     within: &InDomain,
     (from, to): (TenantState, TenantState),
     op: &'static str,
-) -> Result<Json<TenantView>, ApiError> {
+) -> Result<Json<Effected<TenantView>>, ApiError> {
     acting.operates()?;
     let (domain, tenant) = admin.tenant(reference, within.domain.as_deref()).await?;
     let catalog = &domain.stores.catalog;
     catalog.move_tenant(tenant.id, &[from], to).await?;
-    domain.effective_now(admin.limits.request_deadline).await?;
     acting.done(op, Some(tenant.id));
+    let effect = domain.effective_now(admin.limits.effect_deadline).await?;
     let tenant = catalog.tenant(tenant.id).await?;
-    Ok(Json(TenantView::of(domain.stores.name.as_str(), &tenant)))
+    Ok(Json(Effected {
+        now: TenantView::of(domain.stores.name.as_str(), &tenant),
+        gateways: EffectView::of(&effect),
+    }))
 }

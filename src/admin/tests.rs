@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalog::{
-    CatalogError, CredentialState, CredentialStore as _, DomainStore as _, Revision,
-    TenantStore as _,
+    CatalogError, CredentialState, CredentialStore as _, DomainStore as _, Effect, Effective,
+    GatewayEffect, Revision, TenantStore as _,
 };
 use crate::jobs::testing::{Bench, Cut, eu};
 use crate::tenants::{AccessKeyId, Tenant, TenantName, TenantState};
@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
+use lethe_keys::GatewayId;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -277,9 +278,17 @@ struct Waited(AtomicI64);
 
 #[async_trait]
 impl Effective for Waited {
-    async fn applied(&self, revision: Revision, _deadline: Duration) -> Result<(), CatalogError> {
+    async fn effective(&self, revision: Revision, _: Duration) -> Result<Effect, CatalogError> {
         self.0.store(revision.0, Ordering::SeqCst);
-        Ok(())
+        let gateway = |number| GatewayId::from_bytes([number; 16]);
+        Ok(Effect {
+            revision,
+            gateways: vec![
+                (gateway(1), GatewayEffect::Acknowledged),
+                (gateway(2), GatewayEffect::Expired),
+                (gateway(3), GatewayEffect::Acknowledged),
+            ],
+        })
     }
 }
 
@@ -496,6 +505,8 @@ async fn suspend_and_revoke_wait_until_they_are_effective() {
             revision.0,
             "{path} did not wait"
         );
+        let gateways = json!({ "acknowledged": 2, "expired": 1 });
+        assert_eq!(answer["gateways"], gateways, "{path}");
     }
     let id: AccessKeyId = id.parse().unwrap();
     assert_eq!(

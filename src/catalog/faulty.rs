@@ -1,8 +1,8 @@
 //! A catalog that fails on demand: not at all persisted, persisted all the same, or slow.
 
 use super::forward::{
-    forward_bucket_store, forward_credential_store, forward_domain_store, forward_job_store,
-    forward_tenant_store, forward_upload_store,
+    forward_bucket_store, forward_credential_store, forward_domain_store, forward_gateway_store,
+    forward_job_store, forward_tenant_store, forward_upload_store,
 };
 use super::{Catalog, CatalogError};
 use std::collections::BTreeMap;
@@ -133,3 +133,4 @@ forward_bucket_store!(FaultyCatalog, inject);
 forward_upload_store!(FaultyCatalog, inject);
 forward_job_store!(FaultyCatalog, inject);
 forward_domain_store!(FaultyCatalog, inject);
+forward_gateway_store!(FaultyCatalog, inject);

@@ -6,15 +6,18 @@
 pub(super) mod names {
     pub(in crate::catalog) use crate::catalog::{
         Attempt, AttemptId, Bucket, BucketState, BucketStore, BucketVersioning, CatalogError,
-        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, Job, JobFence, JobId,
-        JobKind, JobStore, NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck,
-        Revision, Spooled, StoreIdentities, TenantStore, Upload, UploadPage, UploadStore,
+        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, GatewayRenewal,
+        GatewayRow, GatewayStore, Job, JobFence, JobId, JobKind, JobStore, NewAttempt, NewBucket,
+        NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled, StaleBefore,
+        StoreIdentities, TenantStore, Upload, UploadPage, UploadStore, UpstreamOwner,
     };
     pub(in crate::catalog) use crate::clock::UnixMs;
-    pub(in crate::catalog) use crate::region::UpstreamBucket;
+    pub(in crate::catalog) use crate::region::{UpstreamBucket, UpstreamUploadId};
     pub(in crate::catalog) use crate::tenants::{
-        AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantName, TenantState, UploadId,
+        AccessKeyId, BucketName, ObjectKey, RegionName, Tenant, TenantId, TenantName, TenantState,
+        UploadId,
     };
+    pub(in crate::catalog) use lethe_keys::GatewayId;
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -281,7 +284,7 @@ macro_rules! forward_upload_store {
                     upload: &UploadId,
                     fence: JobFence,
                     part_list: &[u8],
-                ) -> Result<(), CatalogError> {
+                ) -> Result<bool, CatalogError> {
                     $call!(
                         self,
                         "fix_part_list",
@@ -299,6 +302,14 @@ macro_rules! forward_upload_store {
                         "release_complete",
                         release_complete(tenant, upload, fence)
                     )
+                }
+                async fn reopen_upload(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    fence: JobFence,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "reopen_upload", reopen_upload(tenant, upload, fence))
                 }
                 async fn finish_complete(
                     &self,
@@ -318,8 +329,9 @@ macro_rules! forward_upload_store {
                     &self,
                     tenant: TenantId,
                     upload: &UploadId,
+                    now: UnixMs,
                 ) -> Result<Upload, CatalogError> {
-                    $call!(self, "begin_abort", begin_abort(tenant, upload))
+                    $call!(self, "begin_abort", begin_abort(tenant, upload, now))
                 }
                 async fn forget_upload(
                     &self,
@@ -330,15 +342,28 @@ macro_rules! forward_upload_store {
                 }
                 async fn stale_uploads(
                     &self,
-                    idle_before: UnixMs,
-                    unfinished_before: UnixMs,
-                    completed_before: UnixMs,
+                    before: &StaleBefore,
+                    after: Option<&(TenantId, Upload)>,
                     rows_max: u32,
                 ) -> Result<Vec<(TenantId, Upload)>, CatalogError> {
                     $call!(
                         self,
                         "stale_uploads",
-                        stale_uploads(idle_before, unfinished_before, completed_before, rows_max)
+                        stale_uploads(before, after, rows_max)
+                    )
+                }
+                async fn upstream_owner(
+                    &self,
+                    tenant: TenantId,
+                    bucket: &BucketName,
+                    key: &ObjectKey,
+                    upstream: &UpstreamUploadId,
+                    begun_before: UnixMs,
+                ) -> Result<UpstreamOwner, CatalogError> {
+                    $call!(
+                        self,
+                        "upstream_owner",
+                        upstream_owner(tenant, bucket, key, upstream, begun_before)
                     )
                 }
                 async fn spooled(
@@ -476,3 +501,32 @@ macro_rules! forward_domain_store {
     };
 }
 pub(crate) use forward_domain_store;
+
+macro_rules! forward_gateway_store {
+    ($type:ty, $call:ident) => {
+        const _: () = {
+            use $crate::catalog::forward::names::*;
+
+            #[async_trait::async_trait]
+            impl GatewayStore for $type {
+                async fn renew_gateway(
+                    &self,
+                    renewal: &GatewayRenewal,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "renew_gateway", renew_gateway(renewal))
+                }
+                async fn gateways(&self) -> Result<Vec<GatewayRow>, CatalogError> {
+                    $call!(self, "gateways", gateways())
+                }
+                async fn forget_gateway(
+                    &self,
+                    gateway: GatewayId,
+                    renewals: i64,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "forget_gateway", forget_gateway(gateway, renewals))
+                }
+            }
+        };
+    };
+}
+pub(crate) use forward_gateway_store;

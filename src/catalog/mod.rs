@@ -6,6 +6,7 @@
 
 mod cache;
 pub(crate) mod database;
+mod effect;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
 mod forward;
@@ -16,23 +17,26 @@ mod types;
 
 pub use cache::{CacheOptions, CachedCatalog};
 pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlError};
+pub use effect::{Effect, Effective, GatewayEffect};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultKind, FaultyCatalog};
 pub use sql::SqlCatalog;
 
 pub use types::{
     Attempt, AttemptId, Bucket, BucketState, BucketVersioning, Change, CompletedUpload,
-    CredentialRow, CredentialState, Job, JobFence, JobId, JobKind, NewAttempt, NewBucket,
-    NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled, StoreIdentities, Upload,
-    UploadPage, UploadState,
+    CredentialRow, CredentialState, GatewayRenewal, GatewayRow, Job, JobFence, JobId, JobKind,
+    NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled,
+    StaleBefore, StoreIdentities, Upload, UploadPage, UploadState, UpstreamOwner,
 };
 
 use crate::clock::UnixMs;
-use crate::region::UpstreamBucket;
+use crate::region::{UpstreamBucket, UpstreamUploadId};
 use crate::tenants::{
-    AccessKeyId, BucketName, RegionName, Tenant, TenantId, TenantName, TenantState, UploadId,
+    AccessKeyId, BucketName, ObjectKey, RegionName, Tenant, TenantId, TenantName, TenantState,
+    UploadId,
 };
 use async_trait::async_trait;
+use lethe_keys::GatewayId;
 
 /// A catalog's refusal or failure, split by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -139,7 +143,7 @@ pub trait CredentialStore: Send + Sync {
 /// Buckets.
 #[async_trait]
 pub trait BucketStore: Send + Sync {
-    /// Adds a bucket in state `Creating` within the tenant's quota. When the tenant has one of that name already, that row is
+    /// Adds a bucket in state `Creating` within the tenant's quota, with the job that finishes it. When the tenant has one of that name already, that row is
     /// returned instead (`Creating` ones are finished by the caller, `Active` ones are the caller's `BucketAlreadyOwnedByYou`).
     async fn begin_bucket(
         &self,
@@ -248,16 +252,25 @@ pub trait UploadStore: Send + Sync {
         now: UnixMs,
         lease_ms: i64,
     ) -> Result<JobFence, CatalogError>;
-    /// Makes the part list durable before its only trailer is sealed; the same list again succeeds, another is a `Conflict`.
+    /// Makes the part list durable before its only trailer is sealed; the same list again succeeds, another is a `Conflict`. True when
+    /// this call was the one that fixed it.
     async fn fix_part_list(
         &self,
         tenant: TenantId,
         upload: &UploadId,
         fence: JobFence,
         part_list: &[u8],
-    ) -> Result<(), CatalogError>;
+    ) -> Result<bool, CatalogError>;
     /// Gives the lease back without a result: `Completing` → `Open` when no part list is fixed, else the lease just ends.
     async fn release_complete(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+    ) -> Result<(), CatalogError>;
+    /// Gives the lease back and the part list up: `Completing` → `Open`. Only for who fixed the list under this fence and knows that
+    /// the store made nothing of it.
+    async fn reopen_upload(
         &self,
         tenant: TenantId,
         upload: &UploadId,
@@ -272,23 +285,32 @@ pub trait UploadStore: Send + Sync {
         answer: &CompletedUpload,
         now: UnixMs,
     ) -> Result<(), CatalogError>;
-    /// `Open` (or `Creating`) → `Aborting`; repeating it succeeds; `Conflict` while completing.
+    /// `Open` (or `Creating`) → `Aborting`; repeating it succeeds; `Conflict` while somebody holds the lease on completing it.
     async fn begin_abort(
         &self,
         tenant: TenantId,
         upload: &UploadId,
+        now: UnixMs,
     ) -> Result<Upload, CatalogError>;
     /// Forgets an upload in state `Aborting` or an old `Completed` one, with its attempts; a missing one succeeds.
     async fn forget_upload(&self, tenant: TenantId, upload: &UploadId) -> Result<(), CatalogError>;
-    /// Uploads of any tenant for the sweeping job: idle since before `idle_before` (open), `Creating`/`Aborting` since then,
-    /// or completed before `completed_before`.
+    /// Uploads of any tenant for the sweeping job, the longest inactive first, after the last of the page before.
     async fn stale_uploads(
         &self,
-        idle_before: UnixMs,
-        unfinished_before: UnixMs,
-        completed_before: UnixMs,
+        before: &StaleBefore,
+        after: Option<&(TenantId, Upload)>,
         rows_max: u32,
     ) -> Result<Vec<(TenantId, Upload)>, CatalogError>;
+    /// Whose an upstream's upload under a key is: asked after the upstream listed it. Rows begun before `begun_before` will not
+    /// name it any more.
+    async fn upstream_owner(
+        &self,
+        tenant: TenantId,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upstream: &UpstreamUploadId,
+        begun_before: UnixMs,
+    ) -> Result<UpstreamOwner, CatalogError>;
     /// Spooled bodies of an upload that upstream still holds.
     async fn spooled(
         &self,
@@ -367,13 +389,39 @@ pub trait DomainStore: Send + Sync {
     async fn ping(&self) -> Result<(), CatalogError>;
 }
 
+/// The gateways that cache rows of the catalog, each with the revision that it has applied.
+#[async_trait]
+pub trait GatewayStore: Send + Sync {
+    /// Writes a gateway's row. It is durable before this returns: whoever then asks for the revision, and keeps a lease by the answer,
+    /// is seen by everybody who commits a change after that answer.
+    async fn renew_gateway(&self, renewal: &GatewayRenewal) -> Result<(), CatalogError>;
+    /// Every gateway's row, by id.
+    async fn gateways(&self) -> Result<Vec<GatewayRow>, CatalogError>;
+    /// Forgets a gateway that has not renewed since its count was `renewals`; any other stays, and both succeed.
+    async fn forget_gateway(&self, gateway: GatewayId, renewals: i64) -> Result<(), CatalogError>;
+}
+
 /// The whole catalog of one domain.
 pub trait Catalog:
-    TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static
+    TenantStore
+    + CredentialStore
+    + BucketStore
+    + UploadStore
+    + JobStore
+    + DomainStore
+    + GatewayStore
+    + 'static
 {
 }
 impl<
-    T: TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static,
+    T: TenantStore
+        + CredentialStore
+        + BucketStore
+        + UploadStore
+        + JobStore
+        + DomainStore
+        + GatewayStore
+        + 'static,
 > Catalog for T
 {
 }

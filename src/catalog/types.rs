@@ -6,6 +6,8 @@ use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, UploadId,
 };
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
+use lethe_keys::GatewayId;
+use std::time::Duration;
 
 /// A tenant about to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +179,32 @@ pub struct Upload {
     pub answer: Option<CompletedUpload>,
     /// The last activity.
     pub active: UnixMs,
+    /// Its bucket's region.
+    pub region: RegionName,
+}
+
+/// Until when uploads are stale that have not been active since, by state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StaleBefore {
+    /// Open ones, and those whose completion nobody holds.
+    pub idle: UnixMs,
+    /// Those whose creation never ended.
+    pub creating: UnixMs,
+    /// Those whose abort never ended.
+    pub aborting: UnixMs,
+    /// Completed ones, whose answer need not be repeated any more.
+    pub completed: UnixMs,
+}
+
+/// Whose an upload is that the upstream holds under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamOwner {
+    /// A row names it.
+    Recorded,
+    /// No row names it, and one that was begun lately still may.
+    Undecided,
+    /// Nobody's: whoever opened it can't come back to it.
+    Nobody,
 }
 
 /// One page of open uploads.
@@ -286,6 +314,36 @@ pub enum Change {
     Bucket(TenantId, BucketName),
     /// A region's check.
     Region(RegionName),
+}
+
+/// What a gateway says with each of its polls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRenewal {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// The revision whose changes it has applied to what it caches.
+    pub acknowledged: Revision,
+    /// How long what it caches serves without another poll.
+    pub lease: Duration,
+    /// Its own count of renewals, this one included.
+    pub renewals: i64,
+    /// Now, by its clock; for people.
+    pub now: UnixMs,
+}
+
+/// A gateway that caches rows of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayRow {
+    /// Which gateway.
+    pub gateway: GatewayId,
+    /// The revision whose changes it has applied to what it caches.
+    pub acknowledged: Revision,
+    /// How long what it caches serves without another poll.
+    pub lease: Duration,
+    /// Its own count of renewals: grows with each.
+    pub renewals: i64,
+    /// When it last renewed, by its clock; for people.
+    pub renewed: UnixMs,
 }
 
 /// The identities of a domain's stores.

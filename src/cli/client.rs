@@ -23,8 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Longest wait for an answer; `region check` may take minutes.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(660);
+/// Longest wait for an answer; `region check` may take minutes, and a gateway's lease, which suspend and revoke wait for, up to 15.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(960);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC

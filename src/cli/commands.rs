@@ -9,13 +9,28 @@ use super::error::CommandError;
 use super::local;
 use super::output::{Format, print};
 use crate::admin::{
-    CredentialView, DomainView, IssuedCredential, KekView, ObjectView, RegionView, TenantView,
+    CredentialView, DomainView, Effected, IssuedCredential, KekView, ObjectView, RegionView,
+    TenantView,
 };
 use crate::config::Environment;
 use serde_json::json;
 
 const TENANT: [&str; 6] = ["name", "id", "domain", "region", "state", "created_ms"];
 const CREDENTIAL: [&str; 3] = ["access_key_id", "state", "created_ms"];
+/// What changed, and on how many gateways.
+const EFFECTED_TENANT: [&str; 5] = [
+    "name",
+    "id",
+    "state",
+    "gateways.acknowledged",
+    "gateways.expired",
+];
+const EFFECTED_CREDENTIAL: [&str; 4] = [
+    "access_key_id",
+    "state",
+    "gateways.acknowledged",
+    "gateways.expired",
+];
 const KEK: [&str; 5] = ["version", "kek_id", "state", "commitment", "created_ms"];
 const DOMAIN: [&str; 6] = [
     "name",
@@ -128,10 +143,19 @@ pub(super) async fn tenant(
             return print(format, &TENANT, &tenants);
         }
         TenantCommand::Show(of) => client.get(&path(&of, "")).await?,
-        TenantCommand::Suspend(of) => client.post(&path(&of, "/suspend"), &json!({})).await?,
-        TenantCommand::Resume(of) => client.post(&path(&of, "/resume"), &json!({})).await?,
+        TenantCommand::Suspend(of) => {
+            return effected_tenant(&client, &path(&of, "/suspend"), format).await;
+        }
+        TenantCommand::Resume(of) => {
+            return effected_tenant(&client, &path(&of, "/resume"), format).await;
+        }
     };
     print(format, &TENANT, &tenant)
+}
+
+async fn effected_tenant(client: &Client, path: &str, format: Format) -> Result<(), CommandError> {
+    let tenant: Effected<TenantView> = client.post(path, &json!({})).await?;
+    print(format, &EFFECTED_TENANT, &tenant)
 }
 
 pub(super) async fn credential(
@@ -169,7 +193,9 @@ pub(super) async fn credential(
         }
         CredentialCommand::Revoke { of, access_key_id } => {
             let rest = format!("/credentials/{}/revoke", encoded(&access_key_id));
-            client.post(&path(&of, &rest), &json!({})).await?
+            let revoked: Effected<CredentialView> =
+                client.post(&path(&of, &rest), &json!({})).await?;
+            return print(format, &EFFECTED_CREDENTIAL, &revoked);
         }
     };
     print(format, &CREDENTIAL, &credential)

@@ -1,10 +1,10 @@
 //! Opens everything that a configuration names and puts the gateway together.
 
 use super::error::CommandError;
-use super::regions::{self, EFFECTIVE_POLL, Probe};
+use super::regions::{self, Probe};
 use super::stores::{self, OpenDomain};
-use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective};
-use crate::catalog::{CacheOptions, CachedCatalog, Catalog, CatalogError, Revision};
+use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind};
+use crate::catalog::{CacheOptions, CachedCatalog, Catalog};
 use crate::clock::Clock;
 use crate::config::{Backend, Config};
 use crate::directory::{Directory, SqlDirectory};
@@ -14,50 +14,32 @@ use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
 use crate::tenants::{DomainName, RegionName, SPOOL_OWNER};
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use lethe_keys::KeyService;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::Instant;
 
 /// A gateway with all that it works with.
 pub(super) struct Opened {
     pub(super) gateway: Arc<Gateway>,
     pub(super) admin: Arc<Admin>,
     pub(super) domains: Vec<Arc<JobDomain>>,
+    catalogs: Vec<Arc<CachedCatalog>>,
     keys: Vec<Arc<KeyService>>,
 }
 
 impl Opened {
-    /// Gives the key leases back and forgets the keys.
+    /// Gives the leases on catalogs and key stores back and forgets the keys.
     pub(super) async fn close(self) {
+        for catalog in &self.catalogs {
+            if let Err(error) = catalog.close().await {
+                tracing::warn!(op = "close", outcome = "failed", %error, "a lease on a catalog runs out by itself");
+            }
+        }
         for keys in &self.keys {
             if let Err(error) = keys.close().await {
                 tracing::warn!(domain = %keys.domain(), op = "close", outcome = "failed", %error, "a key lease runs out by itself");
             }
         }
-    }
-}
-
-/// A change is effective on this gateway once its own cache has applied it. With other gateways on the same catalog, theirs poll
-/// every second too; waiting for their acknowledgements belongs here.
-struct OwnCache(Arc<CachedCatalog>);
-
-#[async_trait]
-impl Effective for OwnCache {
-    async fn applied(&self, revision: Revision, deadline: Duration) -> Result<(), CatalogError> {
-        let until = Instant::now() + deadline;
-        while self.0.applied() < revision {
-            if Instant::now() >= until {
-                return Err(CatalogError::Unavailable {
-                    operation: "waiting for the change to be effective",
-                    reason: "this gateway has not applied it yet; it does by itself".to_owned(),
-                });
-            }
-            tokio::time::sleep(EFFECTIVE_POLL).await;
-        }
-        Ok(())
     }
 }
 
@@ -73,6 +55,7 @@ struct Parts {
     regions: Vec<Region>,
     jobs: Arc<JobDomain>,
     admin: AdminDomain,
+    catalog: Arc<CachedCatalog>,
     keys: Arc<KeyService>,
 }
 
@@ -96,13 +79,14 @@ pub(super) async fn open(
             served.entry(&region.domain).or_default().push(name);
         }
     }
-    let (mut regions, mut domains, mut jobs, mut keys) =
-        (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut regions, mut domains) = (Vec::new(), BTreeMap::new());
+    let (mut jobs, mut catalogs, mut keys) = (Vec::new(), Vec::new(), Vec::new());
     for (name, of_domain) in served {
         let parts = open_parts(&shared, name, &of_domain).await?;
         regions.extend(parts.regions);
         domains.insert(name.clone(), parts.admin);
         jobs.push(parts.jobs);
+        catalogs.push(parts.catalog);
         keys.push(parts.keys);
     }
     let limits = OpsLimits {
@@ -130,6 +114,7 @@ pub(super) async fn open(
         gateway: Arc::new(gateway),
         admin: Arc::new(admin),
         domains: jobs,
+        catalogs,
         keys,
     })
 }
@@ -165,7 +150,8 @@ async fn open_parts(
         lease: stores.lease,
         ..CacheOptions::default()
     };
-    let cached = CachedCatalog::start(catalog.clone(), shared.clock.clone(), options).await?;
+    let (clock, gateway) = (shared.clock.clone(), keys.gateway());
+    let cached = CachedCatalog::start(catalog.clone(), clock, gateway, options).await?;
     let cached = Arc::new(cached);
     let domain = Arc::new(Domain {
         name: name.clone(),
@@ -216,12 +202,13 @@ async fn open_parts(
         jurisdiction: domain_config.jurisdiction.clone(),
         public_endpoint: domain_config.public_endpoint.clone(),
         regions: admin_regions,
-        effective: Arc::new(OwnCache(cached)),
+        effective: cached.clone(),
     };
     Ok(Parts {
         regions,
         jobs,
         admin,
+        catalog: cached,
         keys,
     })
 }

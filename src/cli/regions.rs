@@ -12,7 +12,6 @@ use crate::tenants::RegionName;
 use async_trait::async_trait;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How often an upstream call may be tried when nothing was done before.
 const ATTEMPTS_MAX: u32 = 3;
@@ -214,6 +213,3 @@ impl RegionProbe for Probe {
             .map_err(|error| ApiError::unavailable(error.to_string()))
     }
 }
-
-/// How long an effective change may take to be known of.
-pub(super) const EFFECTIVE_POLL: Duration = Duration::from_millis(20);

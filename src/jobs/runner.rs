@@ -6,6 +6,7 @@ use crate::catalog::{CatalogError, Job, JobKind};
 use crate::tenants::Subject;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How a runner paces itself.
@@ -41,19 +42,25 @@ impl Default for RunnerSettings {
 /// After so many tries a job is looked at once a day only; it is never dropped, since what it finishes would stay undone.
 const ATTEMPTS_MAX: u32 = 16;
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A job is written before the row that it finishes, so a missing row may still come.
+/// Most jobs are written before the row that they finish, so a missing row may still come.
 const MISSING_ATTEMPTS_MAX: u32 = 4;
+/// How long a job waits for a gateway that serves its region.
+const ELSEWHERE: Duration = Duration::from_secs(60);
 
 /// Runs one domain's jobs.
 pub struct Runner {
     domain: Arc<JobDomain>,
     owner: String,
     settings: RunnerSettings,
+    /// Whether this runner has seen to it that there is a job that sweeps.
+    sweeps: AtomicBool,
 }
 
 enum Outcome {
     Done,
     Again(String),
+    /// Another gateway's to do.
+    Elsewhere,
     /// Another runner has it: touch nothing.
     Lost,
 }
@@ -66,6 +73,7 @@ impl Runner {
             domain,
             owner,
             settings,
+            sweeps: AtomicBool::new(false),
         }
     }
 
@@ -93,9 +101,14 @@ impl Runner {
     pub async fn run_due(&self) -> Result<u32, CatalogError> {
         let catalog = &self.domain.catalog;
         let now = self.domain.clock.now();
-        catalog
-            .enqueue(JobKind::SweepUploads, &Subject::Uploads.to_string(), now)
-            .await?;
+        // Once: enqueueing it makes it due now, and its row stays for good.
+        if !self.sweeps.load(Ordering::SeqCst) {
+            let subject = Subject::Uploads.to_string();
+            catalog
+                .enqueue(JobKind::SweepUploads, &subject, now)
+                .await?;
+            self.sweeps.store(true, Ordering::SeqCst);
+        }
         let mut tried = 0;
         while let Some(job) = catalog
             .claim(
@@ -124,7 +137,8 @@ impl Runner {
             tokio::select! {
                 done = &mut work => return match done {
                     Ok(Ok(())) => Outcome::Done,
-                    Ok(Err(error)) if error.is_not_found() && job.attempts >= MISSING_ATTEMPTS_MAX => Outcome::Done,
+                    Ok(Err(error)) if error.is_not_found() && is_over(job) => Outcome::Done,
+                    Ok(Err(FinishError::RegionElsewhere(_))) => Outcome::Elsewhere,
                     Ok(Err(error)) => Outcome::Again(error.to_string()),
                     Err(_) => Outcome::Again("it took longer than its deadline".to_owned()),
                 },
@@ -177,6 +191,11 @@ impl Runner {
         let now = self.domain.clock.now();
         match outcome {
             Outcome::Lost => Ok(()),
+            Outcome::Elsewhere => {
+                let reason = "this gateway does not serve its region";
+                let due = now.plus_ms(millis(ELSEWHERE));
+                catalog.retry(job.id, job.fence, due, reason).await
+            }
             // A sweep is never over: its row stays, due again.
             Outcome::Done if job.kind == JobKind::SweepUploads => {
                 let due = now.plus_ms(millis(self.settings.sweep_every));
@@ -207,6 +226,11 @@ impl Runner {
         let doubled = self.settings.backoff.saturating_mul(1 << attempts.min(16));
         doubled.min(self.settings.backoff_max)
     }
+}
+
+/// Whether a job's row that is missing will not come any more. A bucket's is there before its job, so it was deleted.
+fn is_over(job: &Job) -> bool {
+    job.kind == JobKind::FinishBucket || job.attempts >= MISSING_ATTEMPTS_MAX
 }
 
 fn millis(duration: Duration) -> i64 {

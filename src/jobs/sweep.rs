@@ -2,16 +2,19 @@
 
 use super::domain::{JobDomain, JobRegion};
 use super::finish::FinishError;
-use crate::catalog::{CatalogError, Upload, UploadState};
-use crate::region::{DeleteRequest, Missing, ObjectRef, RegionError};
-use crate::tenants::{SPOOL_OWNER, TenantId, UploadId};
+use crate::catalog::{CatalogError, StaleBefore, Upload, UploadState, UpstreamOwner};
+use crate::clock::UnixMs;
+use crate::region::{Missing, ObjectRef, RegionError, drop_spooled};
+use crate::tenants::{RegionName, TenantId};
 use std::collections::HashSet;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 /// A finished upload's answer is repeated for a day (design §2).
 const ANSWER_MS: i64 = 24 * HOUR_MS;
-/// How long opening or aborting an upload may take before it counts as left over.
-const UNFINISHED_MS: i64 = HOUR_MS;
+/// How long aborting an upload may take before it counts as left over.
+const ABORTING_MS: i64 = HOUR_MS;
+/// How long an upload may be held upstream without being recorded here: longer than any request, and than any copy part by part.
+const UNRECORDED_MS: i64 = 24 * HOUR_MS;
 const PAGE_ROWS: u32 = 100;
 
 /// What one sweep did.
@@ -19,115 +22,170 @@ const PAGE_ROWS: u32 = 100;
 pub(super) struct Swept {
     /// Uploads forgotten.
     pub(super) forgotten: u64,
+    /// Uploads left for a later sweep: their time has not come, somebody is at them, or another gateway serves their region.
+    pub(super) left: u64,
     /// Uploads left for the next sweep because a step failed.
     pub(super) failed: u64,
 }
 
+/// What became of one stale upload.
+enum Dropped {
+    Forgotten,
+    Left,
+}
+
 impl JobDomain {
-    /// Drops every stale upload of the domain. One that can't be dropped now does not keep the others from it.
+    /// Drops every stale upload of the domain, the longest inactive first. One that can't be dropped now does not keep the others
+    /// from it, and a region that is away is asked once.
     pub(super) async fn sweep_uploads(&self) -> Result<Swept, FinishError> {
         let now = self.clock.now();
-        let idle_ms = i64::from(self.upload_idle_days) * 24 * HOUR_MS;
+        let idle_ms = i64::from(self.upload_idle_days).saturating_mul(24 * HOUR_MS);
+        let before = StaleBefore {
+            idle: now.plus_ms(-idle_ms),
+            creating: now.plus_ms(-UNRECORDED_MS),
+            aborting: now.plus_ms(-ABORTING_MS),
+            completed: now.plus_ms(-ANSWER_MS),
+        };
         let mut swept = Swept::default();
-        let mut failed: HashSet<UploadId> = HashSet::new();
+        let mut away: HashSet<RegionName> = HashSet::new();
+        let mut last: Option<(TenantId, Upload)> = None;
         loop {
             let page = self
                 .catalog
-                .stale_uploads(
-                    now.plus_ms(-idle_ms),
-                    now.plus_ms(-UNFINISHED_MS),
-                    now.plus_ms(-ANSWER_MS),
-                    PAGE_ROWS,
-                )
-                .await?;
-            let forgotten_before = swept.forgotten;
-            for (tenant, upload) in page {
-                if failed.contains(&upload.new.id) {
+                .stale_uploads(&before, last.as_ref(), PAGE_ROWS);
+            let page = page.await?;
+            for (tenant, upload) in &page {
+                if away.contains(&upload.region) {
+                    swept.failed += 1;
                     continue;
                 }
-                match self.drop_upload(tenant, &upload).await {
-                    Ok(()) => swept.forgotten += 1,
+                match self.drop_upload(*tenant, upload, now).await {
+                    Ok(Dropped::Forgotten) => swept.forgotten += 1,
+                    Ok(Dropped::Left) => swept.left += 1,
                     Err(error) => {
-                        tracing::warn!(%tenant, op = "sweep-uploads", outcome = "failed", %error, "a stale upload stays");
-                        failed.insert(upload.new.id.clone());
+                        tracing::warn!(%tenant, op = "sweep-uploads", outcome = "failed", region = %upload.region, %error, "a stale upload stays");
+                        swept.failed += 1;
+                        if is_away(&error) {
+                            away.insert(upload.region.clone());
+                        }
                     }
                 }
             }
-            // The failed ones come again on every page; without progress there is nothing but them.
-            if swept.forgotten == forgotten_before {
-                swept.failed = failed.len() as u64;
-                return Ok(swept);
+            match page.into_iter().next_back() {
+                Some(row) => last = Some(row),
+                None => return Ok(swept),
             }
         }
     }
 
-    async fn drop_upload(&self, tenant: TenantId, stale: &Upload) -> Result<(), FinishError> {
+    async fn drop_upload(
+        &self,
+        tenant: TenantId,
+        stale: &Upload,
+        now: UnixMs,
+    ) -> Result<Dropped, FinishError> {
         let id = &stale.new.id;
-        let region = self.region_of(tenant, stale).await?;
+        let Some(region) = self.regions.get(&stale.region) else {
+            return Ok(Dropped::Left);
+        };
         if stale.state != UploadState::Completed {
-            let aborting = match self.catalog.begin_abort(tenant, id).await {
+            let aborting = match self.catalog.begin_abort(tenant, id, now).await {
                 Ok(upload) => upload,
                 // Somebody came back to it, or forgot it, since the page was read.
-                Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => return Ok(()),
+                Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => {
+                    return Ok(Dropped::Left);
+                }
                 Err(error) => return Err(error.into()),
             };
-            self.abort_upstream(tenant, &region, &aborting).await?;
+            if !self.abort_upstream(tenant, region, &aborting, now).await? {
+                return Ok(Dropped::Left);
+            }
         }
-        for spooled in self.catalog.spooled(tenant, id).await? {
-            let at = ObjectRef {
-                bucket: region.spool.clone(),
-                key: spooled.key,
-            };
-            let deleted = region
-                .store
-                .delete(SPOOL_OWNER, &at, &DeleteRequest::default())
-                .await;
-            ignore_missing(deleted.map(drop))?;
-        }
+        drop_spooled(region.store.as_ref(), &region.spool, id).await?;
         self.catalog.forget_upload(tenant, id).await?;
-        Ok(())
+        Ok(Dropped::Forgotten)
     }
 
+    /// Whether the upstream holds nothing of the upload any more.
     async fn abort_upstream(
         &self,
         tenant: TenantId,
         region: &JobRegion,
         upload: &Upload,
-    ) -> Result<(), FinishError> {
-        let Some(upstream) = &upload.upstream else {
-            return Ok(());
-        };
+        now: UnixMs,
+    ) -> Result<bool, FinishError> {
         let bucket = match self.catalog.bucket(tenant, &upload.new.bucket).await {
             Ok(bucket) => bucket,
             // The upstream bucket went, and its uploads with it.
-            Err(CatalogError::NotFound { .. }) => return Ok(()),
+            Err(CatalogError::NotFound { .. }) => return Ok(true),
             Err(error) => return Err(error.into()),
         };
         let at = ObjectRef {
             bucket: bucket.upstream,
             key: upload.new.key.clone(),
         };
-        ignore_missing(region.store.abort_upload(tenant, &at, upstream).await)
+        let Some(upstream) = &upload.upstream else {
+            return self
+                .abort_unrecorded(tenant, region, upload, &at, now)
+                .await;
+        };
+        unless_missing(region.store.abort_upload(tenant, &at, upstream).await)?;
+        Ok(true)
     }
 
-    async fn region_of(&self, tenant: TenantId, upload: &Upload) -> Result<JobRegion, FinishError> {
-        let region = match self.catalog.bucket(tenant, &upload.new.bucket).await {
-            Ok(bucket) => bucket.region,
-            Err(CatalogError::NotFound { .. }) => self.catalog.tenant(tenant).await?.region,
-            Err(error) => return Err(error.into()),
+    /// An upload whose creation was cut off may be open upstream under an id that nobody wrote down. What the upstream holds under its
+    /// key and no row names is dropped, once every row that still could name it is a day old. The upstream is asked before the
+    /// catalog: what is written down in between is seen. False when it is too early.
+    async fn abort_unrecorded(
+        &self,
+        tenant: TenantId,
+        region: &JobRegion,
+        upload: &Upload,
+        at: &ObjectRef,
+        now: UnixMs,
+    ) -> Result<bool, FinishError> {
+        let held = match region.store.uploads_at(tenant, at).await {
+            // A store that lists no uploads: what is left there is its own rules' (docs/operations.md).
+            Err(RegionError::Unsupported { .. }) => return Ok(true),
+            held => unless_missing(held)?.unwrap_or_default(),
         };
-        let served = self.regions.get(&region).cloned();
-        served.ok_or(FinishError::RegionElsewhere(region))
+        let begun_before = now.plus_ms(-UNRECORDED_MS);
+        let (bucket, key) = (&upload.new.bucket, &upload.new.key);
+        let mut is_over = true;
+        for upstream in held {
+            let owner = self
+                .catalog
+                .upstream_owner(tenant, bucket, key, &upstream, begun_before);
+            match owner.await? {
+                UpstreamOwner::Recorded => {}
+                UpstreamOwner::Undecided => is_over = false,
+                UpstreamOwner::Nobody => {
+                    let aborted = region.store.abort_upload(tenant, at, &upstream).await;
+                    unless_missing(aborted)?;
+                    tracing::info!(%tenant, op = "sweep-uploads", outcome = "aborted", "an upload that nobody recorded");
+                }
+            }
+        }
+        Ok(is_over)
     }
 }
 
-fn ignore_missing(outcome: Result<(), RegionError>) -> Result<(), FinishError> {
+/// Whether asking the region again would only take as long again.
+fn is_away(error: &FinishError) -> bool {
+    matches!(
+        error,
+        FinishError::Region(RegionError::Unavailable { .. } | RegionError::Unknown { .. })
+    )
+}
+
+/// `None` when the thing is gone already.
+fn unless_missing<T>(outcome: Result<T, RegionError>) -> Result<Option<T>, FinishError> {
     match outcome {
-        Ok(())
-        | Err(RegionError::NotFound {
+        Ok(found) => Ok(Some(found)),
+        Err(RegionError::NotFound {
             missing: Missing::Upload | Missing::Object | Missing::Bucket,
             ..
-        }) => Ok(()),
+        }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,16 +1,19 @@
 //! CreateBucket, DeleteBucket and bucket versioning. Each begins with a durable step in the catalog, and every step may be repeated.
 
-use crate::catalog::{Bucket, BucketState, BucketVersioning, NewBucket};
+use crate::catalog::{Bucket, BucketState, BucketVersioning, JobKind, NewBucket};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Gateway, Region};
 use crate::ops::multipart;
 use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
 use crate::placement::upstream_bucket_name;
 use crate::region::{RegionError, UpstreamBucket, Versioning};
-use crate::tenants::{BucketName, Caller, RegionName, UploadId};
+use crate::tenants::{BucketName, Caller, RegionName, Subject, UploadId};
 
 /// Uploads of a deleted bucket that its request drops itself; the sweeping job drops the others.
 const UPLOADS_DROPPED_MAX: u32 = 100;
+
+/// When the job looks after a bucket's deletion, in milliseconds: later than any request's deadline.
+const JOB_AFTER_MS: i64 = 60_000;
 
 /// A new upstream bucket's name, which tells neither tenant nor bucket.
 fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
@@ -63,7 +66,10 @@ pub async fn create_bucket(
         }
         BucketState::Creating => {}
     }
-    store.create_bucket(scope.tenant, &bucket.upstream).await?;
+    if let Err(error) = store.create_bucket(scope.tenant, &bucket.upstream).await {
+        take_back(gateway, &scope, &name, &error).await;
+        return Err(error.into());
+    }
     catalog
         .move_bucket(
             scope.tenant,
@@ -73,6 +79,45 @@ pub async fn create_bucket(
         )
         .await?;
     Ok(bucket)
+}
+
+/// A bucket that the upstream refuses for good would hold its name and its place in the quota; the job deletes what there is of it.
+/// After any other failure it stays as it is, and the job or a retry makes it.
+async fn take_back(gateway: &Gateway, scope: &TenantScope, name: &BucketName, error: &RegionError) {
+    if !matches!(
+        error,
+        RegionError::TooManyBuckets { .. }
+            | RegionError::Refused { .. }
+            | RegionError::Unsupported { .. }
+    ) {
+        return;
+    }
+    let (catalog, tenant) = (&scope.domain.catalog, scope.tenant);
+    let taken_back = async {
+        enqueue(gateway, scope, name, 0).await?;
+        let from = [BucketState::Creating];
+        let moved = catalog.move_bucket(tenant, name, &from, BucketState::Deleting);
+        Ok::<_, OpError>(moved.await?)
+    };
+    if let Err(error) = taken_back.await {
+        tracing::debug!(%tenant, %error, "a bucket that the upstream refused stays");
+    }
+}
+
+/// Has the job look at the bucket: before a step that a request may not live to follow up.
+async fn enqueue(
+    gateway: &Gateway,
+    scope: &TenantScope,
+    name: &BucketName,
+    after_ms: i64,
+) -> Result<(), OpError> {
+    let subject = Subject::Bucket(scope.tenant, name.clone()).to_string();
+    let due = gateway.clock().now().plus_ms(after_ms);
+    let catalog = &scope.domain.catalog;
+    catalog
+        .enqueue(JobKind::FinishBucket, &subject, due)
+        .await?;
+    Ok(())
 }
 
 /// Deletes an empty bucket, and the uploads that are open in it.
@@ -91,6 +136,7 @@ pub async fn delete_bucket(
     if bucket.state == BucketState::Creating {
         return Err(no_such_bucket());
     }
+    enqueue(gateway, scope, name, JOB_AFTER_MS).await?;
     catalog
         .move_bucket(
             scope.tenant,

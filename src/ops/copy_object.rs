@@ -5,6 +5,7 @@ use crate::ops::conditions::{CopySourceConditions, Validators, WriteCondition};
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
+use crate::ops::multipart;
 use crate::ops::opened::{self, OpenedObject};
 use crate::ops::put_object::{seal_head, settle, upstream_condition};
 use crate::ops::read_object::object_checksum;
@@ -84,7 +85,13 @@ pub async fn copy_object(
     let head = new_head(gateway, scope, copy, &object).await?;
     let from = copy.source.at(&copy.source_key);
     let outcome = match object.head.stored_bytes > gateway.copies.whole_bytes_max {
-        true => copy_raw_parts(gateway, scope, copy, &object, from, &head, &condition).await,
+        true => {
+            let row = multipart::reserve(gateway, scope, &copy.key, &head, None).await?;
+            let (outcome, is_over) =
+                copy_raw_parts(gateway, scope, copy, &object, from, &head, &condition).await;
+            multipart::release(gateway, scope, &row, is_over).await;
+            outcome
+        }
         false => {
             let request = CopyRequest {
                 from,
@@ -182,7 +189,7 @@ async fn new_head(
     .await
 }
 
-/// Copies a stored body over 5 GiB part by part, raw.
+/// Copies a stored body over 5 GiB part by part, raw. Also tells whether the upstream holds no upload of it any more.
 async fn copy_raw_parts(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -191,7 +198,7 @@ async fn copy_raw_parts(
     from: ObjectRef,
     head: &HeadFields,
     condition: &PutCondition,
-) -> Result<WriteOutcome, RegionError> {
+) -> (Result<WriteOutcome, RegionError>, bool) {
     let (store, tenant, to) = (
         Arc::clone(&scope.region.store),
         scope.tenant,
@@ -199,11 +206,19 @@ async fn copy_raw_parts(
     );
     let mut head = head.clone();
     if copy.tags.is_none() {
-        head.tags = store
-            .tags(tenant, &from, object.head.version.as_ref())
-            .await?;
+        let tags = store.tags(tenant, &from, object.head.version.as_ref());
+        match tags.await {
+            Ok(tags) => head.tags = tags,
+            Err(error) => return (Err(error), true),
+        }
     }
-    let upload = store.create_upload(tenant, &to, &head).await?;
+    let upload = match store.create_upload(tenant, &to, &head).await {
+        Ok(upload) => upload,
+        Err(error @ (RegionError::Unknown { .. } | RegionError::Lying { .. })) => {
+            return (Err(error), false);
+        }
+        Err(error) => return (Err(error), true),
+    };
     let copied = async {
         let mut parts = Vec::new();
         let (mut first, mut number) = (0, 0u16);
@@ -229,9 +244,10 @@ async fn copy_raw_parts(
             .await
     };
     let outcome = copied.await;
-    if outcome.is_err() {
-        // The copy's error is what counts. Where Complete's answer was lost this settles it: what was not done will not be.
-        let _ = store.abort_upload(tenant, &to, &upload).await;
+    if outcome.is_ok() {
+        return (outcome, true);
     }
-    outcome
+    // The copy's error is what counts. Where Complete's answer was lost this settles it: what was not done will not be.
+    let aborted = store.abort_upload(tenant, &to, &upload).await;
+    (outcome, aborted.is_ok())
 }

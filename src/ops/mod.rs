@@ -1,6 +1,7 @@
 //! One file an S3 operation: orchestration only. Knows neither HTTP messages nor cryptography.
 
 pub mod authenticate;
+mod body_end;
 pub mod buckets;
 pub mod checksum;
 pub mod conditions;

@@ -6,7 +6,7 @@ use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
 use crate::ops::opened::{self, OpenedObject};
 use crate::ops::range::{RangeSpec, ResolvedRange};
-use crate::ops::reading::{self, Reader};
+use crate::ops::reading::{self, Extent, Reader};
 use crate::ops::scope::BucketScope;
 use crate::region::{ByteStream, GetRequest, RegionError, StoredHead, StoredObject, VersionId};
 use crate::tenants::ObjectKey;
@@ -193,10 +193,11 @@ async fn answer(
         .filter(|_| object.is_multipart());
     let body = match (request.with_body, parts) {
         (true, Some(parts)) => {
-            let wanted = (content_bytes > 0).then(|| match range {
-                Some(range) => (range.first, range.last),
-                None => (0, plaintext_bytes.saturating_sub(1)),
-            });
+            let wanted = match (range, part) {
+                (Some(range), _) => Extent::Range(range.first, range.last),
+                (None, Some(_)) => Extent::Nothing,
+                (None, None) => Extent::Whole,
+            };
             let at = scope.at(key);
             let reader = Reader::open(
                 gateway.engine,

@@ -3,6 +3,7 @@
 //! When the upstream's connection breaks, reading goes on from the last authenticated byte; when a segment does not verify, the
 //! stream fails and the client's connection is reset: never a clean end.
 
+use crate::ops::body_end::BodyEnd;
 use crate::ops::error::OpError;
 use crate::ops::opened::OpenedObject;
 use crate::ops::scope::BucketScope;
@@ -36,8 +37,30 @@ struct Plan {
     legs: VecDeque<Leg>,
 }
 
+/// Plans everything from plaintext byte `first` to the end of the stored body: an empty last part, pad and trailer too.
+fn plan_to_end(parts: &Trailer, first: u64, stored_bytes: u64) -> Option<Plan> {
+    let last = parts.plaintext_bytes.saturating_sub(1);
+    let planned = plan_range(parts, first, last);
+    let (stored_first, mut legs) = match planned {
+        Some(plan) => (plan.stored_first, plan.legs),
+        None if parts.plaintext_bytes == 0 => (0, VecDeque::new()),
+        None => return None,
+    };
+    let is_empty = |part: &&PartRecord| part.plaintext_bytes == 0;
+    legs.extend(parts.parts.last().filter(is_empty).map(|part| Leg {
+        part: part.clone(),
+        span: layout::segments_for_range(0, 0).clamped(0),
+        prologue: true,
+    }));
+    Some(Plan {
+        stored_first,
+        stored_last: stored_bytes.checked_sub(1)?,
+        legs,
+    })
+}
+
 /// Plans plaintext bytes `first..=last`; `None` when there are none.
-fn plan(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
+fn plan_range(parts: &Trailer, first: u64, last: u64) -> Option<Plan> {
     let mut legs = VecDeque::new();
     let mut stored_first = None;
     let mut stored_last = 0;
@@ -92,6 +115,17 @@ struct OpenLeg {
     take: u64,
 }
 
+/// What a reader is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Everything, and every stored byte is looked at: the last plaintext is released once pad and trailer are what was stored.
+    Whole,
+    /// These plaintext bytes, first and last, and no more of the stored ones than it takes.
+    Range(u64, u64),
+    /// Nothing.
+    Nothing,
+}
+
 /// Reads plaintext bytes `position..=last` of one object.
 pub struct Reader {
     scope: BucketScope,
@@ -107,12 +141,16 @@ pub struct Reader {
     prologue: Vec<u8>,
     source: Option<(ByteStream, u64)>,
     resumes_left: u32,
+    /// The end of the stored body, where it is looked at.
+    end: Option<BodyEnd>,
+    /// Plaintext that waits for it.
+    held: Vec<u8>,
     done: bool,
 }
 
 impl Reader {
-    /// A reader of plaintext bytes `first..=last`. `body` is an answer that the store already gives, used when it begins where
-    /// the range does; otherwise the reader asks for its own.
+    /// A reader. `body` is an answer that the store already gives, used when it begins where the range does; otherwise the reader
+    /// asks for its own.
     ///
     /// # Errors
     /// What the store answers to the first request.
@@ -122,7 +160,7 @@ impl Reader {
         at: ObjectRef,
         object: Arc<OpenedObject>,
         parts: Arc<Trailer>,
-        range: Option<(u64, u64)>,
+        extent: Extent,
         body: Option<StoredObject>,
     ) -> Result<Self, OpError> {
         let mut reader = Self {
@@ -139,17 +177,38 @@ impl Reader {
             prologue: Vec::new(),
             source: None,
             resumes_left: RESUMES_MAX,
+            end: None,
+            held: Vec::new(),
             done: true,
         };
-        let Some((first, last)) = range else {
-            return Ok(reader);
-        };
-        (reader.position, reader.last) = (first, last);
-        if let Some(plan) = plan(&reader.parts, first, last) {
+        match extent {
+            Extent::Whole => {
+                reader.last = reader.parts.plaintext_bytes.saturating_sub(1);
+                reader.end = Some(BodyEnd::of(&reader.parts));
+            }
+            Extent::Range(first, last) => (reader.position, reader.last) = (first, last),
+            Extent::Nothing => return Ok(reader),
+        }
+        if let Some(plan) = reader.plan() {
             reader.done = false;
             reader.start(plan, body).await?;
         }
+        if extent == Extent::Whole && reader.parts.plaintext_bytes == 0 {
+            // Nobody would ask for the body of an answer that has none.
+            reader.next().await.map_err(|error| match error {
+                BodyError::Mismatch { .. } => OpError::not_authentic(error),
+                broken => OpError::upstream_body(broken),
+            })?;
+        }
         Ok(reader)
+    }
+
+    /// What is left to read.
+    fn plan(&self) -> Option<Plan> {
+        match &self.end {
+            None => plan_range(&self.parts, self.position, self.last),
+            Some(_) => plan_to_end(&self.parts, self.position, self.object.head.stored_bytes),
+        }
     }
 
     async fn start(&mut self, plan: Plan, body: Option<StoredObject>) -> Result<(), OpError> {
@@ -201,27 +260,80 @@ impl Reader {
 
     async fn next(&mut self) -> Result<Option<Bytes>, BodyError> {
         while !self.done {
-            let mut plaintext = Vec::new();
+            let mut plaintext = std::mem::take(&mut self.held);
+            let held = plaintext.len() as u64;
             let failed = match self.pull().await {
                 Ok(Some(sealed)) => {
-                    self.feed(sealed, &mut plaintext)?;
+                    let behind = self.feed(sealed, &mut plaintext)?;
+                    if let Some(end) = &mut self.end {
+                        end.take(&behind);
+                    }
                     None
                 }
                 Ok(None) => Some(BodyError::Incomplete),
                 Err(error) => Some(error),
             };
-            self.position += plaintext.len() as u64;
-            if self.position > self.last {
+            self.position += plaintext.len() as u64 - held;
+            if self.has_all_plaintext() {
                 self.done = true;
-                self.drain().await;
-            } else if let Some(error) = failed {
-                self.resume(error).await?;
+                match self.end.is_some() {
+                    true => self.check_end(failed).await?,
+                    false => self.drain().await,
+                }
+            } else {
+                // Not released: once the client has every byte, it can't be told any more that something is wrong.
+                if self.end.is_some() && self.position > self.last {
+                    std::mem::swap(&mut self.held, &mut plaintext);
+                }
+                if let Some(error) = failed {
+                    self.resume(error).await?;
+                }
             }
             if !plaintext.is_empty() {
                 return Ok(Some(Bytes::from(plaintext)));
             }
         }
         Ok(None)
+    }
+
+    fn has_all_plaintext(&self) -> bool {
+        match self.end {
+            None => self.position > self.last,
+            Some(_) => self.legs.is_empty() && self.open.is_none(),
+        }
+    }
+
+    /// Reads the end of the stored body and checks it.
+    async fn check_end(&mut self, mut failed: Option<BodyError>) -> Result<(), BodyError> {
+        let Some(mut end) = self.end.take() else {
+            return Ok(());
+        };
+        while !end.is_whole() {
+            if failed.is_none() {
+                match self.pull().await {
+                    Ok(Some(behind)) => end.take(&behind),
+                    Ok(None) => failed = Some(BodyError::Incomplete),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if let Some(error) = failed.take().filter(|_| !end.is_whole()) {
+                end.begin_again();
+                let stored_bytes = self.object.head.stored_bytes;
+                let plan = Plan {
+                    stored_first: stored_bytes.saturating_sub(end.stored_bytes()),
+                    stored_last: stored_bytes.saturating_sub(1),
+                    legs: VecDeque::new(),
+                };
+                self.go_on(plan, error).await?;
+            }
+        }
+        self.drain().await;
+        let (tenant, object) = (self.scope.tenant, self.object.header.object_id);
+        let problem = self
+            .dek
+            .with(|dek| end.problem(self.engine, dek, tenant, object, &self.parts))
+            .map_err(|_| BodyError::LeaseEnded)?;
+        problem.map_or(Ok(()), |problem| Err(not_authentic(problem)))
     }
 
     async fn pull(&mut self) -> Result<Option<Bytes>, BodyError> {
@@ -233,8 +345,8 @@ impl Reader {
         Ok(chunk)
     }
 
-    /// Opens sealed bytes. An `Err` is final: what came is not what was stored.
-    fn feed(&mut self, mut sealed: Bytes, plaintext: &mut Vec<u8>) -> Result<(), BodyError> {
+    /// Opens sealed bytes; what lies behind the last leg is given back. An `Err` is final: what came is not what was stored.
+    fn feed(&mut self, mut sealed: Bytes, plaintext: &mut Vec<u8>) -> Result<Bytes, BodyError> {
         while !sealed.is_empty() {
             if self.open.is_none() && !self.next_leg(&mut sealed)? {
                 break;
@@ -255,7 +367,7 @@ impl Reader {
                 self.finish_leg(plaintext)?;
             }
         }
-        Ok(())
+        Ok(sealed)
     }
 
     fn finish_leg(&mut self, plaintext: &mut Vec<u8>) -> Result<(), BodyError> {
@@ -320,14 +432,22 @@ impl Reader {
 
     /// Goes on from the last authenticated byte after the upstream's connection broke.
     async fn resume(&mut self, error: BodyError) -> Result<(), BodyError> {
+        if self.position > self.last && self.held.pop().is_some() {
+            // Everything is there but the last part's end: its last byte brings that along once more.
+            self.position = self.last;
+        }
+        let Some(plan) = self.plan() else {
+            return Err(error);
+        };
+        self.go_on(plan, error).await
+    }
+
+    async fn go_on(&mut self, plan: Plan, error: BodyError) -> Result<(), BodyError> {
         if self.resumes_left == 0 {
             return Err(error);
         }
         self.resumes_left -= 1;
         tracing::debug!(%error, "resuming an upstream read");
-        let Some(plan) = plan(&self.parts, self.position, self.last) else {
-            return Err(error);
-        };
         self.start(plan, None).await.map_err(|failed| {
             tracing::warn!(error = %failed, "cannot resume an upstream read");
             error

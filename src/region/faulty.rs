@@ -40,6 +40,7 @@ pub enum Op {
     CompleteUpload,
     AbortUpload,
     ListParts,
+    UploadsAt,
     Tags,
     SetTags,
     Ping,
@@ -66,6 +67,7 @@ impl Op {
             Self::CompleteUpload => "complete_upload",
             Self::AbortUpload => "abort_upload",
             Self::ListParts => "list_parts",
+            Self::UploadsAt => "uploads_at",
             Self::Tags => "tags",
             Self::SetTags => "set_tags",
             Self::Ping => "ping",
@@ -78,6 +80,8 @@ impl Op {
 pub enum Fault {
     /// [`RegionError::Unavailable`]; the store was not asked.
     Failed,
+    /// [`RegionError::Refused`]; the store was not asked.
+    Refused,
     /// [`RegionError::Unknown`]; the store was not asked.
     Lost,
     /// The store does it, and the answer is [`RegionError::Unknown`].
@@ -237,6 +241,11 @@ async fn with_fault<T>(
         Some(Fault::Failed) => Err(RegionError::Unavailable {
             operation: op.name(),
             reason: "injected".to_owned(),
+        }),
+        Some(Fault::Refused) => Err(RegionError::Refused {
+            operation: op.name(),
+            status: 403,
+            code: "AccessDenied".to_owned(),
         }),
         Some(Fault::Lost | Fault::ClosesMidBody { .. }) => Err(unknown(op)),
         Some(Fault::FailedButPersisted) => {
@@ -477,6 +486,15 @@ impl RegionStore for FaultyStore {
             part.stored_bytes = shift(part.stored_bytes, fault);
         }
         Ok(parts)
+    }
+
+    async fn uploads_at(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+    ) -> Result<Vec<UpstreamUploadId>, RegionError> {
+        self.call(Op::UploadsAt, self.inner.uploads_at(tenant, at))
+            .await
     }
 
     async fn tags(

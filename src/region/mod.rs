@@ -10,6 +10,7 @@ mod error;
 pub mod faulty;
 mod keys;
 mod s3;
+mod spool;
 #[cfg(any(test, feature = "testing"))]
 pub mod suite;
 mod types;
@@ -17,6 +18,7 @@ mod types;
 pub use error::{Missing, RegionError};
 pub use keys::key_problem;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
+pub use spool::{delete_spooled, drop_spooled};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
     DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,
@@ -176,6 +178,13 @@ pub trait RegionStore: Send + Sync + 'static {
         at: &ObjectRef,
         upload: &UpstreamUploadId,
     ) -> Result<Vec<StoredPart>, RegionError>;
+
+    /// The uploads that are open under exactly this key, whoever opened them (all pages).
+    async fn uploads_at(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+    ) -> Result<Vec<UpstreamUploadId>, RegionError>;
 
     /// An object's tags.
     async fn tags(

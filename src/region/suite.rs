@@ -46,6 +46,7 @@ macro_rules! region_suite {
             listing::common_prefixes_page_one_by_one
             listing::start_after_begins_behind_it
             listing::tells_stored_bytes_and_etag
+            multipart::uploads_at_a_key_are_those_that_are_open
             multipart::parts_join_in_order_of_number
             multipart::part_sent_again_replaces_the_first
             multipart::part_with_another_etag_is_invalid

@@ -6,6 +6,7 @@ use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantState};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::RwLock;
 
 pub(super) struct Entries {
     credentials: Cache<AccessKeyId, Arc<CredentialRow>>,
@@ -13,6 +14,9 @@ pub(super) struct Entries {
     buckets: Cache<(TenantId, BucketName), Arc<Bucket>>,
     unknown: Cache<AccessKeyId, ()>,
     evictions: AtomicU64,
+    /// Held shared while an answer is kept, alone while anything is dropped: what is kept is either seen by the eviction or not older
+    /// than it, so that nobody reads an old answer after an eviction has ended.
+    gate: RwLock<()>,
 }
 
 /// The count of evictions at one moment.
@@ -30,6 +34,7 @@ impl Entries {
                 .time_to_live(options.unknown_for)
                 .build(),
             evictions: AtomicU64::new(0),
+            gate: RwLock::new(()),
         }
     }
 
@@ -62,12 +67,10 @@ impl Entries {
         if credential.state == CredentialState::Creating {
             return;
         }
-        let id = credential.id.clone();
-        self.credentials
-            .insert(id.clone(), Arc::new(credential.clone()))
-            .await;
-        if self.count() != asked {
-            self.credentials.invalidate(&id).await;
+        let _gate = self.gate.read().await;
+        if self.count() == asked {
+            let (id, row) = (credential.id.clone(), Arc::new(credential.clone()));
+            self.credentials.insert(id, row).await;
         }
     }
 
@@ -75,11 +78,10 @@ impl Entries {
         if tenant.state == TenantState::Creating {
             return;
         }
-        self.tenants
-            .insert(tenant.id, Arc::new(tenant.clone()))
-            .await;
-        if self.count() != asked {
-            self.tenants.invalidate(&tenant.id).await;
+        let _gate = self.gate.read().await;
+        if self.count() == asked {
+            let row = Arc::new(tenant.clone());
+            self.tenants.insert(tenant.id, row).await;
         }
     }
 
@@ -92,23 +94,22 @@ impl Entries {
         if bucket.state != BucketState::Active {
             return;
         }
-        let key = (tenant, bucket.name.clone());
-        self.buckets
-            .insert(key.clone(), Arc::new(bucket.clone()))
-            .await;
-        if self.count() != asked {
-            self.buckets.invalidate(&key).await;
+        let _gate = self.gate.read().await;
+        if self.count() == asked {
+            let key = (tenant, bucket.name.clone());
+            self.buckets.insert(key, Arc::new(bucket.clone())).await;
         }
     }
 
     pub(super) async fn keep_unknown(&self, id: &AccessKeyId, asked: EvictionCount) {
-        self.unknown.insert(id.clone(), ()).await;
-        if self.count() != asked {
-            self.unknown.invalidate(id).await;
+        let _gate = self.gate.read().await;
+        if self.count() == asked {
+            self.unknown.insert(id.clone(), ()).await;
         }
     }
 
     pub(super) async fn evict(&self, changes: &[Change]) {
+        let _gate = self.gate.write().await;
         self.evictions.fetch_add(1, Ordering::SeqCst);
         for change in changes {
             match change {
@@ -126,7 +127,8 @@ impl Entries {
         }
     }
 
-    pub(super) fn clear(&self) {
+    pub(super) async fn clear(&self) {
+        let _gate = self.gate.write().await;
         self.evictions.fetch_add(1, Ordering::SeqCst);
         self.credentials.invalidate_all();
         self.tenants.invalidate_all();

@@ -7,10 +7,15 @@ use crate::catalog::{
 use crate::clock::{ManualClock, UnixMs};
 use crate::region::UpstreamBucket;
 use crate::tenants::{AccessKeyId, BucketName, RegionName, TenantId, TenantName, TenantState};
+use lethe_keys::GatewayId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
 
+mod effect;
+
+/// The gateway of the setup.
+const HERE: GatewayId = GatewayId::from_bytes([1; 16]);
 const POLL: Duration = Duration::from_millis(50);
 /// Longer than a poll may take on a busy machine.
 const NOTICED: Duration = Duration::from_millis(1_500);
@@ -76,7 +81,7 @@ async fn setup(options: CacheOptions) -> Setup {
         .await
         .unwrap();
     let inner: Arc<dyn Catalog> = faulty.clone();
-    let cached = CachedCatalog::start(inner, clock.clone(), options);
+    let cached = CachedCatalog::start(inner, clock.clone(), HERE, options);
     Setup {
         _directory: directory,
         elsewhere,

@@ -2,17 +2,20 @@
 
 use super::super::database::{DatabaseError, Row, Statement};
 use super::super::{
-    Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, NewBucket,
+    Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, JobKind, NewBucket,
 };
 use super::codes::{self, Coded};
 use super::{SqlCatalog, Work, at};
 use crate::clock::UnixMs;
 use crate::region::UpstreamBucket;
-use crate::tenants::{BucketName, RegionName, TenantId};
+use crate::tenants::{BucketName, RegionName, Subject, TenantId};
 use async_trait::async_trait;
 
 /// The only object format there is; a bucket keeps the one it was made with.
 const FORMAT: u32 = 1;
+
+/// When the job looks after a bucket that was begun, in milliseconds: later than any request's deadline.
+const FINISH_AFTER_MS: i64 = 60_000;
 
 fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
     Ok(Bucket {
@@ -94,6 +97,10 @@ impl BucketStore for SqlCatalog {
         if work.change(insert).await? != 1 {
             return Err(work.exists("upstream bucket"));
         }
+        // In the same transaction: a bucket that is begun is finished, whatever becomes of the request.
+        let subject = Subject::Bucket(tenant, new.name.clone()).to_string();
+        let due = new.created.plus_ms(FINISH_AFTER_MS);
+        work.enqueue(JobKind::FinishBucket, &subject, due).await?;
         let change = Change::Bucket(tenant, new.name.clone());
         work.commit_with(&change).await?;
         Ok(Bucket {

@@ -1,7 +1,7 @@
 //! The ends of an upload: completing under a lease and a fence, aborting, forgetting, sweeping.
 
 use super::super::database::{DatabaseError, Statement};
-use super::super::{CatalogError, CompletedUpload, JobFence, Upload, UploadState};
+use super::super::{CatalogError, CompletedUpload, JobFence, StaleBefore, Upload, UploadState};
 use super::{SqlCatalog, Work, at, codes, uploads};
 use crate::clock::UnixMs;
 use crate::tenants::{TenantId, UploadId};
@@ -64,18 +64,30 @@ impl SqlCatalog {
         upload: &UploadId,
         fence: JobFence,
         part_list: &[u8],
-    ) -> Result<(), CatalogError> {
+    ) -> Result<bool, CatalogError> {
         let mut work = self.begin("fix_part_list").await?;
         let fix = Statement::new(
             "UPDATE uploads SET part_list = $4 WHERE tenant = $1 AND id = $2 AND state = 'completing'
-                 AND fence = $3 AND (part_list IS NULL OR part_list = $4)",
+                 AND fence = $3 AND part_list IS NULL",
         )
         .bind(tenant)
         .bind(upload.as_str())
         .bind(fence.0)
         .bind(part_list);
         if work.change(fix).await? == 1 {
-            return work.commit().await;
+            work.commit().await?;
+            return Ok(true);
+        }
+        let same = Statement::new(
+            "SELECT id FROM uploads WHERE tenant = $1 AND id = $2 AND state = 'completing'
+                 AND fence = $3 AND part_list = $4",
+        )
+        .bind(tenant)
+        .bind(upload.as_str())
+        .bind(fence.0)
+        .bind(part_list);
+        if work.row(same).await?.is_some() {
+            return Ok(false);
         }
         let found = state_and_fence(&mut work, tenant, upload).await?;
         Err(work.conflict(if found == (UploadState::Completing, fence) {
@@ -101,6 +113,30 @@ impl SqlCatalog {
         .bind(upload.as_str())
         .bind(fence.0);
         if work.change(release).await? == 1 {
+            return work.commit().await;
+        }
+        // A repetition: nobody has taken the lease since.
+        if state_and_fence(&mut work, tenant, upload).await? == (UploadState::Open, fence) {
+            return Ok(());
+        }
+        Err(work.conflict(FENCED))
+    }
+
+    pub(super) async fn give_up_part_list(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("reopen_upload").await?;
+        let reopen = Statement::new(
+            "UPDATE uploads SET lease_until = 0, state = 'open', part_list = NULL
+             WHERE tenant = $1 AND id = $2 AND state = 'completing' AND fence = $3",
+        )
+        .bind(tenant)
+        .bind(upload.as_str())
+        .bind(fence.0);
+        if work.change(reopen).await? == 1 {
             return work.commit().await;
         }
         // A repetition: nobody has taken the lease since.
@@ -148,19 +184,22 @@ impl SqlCatalog {
         Err(work.conflict(FENCED))
     }
 
-    /// An upload whose completion was given back with its part list fixed can be aborted: nobody is completing it.
+    /// An upload whose completion was given back with its part list fixed, or whose lease on that ended, can be aborted: nobody is
+    /// completing it.
     pub(super) async fn mark_aborting(
         &self,
         tenant: TenantId,
         upload: &UploadId,
+        now: UnixMs,
     ) -> Result<Upload, CatalogError> {
         let mut work = self.begin("begin_abort").await?;
         let abort = Statement::new(
             "UPDATE uploads SET state = 'aborting' WHERE tenant = $1 AND id = $2
-                 AND (state IN ('creating', 'open', 'aborting') OR (state = 'completing' AND lease_until = 0))",
+                 AND (state IN ('creating', 'open', 'aborting') OR (state = 'completing' AND lease_until <= $3))",
         )
         .bind(tenant)
-        .bind(upload.as_str());
+        .bind(upload.as_str())
+        .bind(now);
         let aborting = work.change(abort).await? == 1;
         let found = uploads::found(&mut work, tenant, upload).await?;
         if aborting {
@@ -202,26 +241,31 @@ impl SqlCatalog {
     /// Those whose completion was given up are stale as open ones are.
     pub(super) async fn stale_rows(
         &self,
-        idle_before: UnixMs,
-        unfinished_before: UnixMs,
-        completed_before: UnixMs,
+        before: &StaleBefore,
+        after: Option<&(TenantId, Upload)>,
         rows_max: u32,
     ) -> Result<Vec<(TenantId, Upload)>, CatalogError> {
         let operation = "stale_uploads";
         let question = Statement::new(
             "SELECT tenant, id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
                  checksum_type, created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm,
-                 answer_type, answer_checksum, active
+                 answer_type, answer_checksum, active, region
              FROM uploads
-             WHERE (state = 'open' AND active < $1)
+             WHERE ((state = 'open' AND active < $1)
                  OR (state = 'completing' AND active < $1 AND lease_until < $1)
-                 OR (state IN ('creating', 'aborting') AND active < $2)
-                 OR (state = 'completed' AND completed < $3)
-             ORDER BY active, tenant, id LIMIT $4",
+                 OR (state = 'creating' AND active < $2)
+                 OR (state = 'aborting' AND active < $3)
+                 OR (state = 'completed' AND completed < $4))
+                 AND (active, tenant, id) > ($5, $6, $7)
+             ORDER BY active, tenant, id LIMIT $8",
         )
-        .bind(idle_before)
-        .bind(unfinished_before)
-        .bind(completed_before)
+        .bind(before.idle)
+        .bind(before.creating)
+        .bind(before.aborting)
+        .bind(before.completed)
+        .bind(after.map_or(i64::MIN, |(_, upload)| upload.active.0))
+        .bind(after.map_or(&[][..], |(tenant, _)| tenant.as_bytes().as_slice()))
+        .bind(after.map_or("", |(_, upload)| upload.new.id.as_str()))
         .bind(i64::from(rows_max));
         let rows = self.read(operation, question).await?;
         let stale = rows.iter().map(|row| {

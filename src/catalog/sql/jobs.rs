@@ -33,6 +33,29 @@ fn shortened(reason: &str) -> String {
 }
 
 impl Work {
+    /// Adds a job, or has the one that is there run (again) no later than `due`.
+    pub(super) async fn enqueue(
+        &mut self,
+        kind: JobKind,
+        subject: &str,
+        due: UnixMs,
+    ) -> Result<JobId, CatalogError> {
+        let insert = Statement::new(
+            "INSERT INTO jobs (kind, subject, due, lease_until, fence, attempts, enqueued, enqueued_at_claim)
+             VALUES ($1, $2, $3, 0, 0, 0, 1, 0)
+             ON CONFLICT (kind, subject) DO UPDATE SET enqueued = jobs.enqueued + 1,
+                 due = CASE WHEN excluded.due < jobs.due THEN excluded.due ELSE jobs.due END
+             RETURNING id",
+        )
+        .bind(kind.code())
+        .bind(subject)
+        .bind(due);
+        match self.row(insert).await? {
+            Some(row) => Ok(JobId(row.get("id").map_err(at(self.operation))?)),
+            None => Err(self.not_found("job")),
+        }
+    }
+
     async fn job_exists(&mut self, job: JobId) -> Result<bool, CatalogError> {
         let question = Statement::new("SELECT id FROM jobs WHERE id = $1").bind(job.0);
         Ok(self.row(question).await?.is_some())
@@ -58,24 +81,10 @@ impl JobStore for SqlCatalog {
         subject: &str,
         due: UnixMs,
     ) -> Result<JobId, CatalogError> {
-        let operation = "enqueue";
-        let mut work = self.begin(operation).await?;
-        let insert = Statement::new(
-            "INSERT INTO jobs (kind, subject, due, lease_until, fence, attempts, enqueued, enqueued_at_claim)
-             VALUES ($1, $2, $3, 0, 0, 0, 1, 0)
-             ON CONFLICT (kind, subject) DO UPDATE SET enqueued = jobs.enqueued + 1,
-                 due = CASE WHEN excluded.due < jobs.due THEN excluded.due ELSE jobs.due END
-             RETURNING id",
-        )
-        .bind(kind.code())
-        .bind(subject)
-        .bind(due);
-        let Some(row) = work.row(insert).await? else {
-            return Err(work.not_found("job"));
-        };
-        let id = row.get("id").map_err(at(operation))?;
+        let mut work = self.begin("enqueue").await?;
+        let id = work.enqueue(kind, subject, due).await?;
         work.commit().await?;
-        Ok(JobId(id))
+        Ok(id)
     }
 
     async fn claim(

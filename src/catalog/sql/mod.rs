@@ -9,6 +9,7 @@ mod codes;
 mod completion;
 mod credentials;
 mod domain;
+mod gateways;
 mod jobs;
 mod tenants;
 mod uploads;
@@ -28,8 +29,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 1,
-    newest: 1,
+    oldest: 2,
+    newest: 2,
 };
 
 /// A domain's catalog in a database.

@@ -3,13 +3,13 @@
 use super::super::database::{DatabaseError, Row, Statement};
 use super::super::{
     Attempt, AttemptId, CatalogError, CompletedUpload, JobFence, NewAttempt, NewUpload, Spooled,
-    Upload, UploadPage, UploadState, UploadStore,
+    StaleBefore, Upload, UploadPage, UploadState, UploadStore, UpstreamOwner,
 };
 use super::codes::{self, Coded};
 use super::{SqlCatalog, Work, at};
 use crate::clock::UnixMs;
 use crate::region::UpstreamUploadId;
-use crate::tenants::{BucketName, TenantId, UploadId};
+use crate::tenants::{BucketName, ObjectKey, RegionName, TenantId, UploadId};
 use async_trait::async_trait;
 use lethe_envelope::{KekId, ObjectId};
 
@@ -46,6 +46,7 @@ pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
         part_list: row.get("part_list")?,
         answer,
         active: UnixMs(row.get("active")?),
+        region: codes::name(row, "region", RegionName::new)?,
     })
 }
 
@@ -53,7 +54,7 @@ fn question(tenant: TenantId, upload: &UploadId) -> Statement {
     Statement::new(
         "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm, checksum_type,
              created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm, answer_type,
-             answer_checksum, active
+             answer_checksum, active, region
          FROM uploads WHERE tenant = $1 AND id = $2",
     )
     .bind(tenant)
@@ -116,8 +117,9 @@ impl UploadStore for SqlCatalog {
         let insert = Statement::new(
             "INSERT INTO uploads (tenant, id, bucket, object_key, object_id, kek_id, header, sealed_metadata,
                  checksum_algorithm, checksum_type, created, state, active, fence, lease_until, attempts_begun,
-                 attempts_finished)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+                 attempts_finished, region)
+             SELECT $1, $2, name, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, 0, 0, 0, 0, region
+             FROM buckets WHERE tenant = $1 AND name = $3 ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(new.id.as_str())
@@ -193,7 +195,7 @@ impl UploadStore for SqlCatalog {
         let question = Statement::new(
             "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
                  checksum_type, created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm,
-                 answer_type, answer_checksum, active
+                 answer_type, answer_checksum, active, region
              FROM uploads
              WHERE tenant = $1 AND bucket = $2 AND state IN ('open', 'completing')
                  AND object_key >= $3 AND object_key < $4 AND (object_key, id) > ($5, $6)
@@ -280,7 +282,7 @@ impl UploadStore for SqlCatalog {
         upload: &UploadId,
         fence: JobFence,
         part_list: &[u8],
-    ) -> Result<(), CatalogError> {
+    ) -> Result<bool, CatalogError> {
         self.record_part_list(tenant, upload, fence, part_list)
             .await
     }
@@ -292,6 +294,15 @@ impl UploadStore for SqlCatalog {
         fence: JobFence,
     ) -> Result<(), CatalogError> {
         self.give_back_completion(tenant, upload, fence).await
+    }
+
+    async fn reopen_upload(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+    ) -> Result<(), CatalogError> {
+        self.give_up_part_list(tenant, upload, fence).await
     }
 
     async fn finish_complete(
@@ -309,8 +320,9 @@ impl UploadStore for SqlCatalog {
         &self,
         tenant: TenantId,
         upload: &UploadId,
+        now: UnixMs,
     ) -> Result<Upload, CatalogError> {
-        self.mark_aborting(tenant, upload).await
+        self.mark_aborting(tenant, upload, now).await
     }
 
     async fn forget_upload(&self, tenant: TenantId, upload: &UploadId) -> Result<(), CatalogError> {
@@ -319,13 +331,38 @@ impl UploadStore for SqlCatalog {
 
     async fn stale_uploads(
         &self,
-        idle_before: UnixMs,
-        unfinished_before: UnixMs,
-        completed_before: UnixMs,
+        before: &StaleBefore,
+        after: Option<&(TenantId, Upload)>,
         rows_max: u32,
     ) -> Result<Vec<(TenantId, Upload)>, CatalogError> {
-        self.stale_rows(idle_before, unfinished_before, completed_before, rows_max)
-            .await
+        self.stale_rows(before, after, rows_max).await
+    }
+
+    async fn upstream_owner(
+        &self,
+        tenant: TenantId,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upstream: &UpstreamUploadId,
+        begun_before: UnixMs,
+    ) -> Result<UpstreamOwner, CatalogError> {
+        let operation = "upstream_owner";
+        let question = Statement::new(
+            "SELECT upstream FROM uploads WHERE tenant = $1 AND bucket = $2 AND object_key = $3
+                 AND (upstream = $4 OR (upstream IS NULL AND created >= $5))
+             ORDER BY CASE WHEN upstream IS NULL THEN 1 ELSE 0 END LIMIT 1",
+        )
+        .bind(tenant)
+        .bind(bucket.as_str())
+        .bind(key.as_str().as_bytes())
+        .bind(upstream.0.as_str())
+        .bind(begun_before);
+        let rows = self.read(operation, question).await?;
+        let Some(row) = rows.first() else {
+            return Ok(UpstreamOwner::Nobody);
+        };
+        let recorded: Option<String> = row.get("upstream").map_err(at(operation))?;
+        Ok(recorded.map_or(UpstreamOwner::Undecided, |_| UpstreamOwner::Recorded))
     }
 
     async fn spooled(

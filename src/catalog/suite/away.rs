@@ -4,6 +4,7 @@ use super::cluster;
 use super::fixtures::{assert_refused, bucket, key_id, new_bucket, new_credential, tenant};
 use crate::catalog::{CacheOptions, CachedCatalog, Catalog, SqlCatalog, StoreOptions};
 use crate::clock::SystemClock;
+use lethe_keys::GatewayId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ async fn catalog_away_and_back_serves_cached_rows_between() {
     let cached = CachedCatalog::start(
         sql.clone(),
         Arc::new(SystemClock),
+        GatewayId::from_bytes([1; 16]),
         CacheOptions {
             poll: Duration::from_millis(100),
             lease: Duration::from_secs(8),

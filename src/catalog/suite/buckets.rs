@@ -2,7 +2,7 @@ use super::World;
 use super::fixtures::{
     assert_refused, bucket, bucket_name, new_bucket, new_upload, tenant, upload,
 };
-use crate::catalog::{BucketState, BucketVersioning, CatalogError, UploadState};
+use crate::catalog::{BucketState, BucketVersioning, CatalogError, JobKind, UploadState};
 use crate::tenants::TenantId;
 use futures::future::join_all;
 
@@ -131,4 +131,28 @@ pub(super) async fn bucket_being_deleted_takes_no_upload(world: &World) {
     let versioning = BucketVersioning::Enabled;
     let refused = catalog.set_bucket_versioning(acme, &name, versioning).await;
     assert_refused!(refused, Conflict);
+}
+
+pub(super) async fn bucket_begun_brings_the_job_that_finishes_it(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let subjects = async || {
+        let jobs = catalog.jobs(10).await.unwrap();
+        let jobs = jobs.into_iter().map(|job| (job.kind, job.subject));
+        jobs.collect::<Vec<_>>()
+    };
+    catalog
+        .begin_bucket(acme, &new_bucket("docs"), 1)
+        .await
+        .unwrap();
+    let job = (JobKind::FinishBucket, format!("bucket/{acme}/docs"));
+    assert_eq!(subjects().await, [job.clone()]);
+    // Neither a repetition nor one past the quota brings another.
+    catalog
+        .begin_bucket(acme, &new_bucket("docs"), 1)
+        .await
+        .unwrap();
+    let refused = catalog.begin_bucket(acme, &new_bucket("more"), 1).await;
+    assert_refused!(refused, Quota);
+    assert_eq!(subjects().await, [job]);
 }

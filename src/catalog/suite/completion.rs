@@ -152,9 +152,34 @@ pub(super) async fn completed_upload_repeats_its_answer(world: &World) {
     let late = NOW.plus_ms(10 * LEASE_MS);
     let again = catalog.begin_complete(acme, &id, late, LEASE_MS).await;
     assert_refused!(again, Conflict);
-    assert_refused!(catalog.begin_abort(acme, &id).await, Conflict);
+    assert_refused!(catalog.begin_abort(acme, &id, NOW).await, Conflict);
     catalog.forget_upload(acme, &id).await.unwrap();
     assert_refused!(catalog.upload(acme, &id).await, NotFound);
+}
+
+pub(super) async fn upload_reopened_takes_parts_and_another_list(world: &World) {
+    let catalog = &world.catalog;
+    let (acme, id) = tenant_with_upload(catalog).await;
+    let old = catalog.begin_complete(acme, &id, NOW, 1).await.unwrap();
+    let fence = world
+        .other
+        .begin_complete(acme, &id, NOW.plus_ms(1), LEASE_MS)
+        .await
+        .unwrap();
+    assert!(catalog.fix_part_list(acme, &id, fence, b"1").await.unwrap());
+    let again = catalog.fix_part_list(acme, &id, fence, b"1").await;
+    assert!(!again.unwrap(), "it was fixed by the first");
+    assert_refused!(catalog.reopen_upload(acme, &id, old).await, Conflict);
+    for _ in 0..2 {
+        catalog.reopen_upload(acme, &id, fence).await.unwrap();
+    }
+    let open = catalog.upload(acme, &id).await.unwrap();
+    assert_eq!((open.state, open.part_list), (UploadState::Open, None));
+    catalog.begin_attempt(acme, &id, 1, NOW).await.unwrap();
+    let next = catalog.begin_complete(acme, &id, NOW, LEASE_MS).await;
+    let next = next.unwrap();
+    assert!(catalog.fix_part_list(acme, &id, next, b"2").await.unwrap());
+    assert_refused!(catalog.reopen_upload(acme, &id, fence).await, Conflict);
 }
 
 pub(super) async fn abort_waits_for_nobody_and_yields_to_completion(world: &World) {
@@ -164,15 +189,15 @@ pub(super) async fn abort_waits_for_nobody_and_yields_to_completion(world: &Worl
         .begin_complete(acme, &id, NOW, LEASE_MS)
         .await
         .unwrap();
-    assert_refused!(catalog.begin_abort(acme, &id).await, Conflict);
+    assert_refused!(catalog.begin_abort(acme, &id, NOW).await, Conflict);
     catalog
         .fix_part_list(acme, &id, fence, b"list")
         .await
         .unwrap();
-    assert_refused!(catalog.begin_abort(acme, &id).await, Conflict);
+    assert_refused!(catalog.begin_abort(acme, &id, NOW).await, Conflict);
     catalog.release_complete(acme, &id, fence).await.unwrap();
     for _ in 0..2 {
-        let aborted = catalog.begin_abort(acme, &id).await.unwrap();
+        let aborted = catalog.begin_abort(acme, &id, NOW).await.unwrap();
         assert_eq!(aborted.state, UploadState::Aborting);
         assert_eq!(aborted.upstream.unwrap().0, "upstream-id");
     }
@@ -180,10 +205,23 @@ pub(super) async fn abort_waits_for_nobody_and_yields_to_completion(world: &Worl
     let begun = catalog.begin_complete(acme, &id, late, LEASE_MS).await;
     assert_refused!(begun, Conflict);
 
+    // A gateway that was killed while it completed an upload does not keep it from being aborted.
+    let killed = upload(catalog, acme, 3, "key").await;
+    let fence = catalog.begin_complete(acme, &killed, NOW, LEASE_MS).await;
+    catalog
+        .fix_part_list(acme, &killed, fence.unwrap(), b"list")
+        .await
+        .unwrap();
+    let almost = NOW.plus_ms(LEASE_MS - 1);
+    assert_refused!(catalog.begin_abort(acme, &killed, almost).await, Conflict);
+    let ended = NOW.plus_ms(LEASE_MS);
+    let aborted = catalog.begin_abort(acme, &killed, ended).await.unwrap();
+    assert_eq!(aborted.state, UploadState::Aborting);
+
     let raced = upload(catalog, acme, 2, "key").await;
     let (complete, abort) = tokio::join!(
         catalog.begin_complete(acme, &raced, NOW, LEASE_MS),
-        world.other.begin_abort(acme, &raced),
+        world.other.begin_abort(acme, &raced, NOW),
     );
     assert!(complete.is_ok() != abort.is_ok());
 }

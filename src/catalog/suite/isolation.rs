@@ -81,7 +81,7 @@ pub(super) async fn another_tenant_finds_nothing(world: &World) {
         .finish_complete(globex, &id, fence, &answer, NOW)
         .await;
     assert_refused!(finished, NotFound);
-    assert_refused!(catalog.begin_abort(globex, &id).await, NotFound);
+    assert_refused!(catalog.begin_abort(globex, &id, NOW).await, NotFound);
     catalog.forget_upload(globex, &id).await.unwrap();
 
     assert_eq!(catalog.upload(acme, &id).await.unwrap(), before);

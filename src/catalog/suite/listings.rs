@@ -3,8 +3,10 @@ use super::fixtures::{
     NOW, bucket, bucket_name, finished, new_upload, tenant, tenant_with_upload, upload, upload_id,
 };
 use crate::catalog::database::Statement;
-use crate::catalog::{CompletedUpload, UploadPage};
+use crate::catalog::{CompletedUpload, StaleBefore, UploadPage, UpstreamOwner};
 use crate::clock::UnixMs;
+use crate::region::UpstreamUploadId;
+use crate::tenants::ObjectKey;
 use std::collections::BTreeSet;
 
 fn keys_and_ids(page: &UploadPage) -> Vec<(String, String)> {
@@ -147,7 +149,7 @@ pub(super) async fn ten_thousand_parts_are_listed(world: &World) {
     assert_eq!(numbers, (1..=10_000).collect::<Vec<u16>>());
     let all = catalog.parts(acme, &id, 0, 20_000).await.unwrap();
     assert_eq!(all.len(), 10_000);
-    catalog.begin_abort(acme, &id).await.unwrap();
+    catalog.begin_abort(acme, &id, NOW).await.unwrap();
     catalog.forget_upload(acme, &id).await.unwrap();
     assert!(catalog.parts(acme, &id, 0, 10).await.unwrap().is_empty());
 }
@@ -167,7 +169,7 @@ pub(super) async fn stale_uploads_are_those_past_their_times(world: &World) {
     let creating = new_upload(3, "docs", "k");
     catalog.begin_upload(acme, &creating).await.unwrap();
     let aborting = upload(catalog, acme, 4, "k").await;
-    catalog.begin_abort(acme, &aborting).await.unwrap();
+    catalog.begin_abort(acme, &aborting, NOW).await.unwrap();
     let completed = upload(catalog, acme, 5, "k").await;
     let fence = catalog
         .begin_complete(acme, &completed, NOW, 10)
@@ -193,34 +195,99 @@ pub(super) async fn stale_uploads_are_those_past_their_times(world: &World) {
         .await
         .unwrap();
 
-    let stale = async |idle_before: i64, unfinished_before: i64, completed_before: i64| {
-        let found = catalog
-            .stale_uploads(
-                at(idle_before),
-                at(unfinished_before),
-                at(completed_before),
-                100,
-            )
-            .await
-            .unwrap();
+    let stale = async |idle: i64, creating: i64, aborting: i64, completed: i64| {
+        let before = StaleBefore {
+            idle: at(idle),
+            creating: at(creating),
+            aborting: at(aborting),
+            completed: at(completed),
+        };
+        let found = catalog.stale_uploads(&before, None, 100).await.unwrap();
         assert!(found.iter().all(|(tenant, _)| *tenant == acme));
         let ids: BTreeSet<_> = found.into_iter().map(|(_, upload)| upload.new.id).collect();
         ids
     };
-    assert!(stale(0, 0, 0).await.is_empty());
+    assert!(stale(0, 0, 0, 0).await.is_empty());
     assert_eq!(
-        stale(500, 0, 0).await,
+        stale(500, 0, 0, 0).await,
         BTreeSet::from([idle.clone(), given_up.clone()])
     );
     assert_eq!(
-        stale(0, 1, 0).await,
-        BTreeSet::from([creating.id.clone(), aborting.clone()])
+        stale(0, 1, 0, 0).await,
+        BTreeSet::from([creating.id.clone()])
     );
-    assert_eq!(stale(0, 0, 1).await, BTreeSet::from([completed.clone()]));
-    assert_eq!(stale(5_000, 5_000, 5_000).await.len(), 6);
-    let first = catalog
-        .stale_uploads(UnixMs(i64::MAX), UnixMs(i64::MAX), UnixMs(i64::MAX), 3)
-        .await
-        .unwrap();
-    assert_eq!(first.len(), 3);
+    assert_eq!(stale(0, 0, 1, 0).await, BTreeSet::from([aborting.clone()]));
+    assert_eq!(stale(0, 0, 0, 1).await, BTreeSet::from([completed.clone()]));
+    assert_eq!(stale(5_000, 5_000, 5_000, 5_000).await.len(), 6);
+}
+
+pub(super) async fn stale_uploads_are_paged_past_those_that_stay(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    bucket(catalog, acme, "docs").await;
+    let globex = tenant(catalog, "globex").await;
+    bucket(catalog, globex, "docs").await;
+    let mut expected = BTreeSet::new();
+    for number in 1..=5 {
+        for owner in [acme, globex] {
+            expected.insert((owner, upload(catalog, owner, number, "k").await));
+        }
+    }
+    let later = UnixMs(i64::MAX);
+    let before = StaleBefore {
+        idle: later,
+        creating: later,
+        aborting: later,
+        completed: later,
+    };
+    let (mut found, mut last) = (BTreeSet::new(), None);
+    for pages in 1.. {
+        let page = catalog.stale_uploads(&before, last.as_ref(), 3).await;
+        let page = page.unwrap();
+        let Some(end) = page.last() else {
+            assert_eq!(pages, 5);
+            break;
+        };
+        assert_eq!(end.1.region, super::fixtures::region());
+        last = Some(end.clone());
+        let ids = page.into_iter();
+        found.extend(ids.map(|(owner, upload)| (owner, upload.new.id)));
+    }
+    assert_eq!(found, expected);
+}
+
+pub(super) async fn upstream_uploads_have_the_owner_that_a_row_names(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let docs = bucket(catalog, acme, "docs").await.name;
+    let globex = tenant(catalog, "globex").await;
+    bucket(catalog, globex, "docs").await;
+    let owner = async |tenant, key: &str, upstream: &str, begun_before| {
+        let key = ObjectKey::new(key).unwrap();
+        let upstream = UpstreamUploadId(upstream.to_owned());
+        catalog
+            .upstream_owner(tenant, &docs, &key, &upstream, begun_before)
+            .await
+            .unwrap()
+    };
+    let later = NOW.plus_ms(1);
+    assert_eq!(owner(acme, "k", "x", NOW).await, UpstreamOwner::Nobody);
+    upload(catalog, acme, 1, "k").await;
+    let recorded = owner(acme, "k", "upstream-id", later).await;
+    assert_eq!(recorded, UpstreamOwner::Recorded);
+    assert_eq!(owner(acme, "k", "x", NOW).await, UpstreamOwner::Nobody);
+    // One that was begun may be the one, until it is old.
+    let begun = new_upload(2, "docs", "k");
+    catalog.begin_upload(acme, &begun).await.unwrap();
+    assert_eq!(owner(acme, "k", "x", NOW).await, UpstreamOwner::Undecided);
+    assert_eq!(owner(acme, "k", "x", later).await, UpstreamOwner::Nobody);
+    catalog.begin_abort(acme, &begun.id, NOW).await.unwrap();
+    assert_eq!(owner(acme, "k", "x", NOW).await, UpstreamOwner::Undecided);
+    let recorded = owner(acme, "k", "upstream-id", NOW).await;
+    assert_eq!(recorded, UpstreamOwner::Recorded);
+    // Another key's, another tenant's.
+    for (tenant, key) in [(acme, "k2"), (globex, "k")] {
+        let nobody = owner(tenant, key, "upstream-id", NOW).await;
+        assert_eq!(nobody, UpstreamOwner::Nobody);
+    }
 }

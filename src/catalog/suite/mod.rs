@@ -6,6 +6,7 @@ mod completion;
 mod credentials;
 mod domain;
 mod fixtures;
+mod gateways;
 mod interrupted;
 mod isolation;
 mod jobs;
@@ -18,6 +19,7 @@ use super::{
     CacheOptions, CachedCatalog, Catalog, FaultyCatalog, SqlCatalog, StoreOptions, StoreUrl,
 };
 use crate::clock::SystemClock;
+use lethe_keys::GatewayId;
 use postgres::PostgresCluster;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +70,7 @@ impl World {
         let cached = CachedCatalog::start(
             below.catalog.clone(),
             Arc::new(SystemClock),
+            GatewayId::from_bytes([1; 16]),
             CacheOptions::default(),
         );
         let cached = Arc::new(cached.await.unwrap());
@@ -140,6 +143,7 @@ suite!(
     credentials::credential_id_of_another_tenant_is_taken,
     credentials::credential_of_a_shredded_tenant_is_refused,
     buckets::bucket_begun_twice_is_the_first,
+    buckets::bucket_begun_brings_the_job_that_finishes_it,
     buckets::bucket_quota_holds_in_a_race,
     buckets::bucket_forgotten_gives_its_place_back,
     buckets::bucket_forgotten_aborts_its_uploads,
@@ -156,10 +160,13 @@ suite!(
     listings::uploads_with_odd_prefixes_match_exactly,
     listings::ten_thousand_parts_are_listed,
     listings::stale_uploads_are_those_past_their_times,
+    listings::stale_uploads_are_paged_past_those_that_stay,
+    listings::upstream_uploads_have_the_owner_that_a_row_names,
     completion::completion_is_taken_by_one_of_two,
     completion::completion_taken_over_refuses_the_old_fence,
     completion::different_part_list_is_refused,
     completion::completion_given_back_can_be_taken_at_once,
+    completion::upload_reopened_takes_parts_and_another_list,
     completion::completed_upload_repeats_its_answer,
     completion::abort_waits_for_nobody_and_yields_to_completion,
     jobs::job_enqueued_twice_is_one,
@@ -172,6 +179,8 @@ suite!(
     domain::region_check_is_replaced,
     domain::every_change_is_in_the_revision,
     domain::changes_of_long_ago_are_pruned,
+    gateways::gateway_renewed_acknowledges_what_the_catalog_has_reached,
+    gateways::gateway_forgotten_is_one_that_did_not_renew,
     interrupted::transaction_dropped_in_the_middle_leaves_nothing,
     interrupted::calls_dropped_at_any_moment_leave_whole_changes,
 );

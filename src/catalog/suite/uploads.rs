@@ -127,7 +127,7 @@ pub(super) async fn attempt_after_the_upload_left_open_is_refused(world: &World)
         .finish_attempt(acme, &id, attempt, &done, NOW)
         .await
         .unwrap();
-    catalog.begin_abort(acme, &id).await.unwrap();
+    catalog.begin_abort(acme, &id, NOW).await.unwrap();
     let begun = catalog.begin_attempt(acme, &id, 1, NOW).await;
     assert_refused!(begun, Conflict);
 }
@@ -171,7 +171,7 @@ pub(super) async fn spooled_attempts_are_known_until_the_upload_is_forgotten(wor
     let found: Vec<_> = spooled.into_iter().map(|s| (s.attempt, s.key)).collect();
     assert_eq!(found, keys);
     assert_refused!(catalog.forget_upload(acme, &id).await, Conflict);
-    let aborted = catalog.begin_abort(acme, &id).await.unwrap();
+    let aborted = catalog.begin_abort(acme, &id, NOW).await.unwrap();
     assert_eq!(aborted.state, UploadState::Aborting);
     assert_eq!(catalog.spooled(acme, &id).await.unwrap().len(), 2);
     catalog.forget_upload(acme, &id).await.unwrap();

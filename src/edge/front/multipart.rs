@@ -96,7 +96,7 @@ pub(super) async fn abort(
         ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    multipart::abort_upload(&scope, &key(&input.key)?, &input.upload_id).await?;
+    multipart::abort_upload(&call.gateway, &scope, &key(&input.key)?, &input.upload_id).await?;
     Ok(S3Response::with_status(
         dto::AbortMultipartUploadOutput::default(),
         http::StatusCode::NO_CONTENT,

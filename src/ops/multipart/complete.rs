@@ -93,14 +93,31 @@ pub async fn complete_upload(
         Begun::Elsewhere(answer) => return Ok(answer),
     };
     let catalog = &scope.domain.catalog;
-    let outcome = finish(gateway, scope, &upload, complete, plan, fence).await;
+    let mut made = Made::Nothing;
+    let outcome = finish(gateway, scope, &upload, complete, plan, fence, &mut made).await;
     if outcome.is_err() {
-        // The lease would end by itself; giving it back only lets a retry begin at once.
-        let _ = catalog
-            .release_complete(scope.tenant, &upload.new.id, fence)
-            .await;
+        let (tenant, id) = (scope.tenant, &upload.new.id);
+        let given_back = match made {
+            Made::Refused => catalog.reopen_upload(tenant, id, fence).await,
+            Made::Nothing | Made::Perhaps => catalog.release_complete(tenant, id, fence).await,
+        };
+        if let Err(error) = given_back {
+            // The lease ends by itself; giving it back only lets a retry begin at once.
+            tracing::debug!(%tenant, %error, "the lease on completing an upload runs out by itself");
+        }
     }
     outcome
+}
+
+/// What a Complete that failed left behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// It did not get as far as fixing a part list.
+    Nothing,
+    /// A part list is fixed, by this Complete or an earlier one, of which the store may have made the object or may yet make it.
+    Perhaps,
+    /// It fixed the part list, and the store refused it: no object is made of that list, so that it binds nobody.
+    Refused,
 }
 
 /// Who completes the upload.
@@ -162,16 +179,18 @@ async fn finish(
     complete: &CompleteUpload,
     mut plan: Plan,
     fence: JobFence,
+    made: &mut Made,
 ) -> Result<CompleteAnswer, OpError> {
     let (catalog, tenant, id) = (&scope.domain.catalog, scope.tenant, &upload.new.id);
     let condition = upstream_condition(scope, &complete.key, &complete.condition).await?;
-    match catalog
+    *made = Made::Perhaps;
+    let is_fixed_here = match catalog
         .fix_part_list(tenant, id, fence, &part_list(&plan.attempts))
         .await
     {
         Err(CatalogError::Conflict { .. }) => return Err(other_list()),
         outcome => outcome?,
-    }
+    };
     // Read under the lease, which keeps new attempts from beginning: nothing will ever be stored above this number.
     let above = catalog.part_number_max(tenant, id).await?;
     let mut substitutions = 0;
@@ -187,6 +206,12 @@ async fn finish(
             outcome => break outcome,
         }
     };
+    if let Err(error) = &outcome
+        && is_fixed_here
+        && is_refusal(error)
+    {
+        *made = Made::Refused;
+    }
     let outcome = settle_complete(scope, upload, outcome).await?;
     let answer = CompletedUpload {
         etag: outcome.etag,
@@ -314,6 +339,14 @@ async fn substitute(
     Ok(changed)
 }
 
+/// Whether the store says that it made no object because of what the request asked for.
+fn is_refusal(error: &RegionError) -> bool {
+    matches!(
+        error,
+        RegionError::PreconditionFailed { .. } | RegionError::Conflict { .. }
+    )
+}
+
 /// A lost answer, or an upload that is gone: the object under the key having this upload's header is success.
 async fn settle_complete(
     scope: &BucketScope,
@@ -333,6 +366,15 @@ async fn settle_complete(
             settle(scope, &upload.new.key, &head, Err(lost))
                 .await
                 .map_err(|_| OpError::no_such_upload())
+        }
+        // Its condition may fail on the very object that an earlier Complete of this upload made, whose answer was lost.
+        Err(error @ RegionError::PreconditionFailed { .. }) => {
+            let lost = RegionError::Unknown {
+                operation: "complete upload",
+                reason: "the answer to an earlier one may be lost".to_owned(),
+            };
+            let settled = settle(scope, &upload.new.key, &head, Err(lost)).await;
+            settled.map_err(|_| error.into())
         }
         outcome => settle(scope, &upload.new.key, &head, outcome).await,
     }

@@ -6,6 +6,7 @@ use crate::ops::gateway::Gateway;
 use crate::ops::put_object::seal_head;
 use crate::ops::scope::BucketScope;
 use crate::ops::stored_head;
+use crate::region::{HeadFields, RegionError};
 use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::{ChecksumAlgorithm, ChecksumType, Dek, ObjectId, ObjectMetadata};
 
@@ -66,23 +67,8 @@ pub async fn create_upload(
         gateway, scope, &key, &kek, object_id, &dek, None, &metadata, tags,
     )
     .await?;
-    let (header, sealed_metadata) = stored_head::unpack(&head)?
-        .ok_or_else(|| OpError::internal("a packed head did not unpack"))?;
-    let id = ObjectId::random().map_err(OpError::internal)?.to_string();
-    let id = UploadId::new(id).map_err(OpError::internal)?;
-    let new = NewUpload {
-        id: id.clone(),
-        bucket: scope.bucket.name.clone(),
-        key: key.clone(),
-        object_id,
-        kek_id: kek.kek_id,
-        header: header.encode(),
-        sealed_metadata,
-        checksum,
-        created: gateway.clock().now(),
-    };
+    let id = reserve(gateway, scope, &key, &head, checksum).await?;
     let catalog = &scope.domain.catalog;
-    catalog.begin_upload(scope.tenant, &new).await?;
     let upstream = match scope
         .region
         .store
@@ -91,8 +77,11 @@ pub async fn create_upload(
     {
         Ok(upstream) => upstream,
         Err(error) => {
-            catalog.begin_abort(scope.tenant, &id).await?;
-            catalog.forget_upload(scope.tenant, &id).await?;
+            let may_be_open = matches!(
+                error,
+                RegionError::Unknown { .. } | RegionError::Lying { .. }
+            );
+            release(gateway, scope, &id, !may_be_open).await;
             return Err(error.into());
         }
     };
@@ -107,11 +96,66 @@ pub async fn create_upload(
     Ok(catalog.upload(scope.tenant, &id).await?)
 }
 
+/// Writes the row of an upload before the upstream opens it: it tells the sweeping job where to look for one whose gateway died.
+pub(in crate::ops) async fn reserve(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    key: &ObjectKey,
+    head: &HeadFields,
+    checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+) -> Result<UploadId, OpError> {
+    let (header, sealed_metadata) = stored_head::unpack(head)?
+        .ok_or_else(|| OpError::internal("a packed head did not unpack"))?;
+    let id = ObjectId::random().map_err(OpError::internal)?.to_string();
+    let id = UploadId::new(id).map_err(OpError::internal)?;
+    let new = NewUpload {
+        id: id.clone(),
+        bucket: scope.bucket.name.clone(),
+        key: key.clone(),
+        object_id: header.object_id,
+        kek_id: header.kek_id,
+        header: header.encode(),
+        sealed_metadata,
+        checksum,
+        created: gateway.clock().now(),
+    };
+    let catalog = &scope.domain.catalog;
+    catalog.begin_upload(scope.tenant, &new).await?;
+    Ok(id)
+}
+
+/// Takes a reserved row back. While the upstream may still hold the upload, the row stays for the sweeping job.
+pub(in crate::ops) async fn release(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    id: &UploadId,
+    is_over: bool,
+) {
+    let (catalog, tenant) = (&scope.domain.catalog, scope.tenant);
+    let released = async {
+        catalog
+            .begin_abort(tenant, id, gateway.clock().now())
+            .await?;
+        match is_over {
+            true => catalog.forget_upload(tenant, id).await,
+            false => Ok(()),
+        }
+    };
+    if let Err(error) = released.await {
+        tracing::debug!(%tenant, %error, "an upload's row is left to the sweeping job");
+    }
+}
+
 /// Drops an upload and everything stored for it.
 ///
 /// # Errors
 /// `NoSuchUpload`; `OperationAborted` while it is being completed.
-pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<(), OpError> {
+pub async fn abort_upload(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    key: &ObjectKey,
+    id: &str,
+) -> Result<(), OpError> {
     let upload = super::find_to_abort(scope, key, id).await?;
     if upload.answer.is_some() {
         return Err(OpError::new(
@@ -120,7 +164,10 @@ pub async fn abort_upload(scope: &BucketScope, key: &ObjectKey, id: &str) -> Res
         ));
     }
     let catalog = &scope.domain.catalog;
-    let upload = catalog.begin_abort(scope.tenant, &upload.new.id).await?;
+    let now = gateway.clock().now();
+    let upload = catalog
+        .begin_abort(scope.tenant, &upload.new.id, now)
+        .await?;
     if let Some(upstream) = &upload.upstream {
         scope
             .region

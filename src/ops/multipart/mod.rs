@@ -9,6 +9,7 @@ mod tail;
 
 pub use complete::{CompleteAnswer, CompleteUpload, RequestedPart, complete_upload};
 pub use create::{CreateUpload, abort_upload, create_upload};
+pub(in crate::ops) use create::{release, reserve};
 pub use list::{PartPage, list_parts, list_uploads};
 pub use part::{PartAnswer, UploadPart, UploadPartCopy, upload_part, upload_part_copy};
 
@@ -17,8 +18,8 @@ use crate::ops::error::OpError;
 use crate::ops::gateway::Region;
 use crate::ops::opened::dek_context;
 use crate::ops::scope::BucketScope;
-use crate::region::{DeleteRequest, ListRequest, ObjectRef, UpstreamUploadId};
-use crate::tenants::{ObjectKey, SPOOL_OWNER, UploadId};
+use crate::region::{ObjectRef, UpstreamUploadId};
+use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::{Dek, Header};
 
 /// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
@@ -73,32 +74,11 @@ fn spool_at(scope: &BucketScope, key: &ObjectKey) -> ObjectRef {
 /// Deletes what an upload has spooled, with what attempts left there that never finished; what can't be deleted now is the
 /// sweeping job's.
 pub(super) async fn drop_spooled(region: &Region, id: &UploadId) -> Result<(), OpError> {
-    let mut page = ListRequest {
-        prefix: format!("{id}/"),
-        keys_max: 1000,
-        ..ListRequest::default()
-    };
-    loop {
-        let listed = region.store.list(SPOOL_OWNER, &region.spool, &page).await?;
-        for object in listed.objects {
-            let key = ObjectKey::new(object.key).map_err(OpError::internal)?;
-            delete_spooled(region, key).await?;
-        }
-        match listed.next_start_after {
-            Some(after) => page.start_after = Some(after),
-            None => return Ok(()),
-        }
-    }
+    Ok(crate::region::drop_spooled(region.store.as_ref(), &region.spool, id).await?)
 }
 
 async fn delete_spooled(region: &Region, key: ObjectKey) -> Result<(), OpError> {
-    let at = ObjectRef {
-        bucket: region.spool.clone(),
-        key,
-    };
-    let request = DeleteRequest::default();
-    region.store.delete(SPOOL_OWNER, &at, &request).await?;
-    Ok(())
+    Ok(crate::region::delete_spooled(region.store.as_ref(), &region.spool, key).await?)
 }
 
 /// The upload's header and sealed metadata as the finished object has them.

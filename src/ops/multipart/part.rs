@@ -10,7 +10,7 @@ use crate::ops::gateway::Gateway;
 use crate::ops::opened;
 use crate::ops::put_object::STORED_BYTES_MAX;
 use crate::ops::read_object::BUFFERED_BYTES_MAX;
-use crate::ops::reading::Reader;
+use crate::ops::reading::{Extent, Reader};
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::region::{
@@ -83,8 +83,15 @@ pub async fn upload_part(
     part: UploadPart,
 ) -> Result<PartAnswer, OpError> {
     let upload = super::find(scope, &part.key, &part.upload).await?;
-    if upload.state != UploadState::Open {
-        return Err(OpError::no_such_upload());
+    match upload.state {
+        UploadState::Open => {}
+        UploadState::Completing => {
+            return Err(OpError::new(
+                Code::OperationAborted,
+                "This upload is being completed, or its completion was begun: complete it with the same list of parts, or abort it.",
+            ));
+        }
+        _ => return Err(OpError::no_such_upload()),
     }
     if !(1..=PART_NUMBER_MAX).contains(&part.number) {
         return Err(OpError::invalid_argument(
@@ -349,7 +356,8 @@ pub async fn upload_part_copy(
     let object = Arc::new(object);
     let parts = object.layout(gateway, &source, &source_key).await?;
     let at = source.at(&source_key);
-    let reader = Reader::open(gateway.engine, &source, at, object, parts, range, None).await?;
+    let extent = range.map_or(Extent::Nothing, |(first, last)| Extent::Range(first, last));
+    let reader = Reader::open(gateway.engine, &source, at, object, parts, extent, None).await?;
     let part = UploadPart {
         key,
         upload,

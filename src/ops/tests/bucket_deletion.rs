@@ -1,5 +1,7 @@
 use super::client::{Client, given_up};
-use crate::catalog::{BucketState, Fault as CatalogFault, FaultKind};
+use crate::catalog::{
+    BucketState, CatalogError, Fault as CatalogFault, FaultKind, JobKind, StaleBefore,
+};
 use crate::ops::buckets::{create_bucket, delete_bucket};
 use crate::ops::conditions::WriteCondition;
 use crate::ops::delete_object::{DeleteObject, delete_object};
@@ -7,7 +9,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::scope::{Access, bucket_scope, tenant_scope};
 use crate::ops::testing::Testbed;
 use crate::region::faulty::{Fault, Op};
-use crate::tenants::{BucketName, UploadId};
+use crate::tenants::{BucketName, Subject, UploadId};
 
 async fn delete(bed: &Testbed) -> Result<(), OpError> {
     let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
@@ -130,10 +132,87 @@ async fn upload_of_a_deleted_bucket_whose_spool_cannot_be_emptied_is_left_to_the
     delete(&bed).await.unwrap();
     let later = bed.gateway.clock().now().plus_ms(1_000_000_000);
     let catalog = &acme.scope.domain.catalog;
-    let stale = catalog
-        .stale_uploads(later, later, later, 10)
-        .await
-        .unwrap();
+    let before = StaleBefore {
+        idle: later,
+        creating: later,
+        aborting: later,
+        completed: later,
+    };
+    let stale = catalog.stale_uploads(&before, None, 10).await.unwrap();
     assert_eq!(stale.len(), 1);
     assert_eq!(stale[0].1.new.id.to_string(), upload);
+}
+
+/// Whether a job looks after the bucket, whatever becomes of the request.
+async fn is_looked_after(bed: &Testbed, name: &BucketName) -> bool {
+    let catalog = &bed.gateway.domains().next().unwrap().catalog;
+    let subject = Subject::Bucket(bed.acme.tenant.id, name.clone()).to_string();
+    let jobs = catalog.jobs(100).await.unwrap();
+    let mut jobs = jobs.into_iter();
+    jobs.any(|job| job.kind == JobKind::FinishBucket && job.subject == subject)
+}
+
+/// Forgets all jobs, as if each had been run.
+async fn run_all_jobs(bed: &Testbed) {
+    let catalog = &bed.gateway.domains().next().unwrap().catalog;
+    let later = bed.gateway.clock().now().plus_ms(1_000_000_000);
+    while let Some(job) = catalog.claim("test", later, 1).await.unwrap() {
+        catalog.finish(job.id, job.fence).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn bucket_cut_off_anywhere_between_two_states_has_a_job() {
+    let name = BucketName::new("more").unwrap();
+    for operation in ["create", "delete"] {
+        for after in 0..8 {
+            let bed = Testbed::new().await;
+            let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+            if operation == "delete" {
+                let made = create_bucket(&bed.gateway, &bed.acme, name.clone(), None);
+                made.await.unwrap();
+            }
+            run_all_jobs(&bed).await;
+            bed.catalog.inject(CatalogFault {
+                operation: None,
+                after,
+                times: u32::MAX,
+                kind: FaultKind::NotPersisted,
+            });
+            let is_cut_off = match operation {
+                "create" => create_bucket(&bed.gateway, &bed.acme, name.clone(), None)
+                    .await
+                    .is_err(),
+                _ => delete_bucket(&bed.gateway, &scope, &name).await.is_err(),
+            };
+            bed.catalog.heal();
+            let state = match scope.domain.catalog.bucket(scope.tenant, &name).await {
+                Ok(bucket) => Some(bucket.state),
+                Err(CatalogError::NotFound { .. }) => None,
+                Err(error) => panic!("{error}"),
+            };
+            if matches!(state, Some(BucketState::Creating | BucketState::Deleting)) {
+                assert!(is_cut_off);
+                assert!(is_looked_after(&bed, &name).await, "{operation} {after}");
+            }
+            if !is_cut_off {
+                assert!(after > 1, "{operation} was never cut off");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn bucket_that_the_upstream_refuses_is_left_to_be_deleted_and_its_place_is_given_back() {
+    let bed = Testbed::new().await;
+    let name = BucketName::new("more").unwrap();
+    let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+    run_all_jobs(&bed).await;
+    bed.store.fail_next(Op::CreateBucket, Fault::Refused);
+    let refused = create_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;
+    assert!(refused.is_err());
+    let row = scope.domain.catalog.bucket(scope.tenant, &name).await;
+    assert_eq!(row.unwrap().state, BucketState::Deleting);
+    assert!(is_looked_after(&bed, &name).await);
 }

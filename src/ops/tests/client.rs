@@ -234,7 +234,7 @@ impl<'a> Client<'a> {
     }
 
     pub async fn abort(&self, name: &str, upload: &str) -> Result<(), OpError> {
-        abort_upload(&self.scope, &key(name), upload).await
+        abort_upload(&self.bed.gateway, &self.scope, &key(name), upload).await
     }
 
     /// Stores an object of these parts.

@@ -3,6 +3,7 @@ use crate::ops::error::Code;
 use crate::ops::range::RangeSpec;
 use crate::ops::read_object::ReadRequest;
 use crate::ops::testing::Testbed;
+use crate::region::faulty::{Fault, Op};
 use lethe_envelope::layout;
 
 #[tokio::test]
@@ -52,22 +53,90 @@ async fn flipped_byte_of_a_multipart_object_is_an_error_and_never_a_wrong_byte()
     assert_eq!(acme.get("k").await.unwrap(), bytes);
 }
 
+/// What a whole GET of an object whose stored byte was changed gave: never a clean end, and nothing but its own bytes before that.
+fn assert_broken(outcome: Result<Vec<u8>, Broken>, bytes: &[u8], at: &str) {
+    match outcome {
+        Ok(_) => panic!("{at}: a clean end"),
+        Err(Broken::MidBody(sent)) => {
+            assert!(
+                sent.len() < bytes.len() && bytes.starts_with(&sent),
+                "{at}: {} bytes sent",
+                sent.len()
+            );
+        }
+        Err(Broken::Refused(error)) => assert_eq!(error.code(), Code::InternalError, "{at}"),
+    }
+}
+
 #[tokio::test]
-async fn flipped_byte_anywhere_in_a_small_object_is_an_error_or_not_of_its_body() {
+async fn flipped_byte_anywhere_in_a_small_object_is_an_error() {
     let bed = Testbed::new().await;
     let acme = Client::acme(&bed).await;
-    let bytes = plain(1, 20);
-    acme.put("k", &bytes).await.unwrap();
-    let (head, stored) = acme.stored("k").await;
-    let of_body = 56..layout::sealed_len(20) as usize;
-    for place in 0..stored.len() {
-        let mut changed = stored.clone();
-        changed[place] ^= 0x80;
-        acme.forge("k", &head, changed).await;
-        match acme.get("k").await {
-            Ok(sent) => assert!(!of_body.contains(&place) && sent == bytes, "byte {place}"),
-            Err(Broken::MidBody(sent)) => assert!(sent.is_empty()),
-            Err(Broken::Refused(_)) => {}
+    for plaintext_bytes in [0, 20] {
+        let bytes = plain(1, plaintext_bytes);
+        acme.put("single", &bytes).await.unwrap();
+        acme.multipart("parts", &[&bytes]).await;
+        for name in ["single", "parts"] {
+            let (head, stored) = acme.stored(name).await;
+            for place in 0..stored.len() {
+                let mut changed = stored.clone();
+                changed[place] ^= 0x80;
+                acme.forge(name, &head, changed).await;
+                let at = format!("byte {place} of {name} of {plaintext_bytes} bytes");
+                assert_broken(acme.get(name).await, &bytes, &at);
+            }
+            acme.forge(name, &head, stored).await;
+            assert_eq!(acme.get(name).await.unwrap(), bytes);
+        }
+    }
+}
+
+#[tokio::test]
+async fn flipped_byte_behind_the_parts_or_at_their_ends_is_an_error() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    // Two parts' room and one part: a pad of 72 bytes. A whole number of segments: an empty last one.
+    let whole = plain(1, PART + (1 << 14));
+    acme.put("single", &whole).await.unwrap();
+    // An empty last part, which no plaintext byte asks for.
+    let first = plain(2, PART);
+    acme.multipart("parts", &[&first, b""]).await;
+    for (name, bytes) in [("single", &whole), ("parts", &first)] {
+        let (head, stored) = acme.stored(name).await;
+        let end = layout::sealed_len(bytes.len() as u64) as usize;
+        assert_eq!(acme.get(name).await.unwrap(), **bytes, "{name}");
+        for place in (end - 20..stored.len()).step_by(3) {
+            let mut changed = stored.clone();
+            changed[place] ^= 1;
+            acme.forge(name, &head, changed).await;
+            assert_broken(acme.get(name).await, bytes, &format!("{name} {place}"));
+        }
+        acme.forge(name, &head, stored).await;
+        assert_eq!(acme.get(name).await.unwrap(), **bytes);
+    }
+}
+
+#[tokio::test]
+async fn whole_read_broken_at_any_place_near_its_end_goes_on_and_is_whole() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let whole = plain(1, 3 << 14);
+    acme.put("single", &whole).await.unwrap();
+    acme.multipart("parts", &[&plain(2, PART), b""]).await;
+    for (name, bytes) in [("single", whole), ("parts", plain(2, PART))] {
+        let (_, stored) = acme.stored(name).await;
+        let end = layout::sealed_len(bytes.len() as u64);
+        for place in [
+            end - 17,
+            end - 16,
+            end - 1,
+            end,
+            end + 30,
+            stored.len() as u64 - 1,
+        ] {
+            let closes = Fault::ClosesMidBody { after_bytes: place };
+            bed.store.fail_next(Op::Get, closes);
+            assert_eq!(acme.get(name).await.unwrap(), bytes, "{name} {place}");
         }
     }
 }

@@ -133,3 +133,66 @@ async fn upload_named_under_another_key_or_bucket_is_not_there() {
     }
     acme.complete("k", &upload, &list).await.unwrap();
 }
+
+#[tokio::test]
+async fn complete_refused_by_its_condition_leaves_the_upload_open_for_other_parts_and_lists() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    acme.put("k", b"old").await.unwrap();
+    let five = plain(1, PART);
+    let upload = acme.create("k").await;
+    let a = acme.part("k", &upload, 1, &five).await.unwrap();
+    let b = acme.part("k", &upload, 2, b"x").await.unwrap();
+    let mut complete = acme.completion("k", &upload, &[a.clone(), b]);
+    complete.condition = WriteCondition::Absent;
+    for _ in 0..2 {
+        let refused = complete_upload(&bed.gateway, &acme.scope, &complete).await;
+        let code = refused.err().map(|e| e.code());
+        assert_eq!(code, Some(Code::PreconditionFailed));
+    }
+    assert_eq!(acme.get("k").await.unwrap(), b"old");
+    // A part that is sent again, one less, one more: as if there had been no Complete.
+    let c = acme.part("k", &upload, 3, b"yy").await.unwrap();
+    acme.complete("k", &upload, &[a, c]).await.unwrap();
+    assert_eq!(acme.get("k").await.unwrap(), [&five[..], b"yy"].concat());
+}
+
+#[tokio::test]
+async fn list_that_may_have_been_completed_stays_fixed_through_a_refusal() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let upload = acme.create("k").await;
+    let a = acme.part("k", &upload, 1, b"a").await.unwrap();
+    // Its answer is lost, and nobody can tell what became of it.
+    bed.store.fail_next(Op::CompleteUpload, Fault::Lost);
+    assert!(acme.complete("k", &upload, &[a.clone()]).await.is_err());
+    acme.put("k", b"theirs").await.unwrap();
+    let mut complete = acme.completion("k", &upload, &[a.clone()]);
+    complete.condition = WriteCondition::Absent;
+    let refused = complete_upload(&bed.gateway, &acme.scope, &complete).await;
+    let code = refused.err().map(|e| e.code());
+    assert_eq!(code, Some(Code::PreconditionFailed));
+    let late = acme.part("k", &upload, 1, b"b").await;
+    assert_eq!(late.err().map(|e| e.code()), Some(Code::OperationAborted));
+    acme.complete("k", &upload, &[a]).await.unwrap();
+    assert_eq!(acme.get("k").await.unwrap(), b"a");
+}
+
+#[tokio::test]
+async fn complete_if_absent_whose_first_answer_was_lost_finds_its_own_object() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let upload = acme.create("k").await;
+    let list = [acme.part("k", &upload, 1, b"x").await.unwrap()];
+    let mut complete = acme.completion("k", &upload, &list);
+    complete.condition = WriteCondition::Absent;
+    bed.store
+        .fail_next(Op::CompleteUpload, Fault::FailedButPersisted);
+    bed.store.fail_next(Op::Head, Fault::Failed);
+    let lost = complete_upload(&bed.gateway, &acme.scope, &complete).await;
+    assert!(lost.is_err());
+    complete_upload(&bed.gateway, &acme.scope, &complete)
+        .await
+        .unwrap();
+    assert_eq!(acme.get("k").await.unwrap(), b"x");
+}

@@ -45,6 +45,7 @@ pub(super) struct BodyFiles {
     reap: SyncSender<Reap>,
     steps: Steps,
     free_bytes_min: u64,
+    index_bytes_min: u64,
     /// Longest wait for one step on the disk.
     pub(super) step_deadline: Duration,
     /// Longest wait for the next bytes of a request body.
@@ -54,6 +55,7 @@ pub(super) struct BodyFiles {
 /// Limits of [`BodyFiles`].
 pub(super) struct BodyLimits {
     pub(super) free_bytes_min: u64,
+    pub(super) index_bytes_min: u64,
     pub(super) step_deadline: Duration,
     pub(super) body_deadline: Duration,
 }
@@ -89,6 +91,7 @@ impl BodyFiles {
             reap,
             steps,
             free_bytes_min: limits.free_bytes_min,
+            index_bytes_min: limits.index_bytes_min,
             step_deadline: limits.step_deadline,
             body_deadline: limits.body_deadline,
         })
@@ -252,13 +255,23 @@ impl BodyFiles {
             .map_err(|error| unavailable(disk_reason(&error)))
     }
 
+    /// Refuses a write of the index alone that makes it grow while there is hardly room: a commit that fails on a full disk closes the
+    /// index for a moment, for readers too. What deletes is let through: it makes room.
+    pub(super) fn check_room_to_index(&self, operation: &'static str) -> Result<(), RegionError> {
+        self.check_free(operation, self.index_bytes_min)
+    }
+
     /// Refuses a write that would leave the disk too full for the index to go on.
     fn check_room(&self, operation: &'static str, stored_bytes: u64) -> Result<(), RegionError> {
+        self.check_free(operation, stored_bytes.saturating_add(self.free_bytes_min))
+    }
+
+    fn check_free(&self, operation: &'static str, wanted_bytes: u64) -> Result<(), RegionError> {
         let unavailable = |reason: String| RegionError::Unavailable { operation, reason };
         let disk = rustix::fs::statvfs(&self.bodies)
             .map_err(|error| unavailable(disk_reason(&error.into())))?;
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        if free_bytes < stored_bytes.saturating_add(self.free_bytes_min) {
+        if free_bytes < wanted_bytes {
             return Err(unavailable("the disk is full".to_owned()));
         }
         Ok(())

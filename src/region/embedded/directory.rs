@@ -221,7 +221,12 @@ fn lock(path: &Path) -> Result<File, EmbeddedError> {
 
 fn write_identity(path: &Path, identity: &Id) -> io::Result<()> {
     let aside = path.join(IDENTITY_ASIDE);
-    let mut file = File::create(&aside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)?;
     file.write_all(identity)?;
     file.sync_all()?;
     std::fs::rename(aside, path.join(IDENTITY))?;

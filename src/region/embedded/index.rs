@@ -8,6 +8,7 @@ use super::steps::{IndexFile, Steps};
 use super::tables::{ReadTables, WriteTables};
 use redb::{CommitError, Database, DatabaseError, ReadableDatabase};
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,6 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Writes that wait for the writer at most; more wait for room, within their deadline.
 const QUEUE_LEN: usize = 1024;
+/// How often the index is tried to be opened again at once after an I/O error.
+const REOPEN_TRIES: u32 = 10;
+const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 /// Writes in one commit at most.
 const BATCH_LEN: usize = 256;
 
@@ -33,6 +37,8 @@ impl IndexSettings {
             .read(true)
             .write(true)
             .create_new(new)
+            // It holds object keys in clear.
+            .mode(0o600)
             .open(&self.path)?;
         redb::Builder::new()
             .set_cache_size(self.cache_bytes)
@@ -255,6 +261,7 @@ impl Writer {
             if !matches!(fate, Fate::Committed(_)) {
                 // Before any file of the batch leaves the writes in flight: see `Reaper::remove_unnamed`.
                 self.opened.close();
+                self.reopen();
             }
             for job in batch {
                 job.finish(&fate);
@@ -263,6 +270,23 @@ impl Writer {
                 self.bodies.reap(dead);
             }
         }
+    }
+
+    /// Opens the database at once after an I/O error: reads must not wait for a write that may come much later, or fail again, as on a
+    /// full disk. Where it can't be opened now, the next write tries again.
+    fn reopen(&self) {
+        for _ in 0..REOPEN_TRIES {
+            match self.database() {
+                Ok(_) => return,
+                // A reader may still be at the closed one.
+                Err(_) => std::thread::sleep(REOPEN_PAUSE),
+            }
+        }
+        tracing::warn!(
+            op = "index",
+            outcome = "closed",
+            "the index can't be opened again; the next write tries"
+        );
     }
 
     /// The database, opened again if an I/O error closed it.

@@ -59,6 +59,8 @@ pub struct EmbeddedOptions {
     pub sweep_interval: Duration,
     /// Bytes of the disk that writes leave free, so that the index can always go on and deletes work.
     pub free_bytes_min: u64,
+    /// Bytes of the disk that writes of the index alone leave free, deletes aside.
+    pub index_bytes_min: u64,
     /// Longest wait for one step on the disk, and for the index.
     pub step_deadline: Duration,
     /// Longest wait for the next bytes of a request body.
@@ -73,6 +75,7 @@ impl Default for EmbeddedOptions {
             index_cache_bytes: 64 << 20,
             sweep_interval: Duration::from_secs(3600),
             free_bytes_min: 64 << 20,
+            index_bytes_min: 8 << 20,
             step_deadline: Duration::from_secs(30),
             body_deadline: Duration::from_secs(300),
             steps: Steps::default(),
@@ -148,6 +151,7 @@ impl EmbeddedStore {
         let (reap, reaped) = sync_channel(REAPER_QUEUE_LEN);
         let limits = BodyLimits {
             free_bytes_min: options.free_bytes_min,
+            index_bytes_min: options.index_bytes_min,
             step_deadline: options.step_deadline,
             body_deadline: options.body_deadline,
         };

@@ -57,6 +57,16 @@ impl EmbeddedStore {
             .map_err(|_| unavailable("the disk's thread ended"))?
     }
 
+    /// Changes the index so that it grows, without a body file.
+    async fn grow<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut WriteTables<'_>) -> Result<T, TxError> + Send + 'static,
+    ) -> Result<T, RegionError> {
+        self.bodies.check_room_to_index(operation)?;
+        self.change(operation, work).await
+    }
+
     /// Changes the index, without a body file.
     pub(super) async fn change<T: Send + 'static>(
         &self,
@@ -75,7 +85,7 @@ impl RegionStore for EmbeddedStore {
         bucket: &UpstreamBucket,
     ) -> Result<(), RegionError> {
         let name = bucket.as_str().to_owned();
-        self.change("create_bucket", move |tables| {
+        self.grow("create_bucket", move |tables| {
             match tables.bucket_owner(&name)? {
                 None => tables.add_bucket(tenant, &name),
                 Some((owner, _)) if owner == tenant => Ok(()),
@@ -238,7 +248,7 @@ impl RegionStore for EmbeddedStore {
         check_head("copy", &request.head)?;
         let (to, request) = (to.clone(), request.clone());
         let (fresh, now) = (Fresh::draw("copy")?, self.clock.now());
-        self.change("copy", move |tables| {
+        self.grow("copy", move |tables| {
             objects::copy(tables, tenant, &to, request, fresh.etag, now)
         })
         .await
@@ -299,7 +309,7 @@ impl RegionStore for EmbeddedStore {
         check_head("create_upload", head)?;
         let (at, head) = (at.clone(), head.clone());
         let upload = ids::draw("create_upload")?;
-        self.change("create_upload", move |tables| {
+        self.grow("create_upload", move |tables| {
             let bucket = tables.bucket("create_upload", tenant, at.bucket.as_str())?;
             tables.add_upload(bucket, &upload, at.key.as_str(), &head)
         })
@@ -348,7 +358,7 @@ impl RegionStore for EmbeddedStore {
         let upload = UploadRef::new("upload_part_copy", tenant, at, &request.upload)?;
         let request = request.clone();
         let fresh = Fresh::draw("upload_part_copy")?;
-        self.change("upload_part_copy", move |tables| {
+        self.grow("upload_part_copy", move |tables| {
             multipart::copy_part(tables, &upload, &request, fresh)
         })
         .await
@@ -401,6 +411,23 @@ impl RegionStore for EmbeddedStore {
             .await
     }
 
+    async fn uploads_at(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+    ) -> Result<Vec<UpstreamUploadId>, RegionError> {
+        let at = at.clone();
+        self.look("uploads_at", move |tables| {
+            let bucket = tables.bucket("uploads_at", tenant, at.bucket.as_str())?;
+            let open = tables.uploads_of(bucket, at.key.as_str())?;
+            Ok(open
+                .iter()
+                .map(|id| UpstreamUploadId(hex::encode(id)))
+                .collect())
+        })
+        .await
+    }
+
     async fn tags(
         &self,
         tenant: TenantId,
@@ -424,7 +451,7 @@ impl RegionStore for EmbeddedStore {
     ) -> Result<(), RegionError> {
         check_tags("set_tags", tags)?;
         let (at, version, tags) = (at.clone(), version.cloned(), tags.to_vec());
-        self.change("set_tags", move |tables| {
+        self.grow("set_tags", move |tables| {
             objects::set_tags(tables, tenant, &at, version.as_ref(), tags)
         })
         .await

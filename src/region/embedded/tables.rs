@@ -112,6 +112,20 @@ pub(super) trait Lookup {
         decode_head(head).map(Some)
     }
 
+    /// The uploads that are open in a bucket under a key.
+    fn uploads_of(&self, bucket: u64, key: &str) -> Result<Vec<Id>, TxError> {
+        let (low, high) = (bucket.to_be_bytes(), after_prefix(&bucket.to_be_bytes()));
+        let mut open = Vec::new();
+        for item in self.uploads().range(low.as_slice()..high.as_slice())? {
+            let (place, row) = item?;
+            if row.value().0 == key.as_bytes() {
+                let id = place.value().get(8..).and_then(|id| Id::try_from(id).ok());
+                open.push(id.ok_or_else(|| TxError::damaged("an upload's key"))?);
+            }
+        }
+        Ok(open)
+    }
+
     fn part_rows(&self, upload: &Id) -> Result<Vec<PartRow>, TxError> {
         let (low, high) = (part_key(upload, 0), part_key(upload, u16::MAX));
         self.parts()

@@ -332,6 +332,14 @@ impl RegionStore for S3Store {
         self.stored_parts(at, upload).await
     }
 
+    async fn uploads_at(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+    ) -> Result<Vec<UpstreamUploadId>, RegionError> {
+        self.open_uploads(at).await
+    }
+
     async fn tags(
         &self,
         _tenant: TenantId,

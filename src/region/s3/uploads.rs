@@ -4,17 +4,20 @@ use super::S3Store;
 use super::errors::{Call, from_sdk};
 use super::headers::{condition, etag, of_write, quoted, tagging, unquoted};
 use super::lean::Template;
+use super::lists::decoded;
 use super::objects::copy_source;
 use super::retry::until_done;
 use crate::region::{
     CompletedPart, HeadFields, Missing, ObjectRef, PartCopyRequest, PutCondition, RegionError,
     StoredPart, UploadPartRequest, UpstreamUploadId, VersionId, WriteOutcome,
 };
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart as SdkPart, Part};
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart as SdkPart, EncodingType, Part};
 use http::Method;
 use std::collections::BTreeMap;
 
 const PARTS_MAX: usize = 10_000;
+/// Pages of open uploads that are read for one key: a listing can be narrowed to a prefix only.
+const UPLOAD_PAGES_MAX: u32 = 100;
 
 impl S3Store {
     pub(super) async fn open_upload(
@@ -219,6 +222,64 @@ impl S3Store {
                 })
             })
             .collect()
+    }
+}
+
+impl S3Store {
+    pub(super) async fn open_uploads(
+        &self,
+        at: &ObjectRef,
+    ) -> Result<Vec<UpstreamUploadId>, RegionError> {
+        let call = Call::read("uploads_at", Missing::Bucket);
+        let (mut open, mut marker): (Vec<_>, Option<(String, Option<String>)>) = (Vec::new(), None);
+        for _ in 0..UPLOAD_PAGES_MAX {
+            let (key_marker, id_marker) = marker.clone().unzip();
+            let page = until_done(&self.retries, || async {
+                self.sdk
+                    .list_multipart_uploads()
+                    .bucket(at.bucket.as_str())
+                    .prefix(at.key.as_str())
+                    .encoding_type(EncodingType::Url)
+                    .set_key_marker(key_marker.clone())
+                    .set_upload_id_marker(id_marker.clone().flatten())
+                    .send()
+                    .await
+                    .map_err(|error| from_sdk(call, error))
+            })
+            .await?;
+            let encoded = page.encoding_type == Some(EncodingType::Url);
+            let plain = |text: &str| match encoded {
+                true => decoded(call, text),
+                false => Ok(text.to_owned()),
+            };
+            for upload in page.uploads.unwrap_or_default() {
+                // Some stores say that they encode keys and don't (SeaweedFS); the prefix keeps the two readings apart.
+                let listed = upload.key.as_deref().unwrap_or_default();
+                let is_here = listed == at.key.as_str()
+                    || plain(listed).is_ok_and(|key| key == at.key.as_str());
+                if !is_here {
+                    continue;
+                }
+                let id = upload.upload_id.filter(|id| !id.is_empty());
+                let id = id.ok_or_else(|| call.lying("an upload without an id"))?;
+                open.push(UpstreamUploadId(id));
+            }
+            if page.is_truncated != Some(true) {
+                return Ok(open);
+            }
+            let next = match page.next_key_marker.as_deref() {
+                Some(key) if !key.is_empty() => Some((plain(key)?, page.next_upload_id_marker)),
+                _ => None,
+            };
+            if next.is_none() || next == marker {
+                return Err(call.lying("pages that do not advance"));
+            }
+            marker = next;
+        }
+        Err(RegionError::Unavailable {
+            operation: call.operation,
+            reason: "too many uploads are open under keys that begin so".to_owned(),
+        })
     }
 }
 

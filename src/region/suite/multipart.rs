@@ -84,6 +84,39 @@ fn is_missing_upload<T>(result: &Result<T, RegionError>) -> bool {
     )
 }
 
+/// Uploads are found by their exact key while they are open, and by nobody else's.
+pub async fn uploads_at_a_key_are_those_that_are_open(store: Arc<dyn RegionStore>) {
+    let ground = Ground::new(store).await;
+    let at = |key: &str| ground.at(key);
+    let open = async |key: &str| {
+        let open = ground.store.uploads_at(ground.tenant, &at(key)).await;
+        let mut open = open.expect("uploads_at");
+        open.sort_by(|a, b| a.0.cmp(&b.0));
+        open
+    };
+    assert_eq!(open("a b").await, []);
+    let head = HeadFields::default();
+    let mut two = [
+        create(&ground, "a b", &head).await,
+        create(&ground, "a b", &head).await,
+    ];
+    two.sort_by(|a, b| a.0.cmp(&b.0));
+    let longer = create(&ground, "a b+c", &head).await;
+    assert_eq!(open("a b").await, two);
+    assert_eq!(open("a b+c").await, std::slice::from_ref(&longer));
+    assert_eq!(open("a").await, []);
+    let part = send(&ground, "a b", &two[0], 1, &pattern(1, 9)).await;
+    let done = complete(&ground, "a b", &two[0], &[part]).await;
+    done.expect("complete");
+    let longer_at = at("a b+c");
+    let aborted = ground
+        .store
+        .abort_upload(ground.tenant, &longer_at, &longer);
+    aborted.await.expect("abort");
+    assert_eq!(open("a b").await, &two[1..]);
+    assert_eq!(open("a b+c").await, []);
+}
+
 /// Parts sent in any order join in the order of their numbers, with the upload's metadata; ranges cross them.
 pub async fn parts_join_in_order_of_number(store: Arc<dyn RegionStore>) {
     let ground = Ground::new(store).await;

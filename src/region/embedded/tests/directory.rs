@@ -90,3 +90,26 @@ async fn opened_again_has_identity_and_objects() {
     let (head, bytes) = ground.get("a").await;
     assert_eq!((head.etag, bytes), (etag, pattern(1, 300_000)));
 }
+
+/// Object keys are in the index in clear: the directory's mode is not all that protects them.
+#[tokio::test]
+async fn files_of_a_store_are_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (ground, _store, dir) = super::ground_with(super::super::EmbeddedOptions::default()).await;
+    ground
+        .put("a", &crate::region::suite::pattern(1, 1000))
+        .await;
+    let (mut places, mut files) = (vec![dir.path().to_owned()], 0);
+    while let Some(place) = places.pop() {
+        let metadata = std::fs::metadata(&place).unwrap();
+        let mode = metadata.permissions().mode() & 0o777;
+        if metadata.is_dir() {
+            let entries = std::fs::read_dir(&place).unwrap();
+            places.extend(entries.map(|entry| entry.unwrap().path()));
+        } else {
+            files += 1;
+            assert_eq!(mode, 0o600, "{}", place.display());
+        }
+    }
+    assert!(files >= 4, "only {files} files");
+}

@@ -4,26 +4,41 @@ use super::super::EmbeddedOptions;
 use super::super::steps::{Step, Steps};
 use super::{files_in, ground_with, reopen};
 use crate::region::suite::pattern;
-use crate::region::{PutCondition, RegionError};
+use crate::region::{PutCondition, RegionError, RegionStore as _};
 use futures::future::join_all;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A step that fails while it is named here.
 #[derive(Clone, Default)]
-struct Failing(Arc<Mutex<Option<Step>>>);
+struct Failing(Arc<Mutex<Option<Step>>>, Arc<AtomicBool>);
 
 impl Failing {
     fn set(&self, step: Option<Step>) {
         *self.0.lock().unwrap() = step;
     }
 
+    /// The step fails the next time, and not again.
+    fn once(&self, step: Step) {
+        self.set(Some(step));
+        self.1.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the step that is to fail has not been taken yet.
+    fn is_set(&self) -> bool {
+        self.0.lock().unwrap().is_some()
+    }
+
     fn options(&self) -> EmbeddedOptions {
         let failing = self.clone();
         EmbeddedOptions {
             steps: Steps::checked(move |step| {
-                if *failing.0.lock().unwrap() == Some(step) {
+                let mut planted = failing.0.lock().unwrap();
+                if *planted == Some(step) {
+                    if failing.1.swap(false, Ordering::SeqCst) {
+                        *planted = None;
+                    }
                     return Err(io::Error::other("planted"));
                 }
                 Ok(())
@@ -142,4 +157,60 @@ async fn concurrent_puts_share_commits() {
         together <= 64 * alone / 3,
         "64 puts took {together} syncs, one takes {alone}"
     );
+}
+
+/// As on a full disk: the commit of a delete fails. Who only reads never learns of it.
+#[tokio::test]
+async fn delete_whose_commit_failed_leaves_reads_working() {
+    for step in [Step::IndexWrite, Step::IndexSync, Step::IndexResize] {
+        let failing = Failing::default();
+        let (ground, store, _dir) = ground_with(failing.options()).await;
+        ground.put("a", &pattern(1, 1000)).await;
+        ground.put("b", &pattern(2, 1000)).await;
+        failing.once(step);
+        let at = ground.at("a");
+        let request = crate::region::DeleteRequest::default();
+        let deleted = store.delete(ground.tenant, &at, &request).await;
+        assert!(
+            deleted.is_err() || failing.is_set(),
+            "{step:?}: {deleted:?}"
+        );
+        // No write comes in between that would open the index again.
+        assert!(ground.get("b").await.1 == pattern(2, 1000), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn disk_with_hardly_room_takes_no_index_rows_but_lets_deletes_through() {
+    let full = EmbeddedOptions::default();
+    let (ground, store, dir) = ground_with(full).await;
+    ground.put("a", &pattern(1, 1000)).await;
+    let (tenant, bucket, a) = (ground.tenant, ground.bucket.clone(), ground.at("a"));
+    drop((ground, store));
+    let options = EmbeddedOptions {
+        index_bytes_min: u64::MAX / 2,
+        ..EmbeddedOptions::default()
+    };
+    let store = super::super::EmbeddedStore::open_with(dir.path(), options).unwrap();
+    let head = crate::region::HeadFields::default();
+    let tags = [("k".to_owned(), "v".to_owned())];
+    for refused in [
+        store.create_upload(tenant, &a, &head).await.err(),
+        store.set_tags(tenant, &a, None, &tags).await.err(),
+        store
+            .create_bucket(
+                tenant,
+                &crate::region::UpstreamBucket::from_catalog("more".to_owned()),
+            )
+            .await
+            .err(),
+    ] {
+        let Some(RegionError::Unavailable { reason, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(reason, "the disk is full");
+    }
+    let request = crate::region::DeleteRequest::default();
+    store.delete(tenant, &a, &request).await.unwrap();
+    store.delete_bucket(tenant, &bucket).await.unwrap();
 }
