@@ -267,12 +267,13 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), CommandError> {
 pub(super) async fn migrate(config: &Config, name: &DomainName) -> Result<(), CommandError> {
     let (_, stores) = domain_stores(config, name)?;
     let options = store_options(config);
+    let keys = key_config(config, name, stores, false)?;
     SqlCatalog::migrate(&stores.catalog, &options).await?;
     SqlDirectory::migrate(&config.directory, &options).await?;
+    KeyService::migrate(&keys).await?;
+    // What was migrated is opened as `serve` will, so that it is known here whether it is the domain's.
     let catalog = open_catalog(config, name).await?;
     let expected = KeyStoreIdentity::from_bytes(catalog.identities().await?.key_store);
-    // The key store's schema has one version as yet; opening it checks that it is this program's.
-    let keys = key_config(config, name, stores, false)?;
     let opened = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
     Ok(opened.close().await?)
 }
