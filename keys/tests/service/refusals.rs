@@ -36,6 +36,13 @@ async fn missing_store_is_refused_and_not_created() {
         "{refused:?}"
     );
     assert_eq!(fs::read_dir(domain.directory.path()).unwrap().count(), 0);
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(false));
+    let migrated = reason(KeyService::migrate(&domain.config).await);
+    assert!(
+        matches!(migrated, Refusal::StoreMissing { .. }),
+        "{migrated:?}"
+    );
+    assert_eq!(fs::read_dir(domain.directory.path()).unwrap().count(), 0);
     // An empty file is no key store, either.
     fs::create_dir(domain.directory.path().join("keys")).unwrap();
     fs::write(domain.directory.path().join("keys/keys.db"), b"").unwrap();
@@ -44,6 +51,9 @@ async fn missing_store_is_refused_and_not_created() {
         matches!(refused, Refusal::StoreMissing { .. }),
         "{refused:?}"
     );
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(false));
+    domain.init().await.unwrap();
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(true));
 }
 
 #[tokio::test]
