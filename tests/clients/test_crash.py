@@ -155,6 +155,15 @@ def test_gateway_killed_while_a_bucket_is_made_the_retry_succeeds(victim):
         victim.client().delete_bucket(Bucket=name)
 
 
+def test_gateway_started_again_does_not_check_its_stores_again(victim):
+    if not victim.store:
+        pytest.skip("embedded regions have no check")
+    victim.kill_and_restart()
+    log = victim.log().decode()
+    for region in ("eu-central-1", "us-east-1"):
+        assert log.count(f"region {region}: checking reads and lists") == 1
+
+
 def test_gateway_terminated_finishes_what_it_began(victim):
     new, done = body(16 * MIB, "drained"), []
     s3 = victim.client()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lethe_keys::testing::{Call, Fault};
-use lethe_keys::{Epoch, KeyStoreIdentity, KeysError, Refusal, RootConfig, StoreUrl};
+use lethe_keys::{Epoch, KeyService, KeyStoreIdentity, KeysError, Refusal, RootConfig, StoreUrl};
 
 use crate::domain::Domain;
 use crate::postgres::Cluster;
