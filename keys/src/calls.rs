@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::{KeysError, Refusal};
 use crate::root::{RootError, RootProvider};
-use crate::store::{KeyStore, StoreError};
+use crate::store::{KeyStore, SCHEMA_ADDITIVE_MAX, SCHEMA_NEEDED, StoreError};
 
 /// The key store, every call of it bounded.
 #[derive(Clone)]
@@ -39,7 +39,8 @@ impl StoreCalls {
             .into(),
             StoreError::Schema(found) => Refusal::SchemaUnsupported {
                 found,
-                supported: "1001 to 1999",
+                oldest: SCHEMA_NEEDED,
+                newest: SCHEMA_ADDITIVE_MAX,
             }
             .into(),
             StoreError::Corrupt(what) => KeysError::Corrupt {

@@ -93,13 +93,16 @@ pub enum Refusal {
     },
     /// The schema is another version's.
     #[error(
-        "the key store's schema is version {found}, this program needs {supported}; run `lethe migrate` or upgrade"
+        "the key store's schema is version {found}, this program works with {oldest} to {newest}; {}",
+        if found < oldest { "run `lethe migrate`" } else { "it was migrated by a newer lethe: use that" }
     )]
     SchemaUnsupported {
         /// The version in the store, 0 for none.
         found: i64,
-        /// What this program can use.
-        supported: &'static str,
+        /// The oldest that this program works with.
+        oldest: i64,
+        /// The newest that this program works with.
+        newest: i64,
     },
     /// The store is older than what was seen before: a restored backup.
     #[error(

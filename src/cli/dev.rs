@@ -9,13 +9,14 @@ use super::serve::{Bound, metrics, run_gateway};
 use super::stores::{self, make_dir};
 use super::{dev_text, logging};
 use crate::admin::{Principal, Role, create_tenant, import_credential};
-use crate::catalog::StoreUrl;
+use crate::catalog::{SqlCatalog, StoreUrl};
 use crate::config::{
     self, Backend, Config, DomainConfig, DomainStores, Environment, Limits, Listener, LogConfig,
     LogFormat, RegionConfig, Roles,
 };
 use crate::region::check::CheckStep;
 use crate::tenants::{AccessKeyId, DomainName, RegionName, TenantName};
+use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -191,46 +192,57 @@ fn reachable(scheme: &str, listen: SocketAddr) -> String {
     format!("{scheme}://{}", SocketAddr::new(ip, listen.port()))
 }
 
-/// Makes the domains and readies their regions. What is there already stays as it is.
+/// Makes the domains and readies their regions, all at once. What is there already stays as it is.
 async fn prepare(config: &Config) -> Result<(), CommandError> {
-    let clock = stores::clock();
+    let mut catalogs = BTreeMap::new();
     for domain in config.domains.keys() {
         let initialised = stores::init_domain(config, domain, true).await?;
-        for (region, region_config) in &config.regions {
-            let Some(backend) = region_config
-                .backend
-                .as_ref()
-                .filter(|_| region_config.domain == *domain)
-            else {
-                continue;
-            };
-            if let Backend::Embedded { path } = backend
-                && let Some(parent) = path.parent()
-            {
+        catalogs.insert(domain.clone(), initialised.catalog);
+    }
+    let preparing = config.regions.iter().filter_map(|(name, region)| {
+        let (backend, catalog) = (region.backend.as_ref()?, catalogs.get(&region.domain)?);
+        Some(prepare_region(config, name, backend, catalog.as_ref()))
+    });
+    try_join_all(preparing).await.map(drop)
+}
+
+async fn prepare_region(
+    config: &Config,
+    region: &RegionName,
+    backend: &Backend,
+    catalog: &SqlCatalog,
+) -> Result<(), CommandError> {
+    match backend {
+        Backend::Embedded { path } => {
+            if let Some(parent) = path.parent() {
                 make_dir(parent)?;
             }
-            let progress = |step: CheckStep| eprintln!("region {region}: checking {step}");
-            let check = regions::prepare(
-                initialised.catalog.as_ref(),
-                region,
-                backend,
-                &config.limits,
-                clock.as_ref(),
-                &progress,
-            )
-            .await?;
-            if !check.missing.is_empty() {
-                return Err(CommandError::failed(
-                    format!(
-                        "region {region} did not pass its check: {}",
-                        check.missing.join("; ")
-                    ),
-                    "use a store that does what is missing",
-                ));
-            }
         }
+        // As `serve`: what passed once is opened as what was recorded.
+        Backend::S3(_) if regions::has_passed(catalog, region).await? => return Ok(()),
+        Backend::S3(_) => {}
     }
-    Ok(())
+    let progress = |step: CheckStep| eprintln!("region {region}: checking {step}");
+    let clock = stores::clock();
+    let check = regions::prepare(
+        catalog,
+        region,
+        backend,
+        &config.limits,
+        clock.as_ref(),
+        &progress,
+    )
+    .await?;
+    if check.missing.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::failed(
+        format!(
+            "region {region} did not pass its check: {}",
+            check.missing.join("; ")
+        ),
+        "use a store that does what is missing",
+    ))
 }
 
 /// What the last start wrote, with the addresses of this one.

@@ -52,8 +52,8 @@ boto3:
   import boto3
   s3 = boto3.client("s3", endpoint_url="{endpoint}", verify="{ca}", region_name="{region}",
                     aws_access_key_id="{id}", aws_secret_access_key="{secret}")
-  s3.create_bucket(Bucket="docs", CreateBucketConfiguration={{"LocationConstraint": "{region}"}})
-  s3.put_object(Bucket="docs", Key="hello.txt", Body=b"hello")
+  s3.create_bucket(Bucket="from-boto3")
+  s3.put_object(Bucket="from-boto3", Key="hello.txt", Body=b"hello")
 
 Stop it with Ctrl-C; started again with the same directory, it has the same tenants and credentials.
 "#

@@ -3,6 +3,7 @@
 use super::error::CommandError;
 use crate::config::{LogConfig, LogFormat};
 use crate::edge::LOG_DIRECTIVES;
+use std::io::IsTerminal as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload::Handle;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -32,7 +33,9 @@ fn filter(level: &str) -> Result<EnvFilter, CommandError> {
 /// Starts logging to standard error.
 pub(super) fn start(config: &LogConfig) -> Result<LogLevel, CommandError> {
     let (level, handle) = reload::Layer::new(filter(&config.level)?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let lines = match config.format {
         LogFormat::Text => lines.with_target(false).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

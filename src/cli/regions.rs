@@ -37,15 +37,39 @@ fn upstream(backend: &S3Backend, limits: &Limits) -> UpstreamConfig {
     }
 }
 
-/// Opens the embedded store on a thread that may block.
+/// Opens an embedded region on a thread that may block.
 async fn embedded(
+    name: &RegionName,
     path: &Path,
     open: fn(&Path) -> Result<EmbeddedStore, EmbeddedError>,
 ) -> Result<EmbeddedStore, CommandError> {
     let path: PathBuf = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-    Ok(opened
-        .map_err(|error| CommandError::Failed(format!("opening an embedded region: {error}")))??)
+    let opened = opened.map_err(|error| CommandError::Failed(format!("region {name}: {error}")))?;
+    opened.map_err(|error| {
+        let hint = match &error {
+            EmbeddedError::Absent(_) => {
+                "put its directory back, or point the path of its backend at it"
+            }
+            EmbeddedError::Occupied(_) => "name a new or an empty directory",
+            EmbeddedError::InUse(_) => {
+                "one process alone may have it open: stop the other, or try again when it has ended"
+            }
+            EmbeddedError::Mismatch { .. }
+            | EmbeddedError::Disk { .. }
+            | EmbeddedError::Index { .. } => "restore its directory as a whole",
+        };
+        CommandError::failed(format!("region {name}: {error}"), hint)
+    })
+}
+
+/// Makes an embedded region, or opens the one that is there already.
+fn create_or_open(path: &Path) -> Result<EmbeddedStore, EmbeddedError> {
+    EmbeddedStore::create(path).or_else(|refused| match EmbeddedStore::open(path) {
+        // Another process may be making it: what that answered says more.
+        Err(EmbeddedError::Absent(_)) => Err(refused),
+        opened => opened,
+    })
 }
 
 /// Makes a region ready to be served: its identity recorded, its check stored. Repeating it checks again.
@@ -62,12 +86,8 @@ pub(super) async fn prepare(
             let known = recorded(catalog, name).await?;
             let store = match known {
                 // A recorded region that is gone must not come back empty.
-                Some(_) => embedded(path, EmbeddedStore::open).await?,
-                None => match embedded(path, EmbeddedStore::create).await {
-                    Ok(store) => store,
-                    Err(_) if path.exists() => embedded(path, EmbeddedStore::open).await?,
-                    Err(error) => return Err(error),
-                },
+                Some(_) => embedded(name, path, EmbeddedStore::open).await?,
+                None => embedded(name, path, create_or_open).await?,
             };
             let check = embedded_check(&store, clock);
             (*store.identity().as_bytes(), check)
@@ -124,6 +144,18 @@ async fn recorded(
     }
 }
 
+/// Whether the catalog knows the region and holds a check of it that passed.
+pub(super) async fn has_passed(
+    catalog: &dyn Catalog,
+    name: &RegionName,
+) -> Result<bool, CommandError> {
+    match catalog.region_check(name).await {
+        Ok(check) => Ok(check.missing.is_empty() && recorded(catalog, name).await?.is_some()),
+        Err(CatalogError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn mismatched(name: &RegionName) -> CommandError {
     CommandError::failed(
         format!("region {name} is another store than the one that was recorded"),
@@ -161,7 +193,7 @@ pub(super) async fn open(
     let expected = recorded(catalog, name).await?.ok_or_else(unchecked)?;
     let (identity, store): ([u8; 16], Arc<dyn RegionStore>) = match backend {
         Backend::Embedded { path } => {
-            let store = embedded(path, EmbeddedStore::open).await?;
+            let store = embedded(name, path, EmbeddedStore::open).await?;
             (*store.identity().as_bytes(), Arc::new(store))
         }
         Backend::S3(backend) => {

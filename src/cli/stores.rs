@@ -2,10 +2,11 @@
 
 use super::error::CommandError;
 use crate::catalog::{
-    Catalog, CatalogError, DomainStore, SqlCatalog, StoreIdentities, StoreLocation, StoreOptions,
+    Catalog, CatalogError, DomainStore, OpenError, SqlCatalog, StoreIdentities, StoreLocation,
+    StoreOptions,
 };
 use crate::clock::Clock;
-use crate::config::{Config, DomainConfig, DomainStores};
+use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
 use crate::tenants::DomainName;
 use lethe_keys::{
@@ -92,8 +93,9 @@ pub(super) async fn init_domain(
     make_parent(&stores.key_store_path())?;
     make_parent(&sqlite_path(&config.directory))?;
     check_planned(stores)?;
-    let catalog = SqlCatalog::create(&stores.catalog, &options).await?;
     let keys = key_config(config, name, stores, dev)?;
+    refuse_lost_catalog(config, name, &keys).await?;
+    let catalog = SqlCatalog::create(&stores.catalog, &options).await?;
     let recorded = recorded_identities(&catalog).await?;
     let key_store = match &recorded {
         // A wrong URL must not become a second key world beside the recorded one.
@@ -121,6 +123,51 @@ pub(super) async fn init_domain(
         catalog: Arc::new(catalog),
         identities,
     })
+}
+
+/// The catalog is made first. Where it is missing and what comes after it is there, it was lost, and an empty one in its place
+/// would leave every bucket and object behind without a word.
+async fn refuse_lost_catalog(
+    config: &Config,
+    name: &DomainName,
+    keys: &KeyServiceConfig,
+) -> Result<(), CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    match SqlCatalog::open(&stores.catalog, &store_options(config)).await {
+        Err(OpenError::Missing { .. }) => {}
+        // What else is wrong with it is told when it is made.
+        _ => return Ok(()),
+    }
+    let mut remaining = Vec::new();
+    if KeyService::exists(keys).await? {
+        remaining.push(format!("key store {}", stores.key_store));
+    }
+    for (region, of) in &config.regions {
+        if let Some(Backend::Embedded { path }) = &of.backend
+            && of.domain == *name
+            && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+        {
+            remaining.push(format!("region {region} in {}", path.display()));
+        }
+    }
+    if remaining.is_empty() {
+        return Ok(());
+    }
+    let start_over = if keys.dev {
+        "remove the whole development directory".to_owned()
+    } else {
+        format!("give [domains.{name}] a new key store, root and regions")
+    };
+    Err(CommandError::failed(
+        format!(
+            "domain {name} has lost its catalog {}: it is not there, and its {} are",
+            stores.catalog,
+            remaining.join(", its ")
+        ),
+        format!(
+            "put the catalog back from a copy; or, to start over without its buckets and objects, {start_over}"
+        ),
+    ))
 }
 
 async fn recorded_identities(
@@ -271,12 +318,13 @@ pub(super) fn make_dir(dir: &Path) -> Result<(), CommandError> {
 pub(super) async fn migrate(config: &Config, name: &DomainName) -> Result<(), CommandError> {
     let (_, stores) = domain_stores(config, name)?;
     let options = store_options(config);
+    let keys = key_config(config, name, stores, false)?;
     SqlCatalog::migrate(&stores.catalog, &options).await?;
     SqlDirectory::migrate(&config.directory, &options).await?;
+    KeyService::migrate(&keys).await?;
+    // What was migrated is opened as `serve` will, so that it is known here whether it is the domain's.
     let catalog = open_catalog(config, name).await?;
     let expected = KeyStoreIdentity::from_bytes(catalog.identities().await?.key_store);
-    // The key store's schema has one version as yet; opening it checks that it is this program's.
-    let keys = key_config(config, name, stores, false)?;
     let opened = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
     Ok(opened.close().await?)
 }

@@ -184,12 +184,21 @@ fn insert<'i>(
 fn span_of(table: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let (key, value) = table.iter().find(|(key, _)| key.get_ref() == first)?;
-    let below = match value.get_ref() {
-        DeValue::Table(below) => span_of(below, rest),
-        _ => None,
-    };
+    let below = span_below(value.get_ref(), rest);
     // A table that an override made stands nowhere.
     Some(below.unwrap_or_else(|| key.span())).filter(|span| !span.is_empty())
+}
+
+fn span_below(value: &DeValue<'_>, path: &[String]) -> Option<Range<usize>> {
+    match value {
+        DeValue::Table(table) => span_of(table, path),
+        DeValue::Array(items) => {
+            let (index, rest) = path.split_first()?;
+            let item = items.get(index.parse::<usize>().ok()?)?;
+            span_below(item.get_ref(), rest).or_else(|| Some(item.span()))
+        }
+        _ => None,
+    }
 }
 
 /// The path of the innermost key whose name or value holds a span.

@@ -401,12 +401,28 @@ fn config_principal_refusals_name_the_field() {
             .len(),
         1
     );
-    for (name, role, digest, key) in [
-        ("", "auditor", digest.as_str(), "admin.principals.0.name"),
-        ("alice", "root", digest.as_str(), "admin.principals.0.role"),
-        ("alice", "auditor", "abc", "admin.principals.0.token_sha256"),
+    for (name, role, digest, key, line) in [
+        ("", "auditor", digest.as_str(), "admin.principals.0.name", 6),
+        (
+            "alice",
+            "root",
+            digest.as_str(),
+            "admin.principals.0.role",
+            7,
+        ),
+        (
+            "alice",
+            "auditor",
+            "abc",
+            "admin.principals.0.token_sha256",
+            8,
+        ),
     ] {
-        assert_eq!(read(&principals(name, role, digest)).unwrap_err().key, key);
+        let refused = read(&principals(name, role, digest)).unwrap_err();
+        assert_eq!(
+            (refused.key.as_str(), refused.place),
+            (key, Place::Line(line))
+        );
     }
 }
 

@@ -5,12 +5,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import textwrap
 import urllib.parse
 from pathlib import Path
 
 import pytest
 
-from conftest import unique_name
+from conftest import empty, unique_name
 from testbed.payload import MIB, body
 from testbed.signed import send
 
@@ -223,3 +225,24 @@ def test_restic_backs_up_checks_and_restores(commands, bucket, tree, tmp_path):
     commands.restic(repository, "check", "--read-data")
     commands.restic(repository, "restore", "latest", "--target", str(tmp_path / "restored"))
     assert_same_trees(tree, tmp_path / "restored" / tree.relative_to("/"))
+
+
+@pytest.mark.lethe_only("the gateway's own text")
+def test_commands_that_dev_prints_work_when_pasted(target, tmp_path):
+    printed = target.child.stdout.read_text().split("\nLethe is ready")[-1]
+    aws, rest = printed.split("\naws:\n")[1].split("\nrclone:\n")
+    rclone, rest = rest.split("\nboto3:\n")
+    boto3 = textwrap.dedent(rest.split("\nStop it")[0])
+    (tmp_path / "some-directory").mkdir()
+    (tmp_path / "some-directory/file").write_text("from rclone")
+    commands = Commands(target, tmp_path)
+    # One shell, as a newcomer has: what one line exports, the next may use.
+    commands.env = {name: commands.env[name] for name in ("PATH", "HOME", "LANG")}
+    try:
+        listed = commands.run("bash", "-euo", "pipefail", "-c", textwrap.dedent(aws) + textwrap.dedent(rclone)).stdout
+        assert "make_bucket: docs" in listed and "hello.txt" in listed and "some-directory/file" in listed
+        commands.run(sys.executable, "-c", boto3)
+        assert target.client().get_object(Bucket="from-boto3", Key="hello.txt")["Body"].read() == b"hello"
+    finally:
+        for bucket in ("docs", "from-boto3"):
+            empty(target.client(), bucket)

@@ -1,5 +1,6 @@
 """Configurations and upstreams that must be refused at the start, with a message that helps."""
 
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.process import Child, free_port
-from testbed.target import binary
+from testbed.target import binary, start
 
 pytestmark = [pytest.mark.no_server, pytest.mark.lethe_only("the gateway's own start")]
 START_SECONDS = 90
@@ -70,6 +71,46 @@ def test_bad_region_file_names_file_line_and_key(tmp_path, change, line, key):
     permitted = REGIONS.replace("ENDPOINT", "http://127.0.0.1:1").replace("PERMIT", ", allow_plain_http = true")
     said = refused_start(tmp_path, permitted.replace(*change, 1))
     assert f"regions.toml:{line}" in said and key in said
+
+
+def test_dev_with_its_catalog_lost_is_refused_and_says_how_to_start_over(tmp_path):
+    """A new catalog in its place would hold no bucket, and nobody would be told."""
+    gateway = start("embedded", tmp_path)
+    try:
+        gateway.client().create_bucket(Bucket="kept")
+        gateway.client().put_object(Bucket="kept", Key="k", Body=b"kept")
+        gateway.child.stop()
+        catalog, aside = gateway.dir / "eu/catalog", tmp_path / "aside"
+        shutil.copytree(catalog, aside)
+        for change in (lambda: shutil.rmtree(catalog), lambda: empty_files(catalog)):
+            shutil.copytree(aside, catalog, dirs_exist_ok=True)
+            change()
+            said = refused_dev(gateway)
+            assert "domain eu has lost its catalog" in said and "eu/catalog/catalog.db" in said, said
+            assert "from a copy" in said and "remove the whole development directory" in said
+            shutil.rmtree(catalog, ignore_errors=True)
+        shutil.copytree(aside, catalog)
+        gateway.start()
+        assert gateway.client().get_object(Bucket="kept", Key="k")["Body"].read() == b"kept"
+        gateway.child.stop()
+        shutil.rmtree(gateway.dir)
+        gateway.start()
+        assert gateway.client().list_buckets()["Buckets"] == []
+    finally:
+        gateway.stop()
+
+
+def empty_files(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.write_bytes(b"")
+
+
+def refused_dev(gateway) -> str:
+    argv = [str(binary()), "dev", "--dir", str(gateway.dir), "--s3-listen", gateway.listen["s3"],
+            "--admin-listen", gateway.listen["admin"]]  # fmt: skip
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=START_SECONDS, check=False)
+    assert done.returncode == 2, done.stdout + done.stderr
+    return done.stderr
 
 
 def test_upstream_that_ignores_conditional_writes_is_refused_with_the_reason(tmp_path):

@@ -38,8 +38,8 @@ def read(target, key: str) -> bytes:
     return target.client().get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
 
-def half_a_put(target, key: str, data: bytes):
-    """A PUT that has sent half of its body and waits."""
+def half_a_put(target, key: str, data: bytes, sent: float = 0.5):
+    """A PUT that has sent half (or another share) of its body and waits."""
     headers = {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD", "Content-Length": str(len(data))}
     request_target, signed = sign(target, "PUT", path_of(BUCKET, key), headers=headers, body=data)
     connection = connect(target)
@@ -47,7 +47,7 @@ def half_a_put(target, key: str, data: bytes):
     for name, value in signed.items():
         connection.putheader(name, value)
     connection.endheaders()
-    connection.send(data[: len(data) // 2])
+    connection.send(data[: int(len(data) * sent)])
     return connection
 
 
@@ -74,6 +74,19 @@ def test_gateway_killed_with_half_a_put_sent_leaves_the_old_object(victim, size)
     assert read(victim, key) == OLD
     assert victim.client().head_object(Bucket=BUCKET, Key=key)["Metadata"] == {"which": "old"}
     assert [o["Size"] for o in victim.client().list_objects_v2(Bucket=BUCKET, Prefix=key)["Contents"]] == [len(OLD)]
+
+
+@pytest.mark.parametrize("killed", (False, True), ids=("client gone", "gateway killed"))
+def test_put_cut_before_its_first_byte_leaves_the_old_object(victim, killed):
+    """SeaweedFS takes a request that ends after its head for an empty object: it must not get to see one."""
+    victim.client().put_object(Bucket=BUCKET, Key="head", Body=OLD)
+    connection = half_a_put(victim, "head", body(24 * MIB, "new"), sent=0)
+    time.sleep(1)
+    if killed:
+        victim.kill_and_restart()
+    connection.close()
+    time.sleep(1)
+    assert read(victim, "head") == OLD
 
 
 def test_client_gone_with_half_a_put_sent_leaves_the_old_object(victim):
@@ -153,6 +166,15 @@ def test_gateway_killed_while_a_bucket_is_made_the_retry_succeeds(victim):
         victim.client().put_object(Bucket=name, Key="x", Body=b"x")
         victim.client().delete_object(Bucket=name, Key="x")
         victim.client().delete_bucket(Bucket=name)
+
+
+def test_gateway_started_again_does_not_check_its_stores_again(victim):
+    if not victim.store:
+        pytest.skip("embedded regions have no check")
+    victim.kill_and_restart()
+    log = victim.log().decode()
+    for region in ("eu-central-1", "us-east-1"):
+        assert log.count(f"region {region}: checking reads and lists") == 1
 
 
 def test_gateway_terminated_finishes_what_it_began(victim):

@@ -38,6 +38,17 @@ def test_every_difference_from_s3_names_a_test():
         assert CLIENT_TEST.search(row) or RUST_TEST.search(row), f"names no test: {row}"
 
 
+def test_operations_lists_exactly_the_limits_and_backend_keys_of_the_example():
+    """The example itself is read by a test of the gateway, unknown keys being errors."""
+    example = (REPOSITORY / "lethe.example.toml").read_text()
+    limits = set(re.findall(r"^#?:? ?(\w+) = ", example.split("[limits]")[1].split("[log]")[0], re.MULTILINE))
+    backend = example.split("[regions.eu-central-1.backend]")[1].split("[regions.eu-west-3]")[0]
+    backend = set(re.findall(r"^#?:? ?(\w+) = ", backend, re.MULTILINE)) - {"kind"}
+    text = document("operations.md")
+    assert set(re.findall(r"^\| `limits\.(\w+)`", text, re.MULTILINE)) == limits
+    assert set(re.findall(r"^\| `…backend\.(\w+)`", text, re.MULTILINE)) == backend
+
+
 def test_readme_names_its_two_commands_and_ci_runs_the_second():
     readme = (REPOSITORY / "README.md").read_text()
     first_block = readme.split("```")[1]

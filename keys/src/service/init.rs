@@ -31,6 +31,25 @@ impl KeyService {
         Self::init_with(config, &Backing::real(config)?).await
     }
 
+    /// Whether a key store is there, finished or not, so that a caller that lost its own records does not take it for a new one.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`] when it does not answer; [`KeysError::Refused`] over its schema.
+    pub async fn exists(config: &KeyServiceConfig) -> Result<bool, KeysError> {
+        config.validate()?;
+        let store = Backing::real(config)?.store_calls(config);
+        match store
+            .call("looking for a key store", store.store.head())
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(KeysError::Refused {
+                reason: Refusal::StoreMissing { .. },
+            }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(crate) async fn init_with(
         config: &KeyServiceConfig,
         backing: &Backing,

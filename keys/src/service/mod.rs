@@ -3,6 +3,7 @@
 mod data;
 mod fences;
 mod init;
+mod migrate;
 mod open;
 mod renewal;
 mod secrets;

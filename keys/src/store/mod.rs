@@ -21,6 +21,11 @@ use crate::secret::{NodeWrap, Wrapped};
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KeyStoreIdentity};
 
+/// The newest migration that this program needs.
+pub(crate) const SCHEMA_NEEDED: i64 = 1_001;
+/// Up to here migrations only add, so that this program can use a newer store.
+pub(crate) const SCHEMA_ADDITIVE_MAX: i64 = 1_999;
+
 /// Why a call of the key store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreError {

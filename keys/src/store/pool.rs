@@ -20,8 +20,8 @@ const CONNECTIONS_MAX: u32 = 8;
 
 /// WAL with full syncs: a committed KEK survives a power cut. Deleted rows are overwritten, so that a copied file
 /// holds no wrapped keys of the past.
-const SQLITE_SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
-                               PRAGMA secure_delete = ON; PRAGMA busy_timeout = 5000";
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                               PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON";
 
 static DRIVERS: Once = Once::new();
 

@@ -334,6 +334,31 @@ async fn schema_outside_the_range_is_refused(url: &StoreUrl) {
     assert_eq!(store.head().await, Err(StoreError::Schema(2000)));
 }
 
+async fn migration_brings_an_older_schema_forward_and_leaves_a_newer_one(url: &StoreUrl) {
+    let store = open(url);
+    assert_eq!(store.migrate_schema().await, Err(StoreError::Missing));
+    if let StoreUrl::Sqlite { path } = url {
+        assert!(!path.exists(), "a migration made a key store");
+        pool::create_sqlite_file(path).unwrap();
+    }
+    // What the first version of this program left.
+    let mut oldest = store.migrator();
+    let newest = oldest.iter().last().unwrap().version;
+    oldest.migrations = oldest.migrations[..1].to_vec().into();
+    oldest.run(&store.pool).await.unwrap();
+    let (one, two) = tokio::join!(store.migrate_schema(), store.migrate_schema());
+    assert_eq!((one, two), (Ok(newest), Ok(newest)));
+    store.begin_init(IDENTITY, "eu", 1).await.unwrap();
+    assert!(store.head().await.is_ok());
+    let of_a_newer_program = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                              SELECT $1, description, success, checksum, execution_time FROM _sqlx_migrations LIMIT 1";
+    for (version, outcome) in [(1_998, Ok(1_998)), (2_000, Err(StoreError::Schema(2_000)))] {
+        let insert = sqlx::query(of_a_newer_program).bind(version);
+        insert.execute(&store.pool).await.unwrap();
+        assert_eq!(store.migrate_schema().await, outcome);
+    }
+}
+
 async fn injected_faults_do_what_they_say(url: &StoreUrl) {
     let real = Arc::new(initialised(url).await);
     let faults = Arc::new(Faults::default());
@@ -370,6 +395,7 @@ async fn whole_suite(fresh: &dyn Fn() -> StoreUrl, missing: &StoreUrl) {
     renewal_reports_fences_in_order(&fresh()).await;
     fences_raised_at_once_get_different_numbers(&fresh()).await;
     schema_outside_the_range_is_refused(&fresh()).await;
+    migration_brings_an_older_schema_forward_and_leaves_a_newer_one(&fresh()).await;
     kills::init_killed_at_any_statement_is_finished_by_a_retry(fresh).await;
     kills::kek_killed_at_any_statement_is_whole_or_absent(&fresh()).await;
     injected_faults_do_what_they_say(&fresh()).await;

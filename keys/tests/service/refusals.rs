@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lethe_keys::testing::{Call, Fault};
-use lethe_keys::{Epoch, KeyStoreIdentity, KeysError, Refusal, RootConfig, StoreUrl};
+use lethe_keys::{Epoch, KeyService, KeyStoreIdentity, KeysError, Refusal, RootConfig, StoreUrl};
 
 use crate::domain::Domain;
 use crate::postgres::Cluster;
@@ -36,6 +36,13 @@ async fn missing_store_is_refused_and_not_created() {
         "{refused:?}"
     );
     assert_eq!(fs::read_dir(domain.directory.path()).unwrap().count(), 0);
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(false));
+    let migrated = reason(KeyService::migrate(&domain.config).await);
+    assert!(
+        matches!(migrated, Refusal::StoreMissing { .. }),
+        "{migrated:?}"
+    );
+    assert_eq!(fs::read_dir(domain.directory.path()).unwrap().count(), 0);
     // An empty file is no key store, either.
     fs::create_dir(domain.directory.path().join("keys")).unwrap();
     fs::write(domain.directory.path().join("keys/keys.db"), b"").unwrap();
@@ -44,6 +51,9 @@ async fn missing_store_is_refused_and_not_created() {
         matches!(refused, Refusal::StoreMissing { .. }),
         "{refused:?}"
     );
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(false));
+    domain.init().await.unwrap();
+    assert_eq!(KeyService::exists(&domain.config).await, Ok(true));
 }
 
 #[tokio::test]

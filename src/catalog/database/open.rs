@@ -18,6 +18,10 @@ use tokio::time::{Instant, timeout};
 /// A migration may rewrite a table, so it has a deadline of its own.
 const MIGRATION_DEADLINE: Duration = Duration::from_secs(600);
 
+/// SQLite's migrations take no lock: who loses a race finds them made when it looks again.
+const SQLITE_ATTEMPTS: u32 = 10;
+const SQLITE_PAUSE: Duration = Duration::from_millis(50);
+
 /// One store's schema.
 pub(crate) struct Schema {
     /// What it is called in errors.
@@ -159,7 +163,18 @@ async fn run_migrations(
                 let mut migrator = (schema.sqlite)();
                 migrator.dangerous_set_table_name(schema.table);
                 let mut connection = sqlite_target(path, options).connect().await?;
-                migrator.run(&mut connection).await?;
+                let mut attempts = SQLITE_ATTEMPTS;
+                while let Err(error) = migrator.run(&mut connection).await {
+                    attempts -= 1;
+                    let of_a_statement = matches!(
+                        error,
+                        MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)
+                    );
+                    if attempts == 0 || !of_a_statement {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(SQLITE_PAUSE).await;
+                }
                 connection.close().await?;
             }
             StoreUrl::Postgres(target) => {
@@ -175,7 +190,7 @@ async fn run_migrations(
     .await;
     match migrated {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(MigrateError::Execute(error))) => {
+        Ok(Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _))) => {
             Err(schema.unavailable(url, DatabaseError::from(error)))
         }
         Ok(Err(MigrateError::VersionMissing(found))) => Err(schema.wrong_version(url, found)),

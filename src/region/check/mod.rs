@@ -155,14 +155,7 @@ async fn probe(
     let mut profile = assumed();
     progress(CheckStep::Basics);
     capacity::basics(bench, &mut findings).await?;
-    progress(CheckStep::ConditionalPut);
-    profile.conditional_put = conditions::put(bench, &mut findings).await?;
-    progress(CheckStep::ConditionalComplete);
-    profile.conditional_complete = conditions::complete(bench).await?;
-    progress(CheckStep::ConditionalCopy);
-    profile.conditional_copy = conditions::copy(bench, &mut findings).await?;
-    progress(CheckStep::ConditionalDelete);
-    profile.conditional_delete = conditions::delete(bench).await?;
+    race(bench, &mut profile, &mut findings, progress).await?;
     progress(CheckStep::Keys);
     profile.keys = keys::rules(bench, &mut findings).await?;
     progress(CheckStep::Parts);
@@ -192,6 +185,38 @@ async fn probe(
         missing: findings.missing,
         notes: findings.notes,
     })
+}
+
+/// The raced steps, on keys of their own and all at once: most of their time is a store's writers waiting for a lock.
+async fn race(
+    bench: &Bench,
+    profile: &mut RegionProfile,
+    findings: &mut Findings,
+    progress: &(dyn Fn(CheckStep) + Send + Sync),
+) -> Result<(), RegionError> {
+    for step in [
+        CheckStep::ConditionalPut,
+        CheckStep::ConditionalComplete,
+        CheckStep::ConditionalCopy,
+        CheckStep::ConditionalDelete,
+    ] {
+        progress(step);
+    }
+    let mut of_copies = Findings::default();
+    // Each to its end, also when another failed: cleaning up must not meet late writers.
+    let (put, complete, copy, delete) = futures::join!(
+        conditions::put(bench, findings),
+        conditions::complete(bench),
+        conditions::copy(bench, &mut of_copies),
+        conditions::delete(bench),
+    );
+    profile.conditional_put = put?;
+    profile.conditional_complete = complete?;
+    profile.conditional_copy = copy?;
+    profile.conditional_delete = delete?;
+    findings.missing.append(&mut of_copies.missing);
+    findings.notes.append(&mut of_copies.notes);
+    Ok(())
 }
 
 /// Tells a store that answers badly from one that does not answer: only the latter ends a check.

@@ -326,7 +326,8 @@ async fn slow_down_then_success_repeated_where_bytes_are_kept() {
     assert_eq!(bytes, [10, 10]);
 
     let hostile = Hostile::play(acts()).await;
-    let request = once(vec![Ok(Bytes::from_static(b"0123456789"))], 10);
+    let chunks = [b"01234", b"56789"].map(|chunk| Ok(Bytes::from_static(chunk)));
+    let request = once(chunks.into(), 10);
     assert_is!(
         hostile.store().await.put(TENANT, &at("k"), request).await,
         RegionError::Unavailable { .. }

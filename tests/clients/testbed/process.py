@@ -33,12 +33,13 @@ def free_port() -> int:
 class Child:
     """A child process with its output in files; ended by its own pid."""
 
-    def __init__(self, argv: list[str], directory: Path, name: str, env: dict[str, str] | None = None):
+    def __init__(self, argv: list[str], directory: Path, name: str, env: dict[str, str] | None = None,
+                 identity: dict | None = None):  # fmt: skip
         self.stdout = directory / f"{name}.stdout"
         self.stderr = directory / f"{name}.stderr"
         with self.stdout.open("ab") as out, self.stderr.open("ab") as err:
             self.popen = subprocess.Popen(
-                argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env
+                argv, cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, **(identity or {})
             )
 
     @property

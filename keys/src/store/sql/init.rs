@@ -1,48 +1,17 @@
-//! Schema, identity and the first tree.
+//! Identity and the first tree.
 
 use sqlx::{Any, AssertSqlSafe, Transaction};
 
-use super::super::pool::{create_sqlite_file, store_error};
+use super::super::pool::store_error;
 use super::super::{NodeRow, StoreError, StoreHead};
 use super::{SqlKeyStore, rows};
-use crate::config::StoreUrl;
 use crate::tree::Epoch;
 use crate::types::KeyStoreIdentity;
-
-/// The newest migration that this program needs.
-const SCHEMA_NEEDED: i64 = 1_001;
-/// Up to here migrations only add, so that this program can use a newer store.
-const SCHEMA_ADDITIVE_MAX: i64 = 1_999;
 
 /// Rows of one INSERT: few round trips, far below either database's limit on parameters.
 const NODES_PER_INSERT: usize = 256;
 
 impl SqlKeyStore {
-    pub(super) async fn create_schema(&self) -> Result<(), StoreError> {
-        self.gate.pass()?;
-        let mut migrator = match &self.url {
-            StoreUrl::Sqlite { path } => {
-                create_sqlite_file(path).map_err(|error| {
-                    StoreError::Unavailable(format!("creating the file: {}", error.kind()))
-                })?;
-                sqlx::migrate!("migrations/sqlite")
-            }
-            StoreUrl::Postgres { .. } => sqlx::migrate!("migrations/postgres"),
-        };
-        migrator.set_ignore_missing(true);
-        migrator
-            .run(&self.pool)
-            .await
-            .map_err(|error| match error {
-                sqlx::migrate::MigrateError::Execute(error) => store_error(&error),
-                sqlx::migrate::MigrateError::VersionMismatch(version) => {
-                    StoreError::Schema(version)
-                }
-                _ => StoreError::Unavailable("migration failed".to_owned()),
-            })?;
-        self.gate.pass()
-    }
-
     pub(super) async fn insert_head(
         &self,
         identity: KeyStoreIdentity,
@@ -61,24 +30,6 @@ impl SqlKeyStore {
         .await
         .map_err(|error| store_error(&error))?;
         self.gate.pass()
-    }
-
-    pub(super) async fn check_schema(&self) -> Result<(), StoreError> {
-        if let StoreUrl::Sqlite { path } = &self.url
-            && !path.is_file()
-        {
-            return Err(StoreError::Missing);
-        }
-        let version: i64 =
-            sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations")
-                .fetch_one(&self.pool)
-                .await
-                .map_err(|error| store_error(&error))?;
-        if (SCHEMA_NEEDED..=SCHEMA_ADDITIVE_MAX).contains(&version) {
-            Ok(())
-        } else {
-            Err(StoreError::Schema(version))
-        }
     }
 
     pub(super) async fn read_head(&self) -> Result<StoreHead, StoreError> {

@@ -4,6 +4,7 @@ mod init;
 mod keks;
 mod leases;
 mod rows;
+mod schema;
 
 use std::sync::Arc;
 use std::time::Duration;
