@@ -1,0 +1,1 @@
+//! The log: one append-only Merkle tree a domain (`docs/receipts.md` §3).
