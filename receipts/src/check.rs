@@ -203,7 +203,13 @@ mod tests {
             Verdict::of(&outcomes.iter().copied().map(check).collect::<Vec<_>>())
         };
         assert_eq!(verdict(&[Outcome::Ok]), Verdict::Verified);
-        assert_eq!(verdict(&[Outcome::Missing, Outcome::Ok]), Verdict::Incomplete);
-        assert_eq!(verdict(&[Outcome::Missing, Outcome::Failed]), Verdict::Invalid);
+        assert_eq!(
+            verdict(&[Outcome::Missing, Outcome::Ok]),
+            Verdict::Incomplete
+        );
+        assert_eq!(
+            verdict(&[Outcome::Missing, Outcome::Failed]),
+            Verdict::Invalid
+        );
     }
 }

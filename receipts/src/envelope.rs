@@ -66,7 +66,11 @@ impl Envelope {
     /// [`ValidateError`].
     pub fn validate(&mut self, validator: &ValidatorKey) -> Result<(), ValidateError> {
         let keyid = validator.key_id();
-        if self.signatures.iter().any(|signature| signature.keyid == keyid) {
+        if self
+            .signatures
+            .iter()
+            .any(|signature| signature.keyid == keyid)
+        {
             return Err(ValidateError::SignedAlready);
         }
         if self.signatures.len() >= SIGNATURES_MAX {
@@ -131,7 +135,11 @@ impl Envelope {
 }
 
 pub(crate) fn pae(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    let head = format!(
+        "DSSEv1 {} {payload_type} {} ",
+        payload_type.len(),
+        payload.len()
+    );
     [head.as_bytes(), payload].concat()
 }
 

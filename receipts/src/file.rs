@@ -26,7 +26,12 @@ impl Logged {
     /// A statement at `index` of the tree that `checkpoint` heads, with the proof of that, and the proof that the tree
     /// of the receipt before is the beginning of this one (none for a file's first receipt).
     #[must_use]
-    pub fn new(index: u64, proof: &[Hash], checkpoint: &SignedCheckpoint, consistency: &[Hash]) -> Self {
+    pub fn new(
+        index: u64,
+        proof: &[Hash],
+        checkpoint: &SignedCheckpoint,
+        consistency: &[Hash],
+    ) -> Self {
         Self {
             index,
             proof: hashes_to_text(proof),
@@ -136,8 +141,15 @@ impl ReceiptFile {
         if file.receipts.is_empty() || file.receipts.len() > RECEIPTS_MAX {
             return wrong("there are not 1 to 3 receipts");
         }
-        let logged: Vec<_> = file.receipts.iter().map(|receipt| &receipt.logged).collect();
-        if logged.windows(2).any(|pair| pair[0].is_none() && pair[1].is_some()) {
+        let logged: Vec<_> = file
+            .receipts
+            .iter()
+            .map(|receipt| &receipt.logged)
+            .collect();
+        if logged
+            .windows(2)
+            .any(|pair| pair[0].is_none() && pair[1].is_some())
+        {
             return wrong("a receipt is logged and the one before is not");
         }
         match logged[0] {

@@ -108,7 +108,8 @@ impl Value {
             Self::Object(members) => {
                 let mut sorted: Vec<_> = members.iter().collect();
                 // RFC 8785 §3.2.3: by UTF-16 code units, which is not the order of UTF-8.
-                sorted.sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
+                sorted
+                    .sort_by(|(left, _), (right, _)| left.encode_utf16().cmp(right.encode_utf16()));
                 out.push('{');
                 for (index, (name, value)) in sorted.into_iter().enumerate() {
                     if index > 0 {
@@ -135,9 +136,12 @@ impl Value {
                 }
             },
             serde_json::Value::String(text) => Self::Text(text),
-            serde_json::Value::Array(items) => {
-                Self::List(items.into_iter().map(Self::from_serde).collect::<Result<_, _>>()?)
-            }
+            serde_json::Value::Array(items) => Self::List(
+                items
+                    .into_iter()
+                    .map(Self::from_serde)
+                    .collect::<Result<_, _>>()?,
+            ),
             serde_json::Value::Object(members) => Self::Object(
                 members
                     .into_iter()
@@ -328,7 +332,8 @@ impl Reader<'_> {
         let mut out = String::new();
         loop {
             let rest = &self.text[self.at..];
-            let Some(length) = rest.find(|character| matches!(character, '"' | '\\') || character < ' ')
+            let Some(length) =
+                rest.find(|character| matches!(character, '"' | '\\') || character < ' ')
             else {
                 self.at = self.text.len();
                 return Err(self.wrong("a string without an end"));

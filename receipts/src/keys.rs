@@ -191,7 +191,10 @@ mod tests {
         let public = key.public_key();
         assert_eq!(PublicKey::from_pem(&public.to_pem().unwrap()), Ok(public));
         assert!(!format!("{key:?}").contains("0707"));
-        assert!(matches!(IssuerKey::from_pem(&public.to_pem().unwrap()), Err(KeyError::Pem)));
+        assert!(matches!(
+            IssuerKey::from_pem(&public.to_pem().unwrap()),
+            Err(KeyError::Pem)
+        ));
     }
 
     #[test]
@@ -210,7 +213,10 @@ mod tests {
         assert_eq!(PublicKey::from_bytes(&identity), Err(KeyError::SmallOrder));
         let order_eight = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a";
         let order_eight: Hex<32> = order_eight.parse().unwrap();
-        assert_eq!(PublicKey::from_bytes(&order_eight.0), Err(KeyError::SmallOrder));
+        assert_eq!(
+            PublicKey::from_bytes(&order_eight.0),
+            Err(KeyError::SmallOrder)
+        );
         // y = p + 3 encodes the point with y = 3, whose order is large.
         let mut past_p = [0xff; 32];
         past_p[0] = 0xed + 3;
@@ -218,7 +224,10 @@ mod tests {
         assert_eq!(PublicKey::from_bytes(&past_p), Err(KeyError::NotAPoint));
         let mut three = [0; 32];
         three[0] = 3;
-        assert!(PublicKey::from_bytes(&three).is_ok(), "the point itself is there");
+        assert!(
+            PublicKey::from_bytes(&three).is_ok(),
+            "the point itself is there"
+        );
         let mut off_curve = [0; 32];
         off_curve[0] = 2;
         assert_eq!(PublicKey::from_bytes(&off_curve), Err(KeyError::NotAPoint));
@@ -229,9 +238,15 @@ mod tests {
         let key = IssuerKey::from_random([9; 32]);
         let signature = key.sign(b"message");
         assert_eq!(key.public_key().verify(b"message", &signature), Ok(()));
-        assert_eq!(key.public_key().verify(b"massage", &signature), Err(BadSignature));
+        assert_eq!(
+            key.public_key().verify(b"massage", &signature),
+            Err(BadSignature)
+        );
         let malleable = add_group_order(signature);
-        assert_eq!(key.public_key().verify(b"message", &malleable), Err(BadSignature));
+        assert_eq!(
+            key.public_key().verify(b"message", &malleable),
+            Err(BadSignature)
+        );
     }
 
     /// The other S that satisfies the same equation.

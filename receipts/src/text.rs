@@ -74,7 +74,9 @@ impl<const N: usize> TryFrom<String> for Base64<N> {
     fn try_from(text: String) -> Result<Self, TextError> {
         let bytes = Base64Bytes::try_from(text)?.0;
         let bytes = bytes.try_into();
-        bytes.map(Self).map_err(|_| not("base64 of the right length"))
+        bytes
+            .map(Self)
+            .map_err(|_| not("base64 of the right length"))
     }
 }
 
@@ -133,7 +135,11 @@ impl Text {
     pub fn lossy(source: &str) -> Self {
         let mut text = String::new();
         for character in source.chars() {
-            let shown = if is_hidden(character) { '\u{fffd}' } else { character };
+            let shown = if is_hidden(character) {
+                '\u{fffd}'
+            } else {
+                character
+            };
             if text.len() + shown.len_utf8() > TEXT_BYTES_MAX {
                 break;
             }
@@ -275,7 +281,10 @@ impl fmt::Display for UtcTime {
         }
         let day = day_of_year - days_before_month(year, month) + 1;
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(formatter, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
     }
 }
 
@@ -362,7 +371,14 @@ mod tests {
 
     #[test]
     fn text_that_would_show_as_another_is_refused() {
-        for text in ["", "a\nb", "a\u{1b}[2Kb", "a\u{202e}b", "\u{9b}2K", &"x".repeat(1025)] {
+        for text in [
+            "",
+            "a\nb",
+            "a\u{1b}[2Kb",
+            "a\u{202e}b",
+            "\u{9b}2K",
+            &"x".repeat(1025),
+        ] {
             assert!(Text::try_from(text).is_err(), "{text:?}");
             assert!(Text::try_from(Text::lossy(text).as_str()).is_ok());
         }

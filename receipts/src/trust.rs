@@ -106,7 +106,9 @@ impl TrustFile {
     pub fn from_json(text: &[u8]) -> Result<Self, JsonError> {
         let file: Self = json::from_strict(text)?;
         if file.format != TRUST_FORMAT {
-            return Err(JsonError::Shape(format!("the format is not {TRUST_FORMAT}")));
+            return Err(JsonError::Shape(format!(
+                "the format is not {TRUST_FORMAT}"
+            )));
         }
         Ok(file)
     }
@@ -128,9 +130,15 @@ impl TrustFile {
     /// Every public key of every role.
     fn public_keys(&self) -> impl Iterator<Item = (&KeyId, &Base64<32>)> {
         let issuers = self.issuers.iter().map(|key| (&key.keyid, &key.public_key));
-        let validators = self.validators.iter().map(|key| (&key.keyid, &key.public_key));
+        let validators = self
+            .validators
+            .iter()
+            .map(|key| (&key.keyid, &key.public_key));
         let log = self.log.iter().map(|key| (&key.keyid, &key.public_key));
-        let witnesses = self.witnesses.iter().map(|key| (&key.keyid, &key.public_key));
+        let witnesses = self
+            .witnesses
+            .iter()
+            .map(|key| (&key.keyid, &key.public_key));
         issuers.chain(validators).chain(log).chain(witnesses)
     }
 
@@ -157,7 +165,11 @@ impl TrustFile {
         if self.issuers.is_empty() || self.log.is_empty() {
             return Err("There is no issuer or no log key.".to_owned());
         }
-        at_most(self.validator_threshold, self.validators.len(), "validators")?;
+        at_most(
+            self.validator_threshold,
+            self.validators.len(),
+            "validators",
+        )?;
         at_most(self.witness_threshold, self.witnesses.len(), "witnesses")?;
         let origin = Origin::new(self.origin.as_str())
             .map_err(|_| "The origin cannot name a log.".to_owned())?;
@@ -186,7 +198,9 @@ impl TrustFile {
             trust.validators.push(Signer { public_key, window });
         }
         for key in &self.log {
-            trust.log_windows.push(Window::new(key.not_before, key.not_after)?);
+            trust
+                .log_windows
+                .push(Window::new(key.not_before, key.not_after)?);
             let verifier = LogVerifier::new(&origin, &key.public_key.0);
             trust.log.push(verifier.map_err(usable)?);
         }
@@ -202,7 +216,9 @@ impl TrustFile {
 
 fn at_most(threshold: u64, there: usize, whom: &str) -> Result<(), String> {
     if threshold > u64::try_from(there).unwrap_or(u64::MAX) {
-        return Err(format!("{threshold} {whom} are wanted and {there} are listed."));
+        return Err(format!(
+            "{threshold} {whom} are wanted and {there} are listed."
+        ));
     }
     Ok(())
 }
@@ -227,7 +243,9 @@ impl Window {
 
     pub(crate) fn contains(&self, time: UtcTime, tolerance_s: u64) -> bool {
         self.not_before.is_by(time, tolerance_s)
-            && self.not_after.is_none_or(|not_after| time.is_by(not_after, tolerance_s))
+            && self
+                .not_after
+                .is_none_or(|not_after| time.is_by(not_after, tolerance_s))
     }
 }
 
@@ -255,10 +273,14 @@ pub(crate) struct Trust {
 
 impl Trust {
     pub(crate) fn issuer(&self, keyid: &KeyId) -> Option<&Signer> {
-        self.issuers.iter().find(|key| key.public_key.key_id() == *keyid)
+        self.issuers
+            .iter()
+            .find(|key| key.public_key.key_id() == *keyid)
     }
 
     pub(crate) fn validator(&self, keyid: &KeyId) -> Option<&Signer> {
-        self.validators.iter().find(|key| key.public_key.key_id() == *keyid)
+        self.validators
+            .iter()
+            .find(|key| key.public_key.key_id() == *keyid)
     }
 }

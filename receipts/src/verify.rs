@@ -129,7 +129,10 @@ fn statement(
             return None;
         }
     };
-    let stage = format!("The payload is a statement of stage {}.", body.predicate.stage);
+    let stage = format!(
+        "The payload is a statement of stage {}.",
+        body.predicate.stage
+    );
     checks.push(CheckName::StatementFormat, receipt, Ok(stage));
     checks.push(CheckName::Domain, receipt, domain(&body, trust));
     for (name, result) in rules::alone(&body) {
@@ -161,7 +164,10 @@ fn body(payload: &[u8]) -> Result<StatementBody, String> {
 fn domain(body: &StatementBody, trust: &Trust) -> Result<String, String> {
     let named = &body.predicate.domain.name;
     if *named != trust.domain {
-        return Err(format!("The statement is of domain {named}, not {}.", trust.domain));
+        return Err(format!(
+            "The statement is of domain {named}, not {}.",
+            trust.domain
+        ));
     }
     if body.predicate.termination.mode == Mode::Dev && trust.mode == Mode::Production {
         return Err("The statement is of a development deployment.".to_owned());
@@ -175,9 +181,13 @@ fn stages(bodies: &[&StatementBody]) -> Result<String, String> {
     let shown: Vec<&str> = found.iter().map(|stage| stage.as_str()).collect();
     let shown = shown.join(", ");
     if !ORDER.starts_with(&found) {
-        return Err(format!("The stages are {shown}, not revoked, erased, purged from the first."));
+        return Err(format!(
+            "The stages are {shown}, not revoked, erased, purged from the first."
+        ));
     }
-    Ok(format!("The stages are {shown}, in order and without a gap."))
+    Ok(format!(
+        "The stages are {shown}, in order and without a gap."
+    ))
 }
 
 fn erasure(bodies: &[&StatementBody], checks: &mut Checks) {

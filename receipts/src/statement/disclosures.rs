@@ -67,7 +67,10 @@ pub(super) fn residual_risks(predicate: &Predicate) -> Vec<Text> {
     if let Some(inventory) = &predicate.inventory
         && inventory.status == InventoryStatus::Partial
     {
-        lines.push("The inventory is partial; the erasure is not: it covers every object under the keys.".to_owned());
+        lines.push(
+            "The inventory is partial; the erasure is not: it covers every object under the keys."
+                .to_owned(),
+        );
     }
     if let Some(purge) = &predicate.purge
         && purge.status == PurgeStatus::Held

@@ -257,7 +257,11 @@ impl Statement {
         Hex(Sha256::digest(pae(PAYLOAD_TYPE, self.payload())).into())
     }
 
-    fn successor(&self, wanted: Stage, receipt_id: Hex<16>) -> Result<StatementBody, StatementError> {
+    fn successor(
+        &self,
+        wanted: Stage,
+        receipt_id: Hex<16>,
+    ) -> Result<StatementBody, StatementError> {
         if self.body.predicate.stage != wanted {
             return Err(StatementError::Stage { wanted });
         }

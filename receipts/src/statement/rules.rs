@@ -60,13 +60,20 @@ pub(crate) fn after(
     body: &StatementBody,
 ) -> Vec<Rule> {
     vec![
-        (CheckName::Previous, previous(before_digest, &body.predicate)),
+        (
+            CheckName::Previous,
+            previous(before_digest, &body.predicate),
+        ),
         (CheckName::SameFacts, same_facts(before, body)),
     ]
 }
 
 fn ensure(holds: bool, otherwise: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise.to_owned()) }
+    if holds {
+        Ok(())
+    } else {
+        Err(otherwise.to_owned())
+    }
 }
 
 fn key_chain(predicate: &Predicate) -> Result<String, String> {
@@ -76,12 +83,22 @@ fn key_chain(predicate: &Predicate) -> Result<String, String> {
     for key in &predicate.keys {
         version += 1;
         if key.version != version {
-            return Err(format!("KEK version {} stands where version {version} must.", key.version));
+            return Err(format!(
+                "KEK version {} stands where version {version} must.",
+                key.version
+            ));
         }
         if key.previous != previous {
-            return Err(format!("KEK version {version} does not follow the version before."));
+            return Err(format!(
+                "KEK version {version} does not follow the version before."
+            ));
         }
-        let entry = kek_entry(&key.nonce.0, &key.kek_id.0, &key.commitment.0, &key.previous.0);
+        let entry = kek_entry(
+            &key.nonce.0,
+            &key.kek_id.0,
+            &key.commitment.0,
+            &key.previous.0,
+        );
         if entry.0 != key.entry.0 {
             return Err(format!(
                 "The log entry of KEK version {version} is not that of its id and commitment."
@@ -89,7 +106,9 @@ fn key_chain(predicate: &Predicate) -> Result<String, String> {
         }
         previous = key.entry;
     }
-    Ok(format!("All {version} KEK versions are listed, each chained to the one before."))
+    Ok(format!(
+        "All {version} KEK versions are listed, each chained to the one before."
+    ))
 }
 
 fn subject(body: &StatementBody) -> Result<String, String> {
@@ -106,18 +125,29 @@ fn subject(body: &StatementBody) -> Result<String, String> {
         last == Some(subject.digest.sha256),
         "The subject's digest is not the log entry of the last KEK.",
     )?;
-    Ok(format!("The subject is tenant {}, and its digest commits to the KEKs.", tenant.id))
+    Ok(format!(
+        "The subject is tenant {}, and its digest commits to the KEKs.",
+        tenant.id
+    ))
 }
 
 fn approvals(predicate: &Predicate) -> Result<String, String> {
     let termination = &predicate.termination;
     let approvals = &termination.approvals;
-    let different: HashSet<&Text> = approvals.iter().map(|approval| &approval.principal).collect();
-    ensure(different.len() == approvals.len(), "An approver is listed twice.")?;
+    let different: HashSet<&Text> = approvals
+        .iter()
+        .map(|approval| &approval.principal)
+        .collect();
+    ensure(
+        different.len() == approvals.len(),
+        "An approver is listed twice.",
+    )?;
     match (termination.mode, approvals.len()) {
         (Mode::Production, 0 | 1) => Err("Two different approvers are needed.".to_owned()),
         (Mode::Dev, 0) => Err("An approver is needed.".to_owned()),
-        (mode, count) => Ok(format!("{count} different approvers, as mode {mode} wants.")),
+        (mode, count) => Ok(format!(
+            "{count} different approvers, as mode {mode} wants."
+        )),
     }
 }
 
@@ -129,14 +159,21 @@ fn stage_evidence(predicate: &Predicate) -> Result<String, String> {
         ("backup", predicate.backup.is_some()),
         ("rootBackupHorizon", predicate.root_backup_horizon.is_some()),
         ("assurance", predicate.assurance.is_some()),
-        ("sanitization.method", predicate.sanitization.method.is_some()),
+        (
+            "sanitization.method",
+            predicate.sanitization.method.is_some(),
+        ),
     ];
     let expected = erasure
         .into_iter()
         .map(|(field, there)| (field, there, stage > Stage::Revoked))
         .chain([
             ("purge", predicate.purge.is_some(), stage == Stage::Purged),
-            ("previous", predicate.previous.is_some(), stage > Stage::Revoked),
+            (
+                "previous",
+                predicate.previous.is_some(),
+                stage > Stage::Revoked,
+            ),
         ]);
     for (field, there, wanted) in expected {
         match (there, wanted) {
@@ -158,16 +195,26 @@ fn fences(predicate: &Predicate) -> Result<String, String> {
         return Err(format!(
             "Stage {} needs {}.",
             predicate.stage,
-            if wanted.len() == 1 { "one fence around the tenant" } else { "a fence around the tenant, then one around the nodes" }
+            if wanted.len() == 1 {
+                "one fence around the tenant"
+            } else {
+                "a fence around the tenant, then one around the nodes"
+            }
         ));
     }
     if let [tenant, nodes] = predicate.fences.as_slice() {
-        ensure(nodes.number > tenant.number, "The second fence is not newer than the first.")?;
+        ensure(
+            nodes.number > tenant.number,
+            "The second fence is not newer than the first.",
+        )?;
     }
     predicate.fences.iter().try_for_each(fence)?;
     let gateways = predicate.fences.iter().map(|fence| fence.gateways.len());
     let gateways: Vec<String> = gateways.map(|count| count.to_string()).collect();
-    Ok(format!("Gateways that came under the fences: {}.", gateways.join(", then ")))
+    Ok(format!(
+        "Gateways that came under the fences: {}.",
+        gateways.join(", then ")
+    ))
 }
 
 fn fence(fence: &Fence) -> Result<(), String> {
@@ -175,8 +222,15 @@ fn fence(fence: &Fence) -> Result<(), String> {
         (1..=LEASE_SECONDS_MAX).contains(&fence.lease_seconds),
         "A fence's lease is not from 1 to 3600 seconds.",
     )?;
-    let gateways: HashSet<_> = fence.gateways.iter().map(|gateway| gateway.gateway).collect();
-    ensure(gateways.len() == fence.gateways.len(), "A gateway is listed twice under a fence.")
+    let gateways: HashSet<_> = fence
+        .gateways
+        .iter()
+        .map(|gateway| gateway.gateway)
+        .collect();
+    ensure(
+        gateways.len() == fence.gateways.len(),
+        "A gateway is listed twice under a fence.",
+    )
 }
 
 fn inventory(predicate: &Predicate) -> Result<String, String> {
@@ -189,7 +243,10 @@ fn inventory(predicate: &Predicate) -> Result<String, String> {
                 inventory.uncounted.is_empty() && inventory.root.is_some(),
                 "A complete inventory has a root and nothing uncounted.",
             )?;
-            Ok(format!("{} objects with {} bytes were counted.", inventory.objects, inventory.bytes))
+            Ok(format!(
+                "{} objects with {} bytes were counted.",
+                inventory.objects, inventory.bytes
+            ))
         }
         InventoryStatus::Partial => {
             ensure(
@@ -226,7 +283,10 @@ fn root_destruction(predicate: &Predicate) -> Result<String, String> {
         "The canary of the current epoch does not open: the provider may just be away.",
     )?;
     if root.assurance > provider_ceiling(root.provider.as_str()) {
-        return Err(format!("A provider {} is not {}.", root.provider, root.assurance));
+        return Err(format!(
+            "A provider {} is not {}.",
+            root.provider, root.assurance
+        ));
     }
     Ok(format!(
         "Epoch {} is destroyed ({}, {}); its canary opened before and is refused now.",
@@ -238,7 +298,10 @@ fn backup(predicate: &Predicate) -> Result<String, String> {
     let Some(backup) = &predicate.backup else {
         return Err("There is no backup.".to_owned());
     };
-    ensure(backup.restore_test == TestResult::Passed, "The backup's restore test failed.")?;
+    ensure(
+        backup.restore_test == TestResult::Passed,
+        "The backup's restore test failed.",
+    )?;
     ensure(backup.victims_found == 0, "The backup holds erased keys.")?;
     Ok(format!(
         "A backup of {} nodes and {} KEKs was restored and holds no erased key.",
@@ -247,19 +310,25 @@ fn backup(predicate: &Predicate) -> Result<String, String> {
 }
 
 fn assurance(predicate: &Predicate) -> Result<String, String> {
-    let (Some(claimed), Some(root), Some(horizon)) =
-        (predicate.assurance, &predicate.root, predicate.root_backup_horizon)
-    else {
+    let (Some(claimed), Some(root), Some(horizon)) = (
+        predicate.assurance,
+        &predicate.root,
+        predicate.root_backup_horizon,
+    ) else {
         return Err("There is no assurance.".to_owned());
     };
     let deserved = Assurance::deserved(root, horizon, predicate.times.finished);
     if claimed > deserved {
-        return Err(format!("The assurance is {claimed}; the evidence is worth {deserved}."));
+        return Err(format!(
+            "The assurance is {claimed}; the evidence is worth {deserved}."
+        ));
     }
     if predicate.sanitization.method == Some(Method::Purge) && claimed == Assurance::Logical {
         return Err("The method purge needs more assurance than logical.".to_owned());
     }
-    Ok(format!("The assurance is {claimed}, and the evidence is worth {deserved}."))
+    Ok(format!(
+        "The assurance is {claimed}, and the evidence is worth {deserved}."
+    ))
 }
 
 fn purge(predicate: &Predicate) -> Result<String, String> {
@@ -313,7 +382,10 @@ fn claimed_times(predicate: &Predicate) -> Result<String, String> {
         ("fence around the tenant", raised(FenceScope::Tenant)),
         ("fence around the nodes", raised(FenceScope::Nodes)),
         ("backup", predicate.backup.as_ref().map(|backup| backup.at)),
-        ("destruction", predicate.root.as_ref().map(|root| root.destroyed_at)),
+        (
+            "destruction",
+            predicate.root.as_ref().map(|root| root.destroyed_at),
+        ),
         ("end of the stage", Some(finished)),
     ])?;
     in_order(&[
@@ -321,7 +393,9 @@ fn claimed_times(predicate: &Predicate) -> Result<String, String> {
         ("beginning of the stage", Some(predicate.times.started)),
         ("end of the stage", Some(finished)),
     ])?;
-    Ok(format!("The claimed times follow each other; the stage was finished at {finished}."))
+    Ok(format!(
+        "The claimed times follow each other; the stage was finished at {finished}."
+    ))
 }
 
 /// Whether no time is more than the tolerance before any that must come before it.
@@ -331,7 +405,9 @@ fn in_order(times: &[(&str, Option<UtcTime>)]) -> Result<(), String> {
         let Some(time) = *time else { continue };
         match latest {
             Some((before_name, before)) if !before.is_by(time, CLOCK_TOLERANCE_S) => {
-                return Err(format!("The {name} ({time}) is before the {before_name} ({before})."));
+                return Err(format!(
+                    "The {name} ({time}) is before the {before_name} ({before})."
+                ));
             }
             Some((_, before)) if before >= time => {}
             _ => latest = Some((name, time)),
@@ -359,7 +435,10 @@ fn same_facts(before: &StatementBody, body: &StatementBody) -> Result<String, St
         ("subject", before.subject == body.subject),
         ("domain", old.domain == new.domain),
         ("tenant", old.tenant == new.tenant),
-        ("sanitization", without_method(&old.sanitization) == without_method(&new.sanitization)),
+        (
+            "sanitization",
+            without_method(&old.sanitization) == without_method(&new.sanitization),
+        ),
         ("termination", old.termination == new.termination),
         ("keys", old.keys == new.keys),
         ("fences", new.fences.starts_with(&old.fences)),
@@ -370,7 +449,10 @@ fn same_facts(before: &StatementBody, body: &StatementBody) -> Result<String, St
             ("inventory", old.inventory == new.inventory),
             ("root", old.root == new.root),
             ("backup", old.backup == new.backup),
-            ("rootBackupHorizon", old.root_backup_horizon == new.root_backup_horizon),
+            (
+                "rootBackupHorizon",
+                old.root_backup_horizon == new.root_backup_horizon,
+            ),
         ]);
     }
     for (fact, same) in facts {
@@ -378,7 +460,10 @@ fn same_facts(before: &StatementBody, body: &StatementBody) -> Result<String, St
             return Err(format!("The {fact} is not that of the stage before."));
         }
     }
-    ensure(old.receipt_id != new.receipt_id, "The receipt id is that of the stage before.")?;
+    ensure(
+        old.receipt_id != new.receipt_id,
+        "The receipt id is that of the stage before.",
+    )?;
     in_order(&[
         ("beginning of the stage before", Some(old.times.started)),
         ("beginning of the stage", Some(new.times.started)),

@@ -28,7 +28,10 @@ pub(super) fn check(
     let mut before: Option<Before> = None;
     for (index, (filed, (signatures, body))) in file.receipts.iter().zip(receipts).enumerate() {
         let receipt = Some(index);
-        let opened = filed.logged.as_ref().map(|logged| (logged, open(logged, trust)));
+        let opened = filed
+            .logged
+            .as_ref()
+            .map(|logged| (logged, open(logged, trust)));
         let mut witnessed = None;
         let mut log_keys = None;
         match opened {
@@ -74,9 +77,11 @@ pub(super) fn check(
         }
         .check(signatures, trust);
         if let (Ok(_), Some(signers)) = (&windows, log_keys) {
-            let trusted = trust.log.iter().zip(&trust.log_windows).any(|(key, window)| {
-                signers.contains(&key.keyid()) && window.contains(time, 0)
-            });
+            let trusted = trust
+                .log
+                .iter()
+                .zip(&trust.log_windows)
+                .any(|(key, window)| signers.contains(&key.keyid()) && window.contains(time, 0));
             if !trusted {
                 windows = Err(format!("The log's key was not trusted at {time}."));
             }
@@ -99,10 +104,17 @@ fn cosigned(
     trust: &Trust,
     checks: &mut Checks,
 ) -> Option<UtcTime> {
-    let mut times: Vec<u64> = opened.cosignatures.iter().map(|cosignature| cosignature.unix_s).collect();
+    let mut times: Vec<u64> = opened
+        .cosignatures
+        .iter()
+        .map(|cosignature| cosignature.unix_s)
+        .collect();
     times.sort_unstable();
     let wanted = usize::try_from(trust.witness_threshold).unwrap_or(usize::MAX);
-    let sentence = format!("{} witnesses cosigned the checkpoint; {wanted} are wanted.", times.len());
+    let sentence = format!(
+        "{} witnesses cosigned the checkpoint; {wanted} are wanted.",
+        times.len()
+    );
     if times.len() < wanted {
         checks.missing(CheckName::Cosignatures, receipt, sentence);
         return None;
@@ -139,7 +151,10 @@ fn statement_logged(
 fn consistency(logged: &Logged, before: &TreeHead, head: &TreeHead) -> Result<String, String> {
     verify_consistency(before, head, &logged.consistency())
         .map_err(|error| format!("The log did not only grow: {error}."))?;
-    Ok(format!("The log grew from {} to {} entries.", before.size, head.size))
+    Ok(format!(
+        "The log grew from {} to {} entries.",
+        before.size, head.size
+    ))
 }
 
 fn keys_logged(
@@ -154,7 +169,11 @@ fn keys_logged(
         checks.missing(CheckName::KeysLogged, Some(0), why);
         return;
     }
-    checks.push(CheckName::KeysLogged, Some(0), keys_included(file, logged, body, head));
+    checks.push(
+        CheckName::KeysLogged,
+        Some(0),
+        keys_included(file, logged, body, head),
+    );
 }
 
 fn keys_included(
@@ -179,7 +198,10 @@ fn keys_included(
             format!("KEK version {version} is not shown to be in the log: {error}.")
         })?;
     }
-    Ok(format!("All {} KEK creations are in the log, before the statement.", keys.len()))
+    Ok(format!(
+        "All {} KEK creations are in the log, before the statement.",
+        keys.len()
+    ))
 }
 
 fn fits(finished: UtcTime, witnessed: UtcTime) -> Result<String, String> {
@@ -188,7 +210,9 @@ fn fits(finished: UtcTime, witnessed: UtcTime) -> Result<String, String> {
             "The stage claims to be finished at {finished}; the witnesses saw it at {witnessed} already."
         ));
     }
-    Ok(format!("The witnesses saw the statement by {witnessed}; it claims {finished}."))
+    Ok(format!(
+        "The witnesses saw the statement by {witnessed}; it claims {finished}."
+    ))
 }
 
 struct Windows {
@@ -208,13 +232,17 @@ impl Windows {
             }
             if !issuer.window.contains(self.finished, CLOCK_TOLERANCE_S) {
                 let finished = self.finished;
-                return Err(format!("The issuer's key was not trusted at the claimed {finished}."));
+                return Err(format!(
+                    "The issuer's key was not trusted at the claimed {finished}."
+                ));
             }
         }
         for keyid in &signatures.validators {
             let validator = trust.validator(keyid);
             if !validator.is_some_and(|validator| validator.window.contains(time, 0)) {
-                return Err(format!("The key of validator {keyid} was not trusted at {time}."));
+                return Err(format!(
+                    "The key of validator {keyid} was not trusted at {time}."
+                ));
             }
         }
         Ok(if self.witnessed {
@@ -225,12 +253,7 @@ impl Windows {
     }
 }
 
-fn threshold(
-    signatures: &Signatures,
-    receipt: Option<usize>,
-    trust: &Trust,
-    checks: &mut Checks,
-) {
+fn threshold(signatures: &Signatures, receipt: Option<usize>, trust: &Trust, checks: &mut Checks) {
     let signed = signatures.validators.len();
     let wanted = trust.validator_threshold;
     let sentence = format!("{signed} validators signed; {wanted} are wanted.");

@@ -39,7 +39,10 @@ pub(super) fn check(
     match validators(first, further, &pae, trust) {
         Ok(validators) => {
             let unknown = further.len() - validators.len();
-            let sentence = format!("{} validators signed; {unknown} signatures are of unknown keys.", validators.len());
+            let sentence = format!(
+                "{} validators signed; {unknown} signatures are of unknown keys.",
+                validators.len()
+            );
             checks.push(CheckName::ValidatorSignatures, receipt, Ok(sentence));
             held.validators = validators;
         }
