@@ -5,4 +5,21 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod check;
+pub mod envelope;
+pub mod file;
+pub mod json;
+pub mod keys;
 pub mod log;
+pub mod statement;
+pub mod text;
+pub mod trust;
+pub mod verify;
+
+pub use check::{Check, CheckName, Outcome, Verdict};
+pub use envelope::{Envelope, EnvelopeSignature, ValidateError};
+pub use file::{FiledReceipt, Logged, LoggedKey, ReceiptFile};
+pub use keys::{IssuerKey, KeyId, PublicKey, ValidatorKey};
+pub use statement::{Statement, StatementError};
+pub use trust::{TrustFile, TrustedKey, TrustedValidator, TrustedWitness};
+pub use verify::{Report, verify};
