@@ -216,7 +216,7 @@ impl LogReader for BucketLog {
             let id = |key: &str| {
                 key.strip_prefix(&prefix)?
                     .strip_suffix(".json")?
-                    .parse()
+                    .parse::<ReceiptId>()
                     .ok()
             };
             ids.extend(listing.objects.iter().filter_map(|object| id(&object.key)));
@@ -260,5 +260,73 @@ impl LogStore for BucketLog {
             Put::Stored => Swap::Done,
             Put::Refused => Swap::Lost,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::suite::{suite, whole_log};
+    use super::*;
+    use crate::region::embedded::EmbeddedStore;
+    use crate::region::faulty::{Fault, FaultyStore, Op};
+    use crate::region::testbed::{Testbed, full_profile};
+
+    fn bucket() -> UpstreamBucket {
+        UpstreamBucket::from_catalog("lethe-test-log".to_owned())
+    }
+
+    async fn open(store: &Arc<dyn RegionStore>, domain: &str) -> Result<BucketLog, LogStoreError> {
+        BucketLog::open(store.clone(), bucket(), &domain.parse().unwrap()).await
+    }
+
+    async fn passes(store: Arc<dyn RegionStore>) {
+        suite(Arc::new(open(&store, "eu").await.unwrap())).await;
+        // Another domain in the same bucket has another log; opening one twice changes nothing.
+        open(&store, "us").await.unwrap();
+        whole_log(Arc::new(open(&store, "us").await.unwrap())).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_an_embedded_store_passes_the_suite() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::create(&dir.path().join("region")).unwrap();
+        passes(Arc::new(store)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_seaweedfs_passes_the_suite() {
+        let testbed = Testbed::seaweed().await;
+        passes(Arc::new(testbed.store(full_profile()).await)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_a_store_that_ignores_conditions_is_refused() {
+        let testbed = Testbed::rclone().await;
+        let store: Arc<dyn RegionStore> = Arc::new(testbed.store(full_profile()).await);
+        let refused = open(&store, "eu").await;
+        assert!(
+            matches!(refused, Err(LogStoreError::Lying { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn lost_answer_of_a_swap_is_found_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::create(&dir.path().join("region")).unwrap();
+        let faulty = Arc::new(FaultyStore::new(Arc::new(store)));
+        let store: Arc<dyn RegionStore> = faulty.clone();
+        let log = open(&store, "eu").await.unwrap();
+        faulty.fail_next(Op::Put, Fault::FailedButPersisted);
+        let lost = log
+            .swap(Head::Checkpoint, None, Bytes::from_static(b"one"))
+            .await;
+        assert!(matches!(lost, Err(LogStoreError::Away { .. })), "{lost:?}");
+        let again = log
+            .swap(Head::Checkpoint, None, Bytes::from_static(b"one"))
+            .await;
+        assert_eq!(again.unwrap(), Swap::Lost);
+        let held = log.head(Head::Checkpoint).await.unwrap().unwrap();
+        assert_eq!(held.bytes, "one");
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lethe_receipts::log::{TileKind, TilePath};
 use std::sync::Arc;
 
-async fn suite(store: Arc<dyn LogStore>) {
+pub(super) async fn suite(store: Arc<dyn LogStore>) {
     tiles(store.as_ref()).await;
     heads(store.as_ref()).await;
     race(&store).await;
@@ -15,7 +15,7 @@ async fn suite(store: Arc<dyn LogStore>) {
 }
 
 /// A log of its own, grown and verified.
-async fn whole_log(store: Arc<dyn LogStore>) {
+pub(super) async fn whole_log(store: Arc<dyn LogStore>) {
     let queue = Queue::of(0..300);
     sequencer(&store).sequence_pending(&queue).await.unwrap();
     queue.add(300..520);

@@ -194,6 +194,8 @@ async fn log_that_was_rolled_back_is_refused_by_its_sequencer() {
             panic!("{refused:?}");
         };
         assert_eq!((log, known), (if checkpoint { 20 } else { 0 }, 30));
+        // A lost log is not begun anew: that would be a second history of the same name.
+        assert_eq!(dir.path().join("checkpoint").exists(), checkpoint);
     }
 }
 
