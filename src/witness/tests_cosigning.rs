@@ -4,7 +4,7 @@ use crate::clock::{ManualClock, UnixMs};
 use crate::log::testing::{Queue, dir_log, log_key, origin, sequencer};
 use crate::log::*;
 use crate::witness::{Witness, serve};
-use lethe_receipts::log::{KeyName, WitnessKey, WitnessVerifier};
+use lethe_receipts::log::{KeyName, SignedCheckpoint, WitnessKey, WitnessVerifier};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -139,6 +139,10 @@ async fn newest_is_what_a_witness_saw_of_a_log_that_was_rolled_back() {
         refused.failed[0].1,
         CosignError::Ahead { seen: 30, ours: 20 }
     ));
+    // What was cosigned of the larger log stays: it is the proof.
+    let kept = store.head(Head::Cosigned).await.unwrap().unwrap();
+    let kept = SignedCheckpoint::parse(std::str::from_utf8(&kept.bytes).unwrap()).unwrap();
+    assert_eq!(kept.claimed().unwrap().head.size, 30);
     running.stop().await;
     let silent = witnesses.newest(store.as_ref()).await.unwrap();
     assert_eq!(silent.silent[0].0, "w1");
@@ -177,5 +181,27 @@ async fn fork_under_a_witness_is_refused_by_it_and_seen() {
             "{newest:?}"
         );
     }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn witness_that_signs_with_another_key_has_not_cosigned() {
+    let (_dir, store) = dir_log();
+    sequencer(&store)
+        .sequence_pending(&Queue::of(0..20))
+        .await
+        .unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let running = witness(state.path(), 1).await;
+    let mistaken = WitnessPeer {
+        key: key(9).verifier(),
+        ..running.peer.clone()
+    };
+    let asked = witnesses(&[&mistaken]);
+    let refused = asked.cosign(store.as_ref()).await.unwrap().unwrap();
+    assert!(matches!(refused.failed[0].1, CosignError::Answer(_)));
+    assert!(refused.opened.cosignatures.is_empty());
+    let newest = asked.newest(store.as_ref()).await.unwrap();
+    assert_eq!(newest.silent[0].0, "w9");
     running.stop().await;
 }
