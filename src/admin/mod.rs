@@ -7,6 +7,7 @@ mod effect;
 mod error;
 mod health;
 mod keys;
+mod logs;
 mod objects;
 mod openapi;
 mod principal;

@@ -164,6 +164,7 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
         },
         key_backup_dir: None,
         log_dir: None,
+        log_bucket: None,
         lease: Duration::from_secs(300),
     })
 }
