@@ -9,7 +9,8 @@ use crate::config::{Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
 use crate::tenants::DomainName;
 use lethe_keys::{
-    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, StoreUrl, SystemClock,
+    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
+    SystemClock,
     check_apart,
 };
 use std::os::unix::fs::DirBuilderExt;
@@ -61,6 +62,8 @@ pub(super) fn key_config(
     keys.lease = stores.lease;
     keys.deadline = config.limits.store_deadline;
     keys.dev = dev;
+    // Until this process runs the log's sequencer, nobody would make a KEK active that waits for it.
+    keys.log = Sequencing::None;
     Ok(keys)
 }
 

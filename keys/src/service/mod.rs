@@ -1,6 +1,8 @@
 //! One domain's keys: opening them, the lease, and what callers may ask.
 
 mod backup;
+#[cfg(test)]
+mod bench;
 mod data;
 mod destroy;
 mod fences;
