@@ -230,7 +230,9 @@ pub enum Refusal {
     #[error("a move of the root names no tenant")]
     NoVictims,
     /// More tenants than one move of the root leaves behind.
-    #[error("{victims} tenants are more than one move of the root leaves behind; move it again for the rest")]
+    #[error(
+        "{victims} tenants are more than one move of the root leaves behind; move it again for the rest"
+    )]
     TooManyVictims {
         /// How many were named.
         victims: usize,
@@ -250,7 +252,9 @@ pub enum Refusal {
         current: Epoch,
     },
     /// An earlier move of the root is not finished.
-    #[error("a move of the root before epoch {current} is not finished: its old epoch is not destroyed")]
+    #[error(
+        "a move of the root before epoch {current} is not finished: its old epoch is not destroyed"
+    )]
     MoveUnfinished {
         /// The store's epoch.
         current: Epoch,
@@ -268,7 +272,9 @@ pub enum Refusal {
         epoch: Epoch,
     },
     /// An epoch is only destroyed when a backup of what came after it passed its restore test.
-    #[error("no tested backup: epoch {epoch} is kept until the backup of what follows passed its restore test")]
+    #[error(
+        "no tested backup: epoch {epoch} is kept until the backup of what follows passed its restore test"
+    )]
     BackupUntested {
         /// The epoch to destroy.
         epoch: Epoch,

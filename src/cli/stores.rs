@@ -10,8 +10,7 @@ use crate::directory::SqlDirectory;
 use crate::tenants::DomainName;
 use lethe_keys::{
     KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
-    SystemClock,
-    check_apart,
+    SystemClock, check_apart,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;

@@ -447,7 +447,9 @@ fn kek(fields: &mut Fields<'_>) -> Option<KekRow> {
 
 fn entry(fields: &mut Fields<'_>) -> Option<EntryRecord> {
     let number = fields.number()?;
-    let index = fields.number().map(|index| (index != ABSENT).then_some(index))?;
+    let index = fields
+        .number()
+        .map(|index| (index != ABSENT).then_some(index))?;
     let created_ms = fields.time()?;
     let entry = fields.bytes()?;
     let (subject, creation) = match fields.bytes()? {
@@ -490,7 +492,12 @@ fn movement(fields: &mut Fields<'_>) -> Option<MoveRow> {
         3 => MoveState::Destroyed,
         _ => return None,
     };
-    let counts = [fields.number()?, fields.number()?, fields.number()?, fields.number()?];
+    let counts = [
+        fields.number()?,
+        fields.number()?,
+        fields.number()?,
+        fields.number()?,
+    ];
     let mut canary = || {
         Some(Canary {
             wrapped: fields.wrapped()?,

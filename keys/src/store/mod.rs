@@ -25,9 +25,7 @@ pub(crate) use records::{EntryRecord, Imported, Record, StoreRecord};
 use crate::location::Location;
 use crate::secret::Wrapped;
 use crate::tree::{Epoch, Place};
-use crate::types::{
-    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
-};
+use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
 
 /// Why a call of the key store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -143,7 +143,11 @@ async fn kek_inserted_is_read_back_as_written(url: &StoreUrl) {
     assert_eq!(store.keks(tenant).await.unwrap(), vec![row.info]);
     assert_eq!(store.kek(KekId::random().unwrap()).await.unwrap(), None);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         1
     );
 }
@@ -162,7 +166,11 @@ async fn first_version_twice_is_taken(url: &StoreUrl) {
     assert_eq!(outcomes, [InsertKek::Inserted, InsertKek::VersionTaken]);
     assert_eq!(store.keks(tenant).await.unwrap().len(), 1);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         1
     );
 }
@@ -219,7 +227,11 @@ async fn kek_under_superseded_node_is_refused(url: &StoreUrl) {
     );
     assert_eq!(store.keks(tenant).await.unwrap(), vec![]);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         0
     );
 }

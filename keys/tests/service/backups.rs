@@ -4,8 +4,8 @@ use std::fs;
 
 use lethe_keys::testing::{Call, Fault, Faults, MemoryLog};
 use lethe_keys::{
-    BackupPlace, Epoch, KeyService, KeyServiceConfig, KeysError, NewestCheckpoint, Override, Refusal,
-    RestoreOptions, StoreUrl, SystemClock,
+    BackupPlace, Epoch, KeyService, KeyServiceConfig, KeysError, NewestCheckpoint, Override,
+    Refusal, RestoreOptions, StoreUrl, SystemClock,
 };
 
 use crate::domain::{Domain, Object, fence, finish_move};
@@ -41,7 +41,10 @@ async fn backup_of_a_shred_restores_everybody_else(domain: &Domain, fresh: Store
     let second = keys.rotate(survivor.tenant).await.unwrap();
     let place = domain.backups();
     let before = keys.backup(&place).await.unwrap();
-    assert_eq!((before.epoch, before.nodes, before.keks), (Epoch(1), 1_025, 3));
+    assert_eq!(
+        (before.epoch, before.nodes, before.keks),
+        (Epoch(1), 1_025, 3)
+    );
     fence(&keys, victim.tenant).await;
     keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap();
     // The backup of before is not one of now.
@@ -49,7 +52,10 @@ async fn backup_of_a_shred_restores_everybody_else(domain: &Domain, fresh: Store
     let old = keys.test_restore(&place, &before.name, scratch).await;
     assert!(matches!(refused(old), Refusal::BackupRejected { .. }));
     let between = keys.backup(&place).await.unwrap();
-    let tested = keys.test_restore(&place, &between.name, scratch).await.unwrap();
+    let tested = keys
+        .test_restore(&place, &between.name, scratch)
+        .await
+        .unwrap();
     assert_eq!((tested.nodes, tested.keks, tested.victims), (1_025, 2, 1));
     keys.destroy_epoch(Epoch(1), &between.sha256).await.unwrap();
     assert_eq!(place.list().await.unwrap().len(), 2);
@@ -66,14 +72,22 @@ async fn backup_of_a_shred_restores_everybody_else(domain: &Domain, fresh: Store
     let config = elsewhere(domain, fresh());
     let options = RestoreOptions::default();
     let restored = KeyService::restore(&config, &place, &before.name, &options).await;
-    assert_eq!(refused(restored), Refusal::RootEpochMissing { epoch: Epoch(1) });
+    assert_eq!(
+        refused(restored),
+        Refusal::RootEpochMissing { epoch: Epoch(1) }
+    );
     let unopened = KeyService::open(&config, keys.identity(), domain.clock.clone()).await;
     assert_eq!(refused(unopened), Refusal::RestoreUnfinished);
 
     // The shred's own: everybody else has everything, and the shred can be finished there.
     let config = elsewhere(domain, fresh());
-    let restored = KeyService::restore(&config, &place, &between.name, &options).await.unwrap();
-    assert_eq!((restored.identity, restored.epoch), (keys.identity(), Epoch(2)));
+    let restored = KeyService::restore(&config, &place, &between.name, &options)
+        .await
+        .unwrap();
+    assert_eq!(
+        (restored.identity, restored.epoch),
+        (keys.identity(), Epoch(2))
+    );
     assert_eq!((restored.keks, restored.forgotten), (2, None));
     let again = KeyService::restore(&config, &place, &between.name, &options).await;
     assert!(matches!(refused(again), Refusal::StoreNotEmpty { .. }));
@@ -81,11 +95,19 @@ async fn backup_of_a_shred_restores_everybody_else(domain: &Domain, fresh: Store
     assert!(survivor.opens(&other).await);
     assert_eq!(other.sealing_kek(survivor.tenant).await, Ok(second));
     assert!(victim.open(&other).await.is_err());
-    assert_eq!(other.create_tenant_keys(victim.tenant).await.unwrap_err(), KeysError::TenantFenced { tenant: victim.tenant });
+    assert_eq!(
+        other.create_tenant_keys(victim.tenant).await.unwrap_err(),
+        KeysError::TenantFenced {
+            tenant: victim.tenant
+        }
+    );
     let unfinished = other.unfinished_moves().await.unwrap();
     assert_eq!(unfinished.len(), 1);
     let copy = other.backup(&place).await.unwrap();
-    other.test_restore(&place, &copy.name, scratch).await.unwrap();
+    other
+        .test_restore(&place, &copy.name, scratch)
+        .await
+        .unwrap();
     other.destroy_epoch(Epoch(1), &copy.sha256).await.unwrap();
     assert!(Object::new(&other).await.opens(&other).await);
 }
@@ -118,10 +140,19 @@ async fn restored_world_forgets_what_it_is_told(domain: &Domain, fresh: Stores<'
         faults.inject(Call::StoreImport, fault, 1);
         let failed =
             KeyService::restore_with_faults(&config, &place, &before.name, &options, &faults).await;
-        assert!(matches!(failed, Err(KeysError::Unavailable { .. })), "{failed:?}");
+        assert!(
+            matches!(failed, Err(KeysError::Unavailable { .. })),
+            "{failed:?}"
+        );
     }
     let refusal = refused(KeyService::restore(&config, &place, &before.name, &options).await);
-    assert_eq!(refusal, Refusal::EpochRolledBack { seen: Epoch(2), found: Epoch(1) });
+    assert_eq!(
+        refusal,
+        Refusal::EpochRolledBack {
+            seen: Epoch(2),
+            found: Epoch(1)
+        }
+    );
     let accepted = Override {
         reason: "the disk burned".to_owned(),
         time: "2026-01-02T03:04:05Z".to_owned(),
@@ -141,28 +172,45 @@ async fn restored_world_forgets_what_it_is_told(domain: &Domain, fresh: Stores<'
         let failed =
             KeyService::restore_with_faults(&config, &place, &before.name, &options, &faults).await;
         faults.clear();
-        assert!(matches!(failed, Err(KeysError::Unavailable { .. })), "{call:?}: {failed:?}");
+        assert!(
+            matches!(failed, Err(KeysError::Unavailable { .. })),
+            "{call:?}: {failed:?}"
+        );
         let opened = KeyService::open(&config, keys.identity(), domain.clock.clone()).await;
         assert_eq!(refused(opened), Refusal::RestoreUnfinished);
     }
-    KeyService::restore(&config, &place, &before.name, &options).await.unwrap();
+    KeyService::restore(&config, &place, &before.name, &options)
+        .await
+        .unwrap();
     let other = open(&config, &keys).await;
     assert!(survivor.opens(&other).await);
-    assert!(matches!(victim.open(&other).await, Err(KeysError::KekUnknown { .. })));
+    assert!(matches!(
+        victim.open(&other).await,
+        Err(KeysError::KekUnknown { .. })
+    ));
     assert_eq!(
         other.create_tenant_keys(victim.tenant).await,
         Err(KeysError::CreationHeld)
     );
-    assert_eq!(other.pending_leaves(10).await.unwrap().len(), 3, "two creations and the override");
+    assert_eq!(
+        other.pending_leaves(10).await.unwrap().len(),
+        3,
+        "two creations and the override"
+    );
     let unfinished = other.unfinished_moves().await.unwrap();
     assert_eq!((unfinished[0].from, unfinished[0].to), (Epoch(1), Epoch(3)));
     let backup = other.backup(&place).await.unwrap();
-    other.test_restore(&place, &backup.name, domain.directory.path()).await.unwrap();
+    other
+        .test_restore(&place, &backup.name, domain.directory.path())
+        .await
+        .unwrap();
     other.destroy_epoch(Epoch(1), &backup.sha256).await.unwrap();
     assert!(survivor.opens(&other).await);
     assert_eq!(
         refused(other.create_tenant_keys(victim.tenant).await),
-        Refusal::TenantErased { tenant: victim.tenant }
+        Refusal::TenantErased {
+            tenant: victim.tenant
+        }
     );
 }
 
@@ -189,12 +237,18 @@ async fn backup_behind_the_log_is_refused_unless_accepted(domain: &Domain, fresh
         time: "2026-01-02T03:04:05Z".to_owned(),
     };
     options.accept_behind = Some(&accepted);
-    let restored = KeyService::restore(&config, &place, &backup.name, &options).await.unwrap();
+    let restored = KeyService::restore(&config, &place, &backup.name, &options)
+        .await
+        .unwrap();
     assert_eq!((restored.log_size, restored.forgotten), (2, None));
     let other = open(&config, &keys).await;
     assert!(object.opens(&other).await);
     log.sequence(&other).await.unwrap();
-    assert_eq!(other.log_size().await, Ok(3), "the override is an entry of the log");
+    assert_eq!(
+        other.log_size().await,
+        Ok(3),
+        "the override is an entry of the log"
+    );
 }
 
 async fn whole_suite(domain: &dyn Fn() -> Domain, fresh: Stores<'_>) {
@@ -240,7 +294,12 @@ async fn damaged_backup_is_rejected_wherever_it_is_damaged() {
     let scratch = domain.directory.path();
     let length = good.len();
     let flips = [0, 16, 18, 30, 60, length / 2, length - 60, length - 1];
-    for (at, cut) in flips.map(|at| (at, length)).into_iter().chain([(0, length - 1), (0, 10), (0, 0)]) {
+    for (at, cut) in
+        flips
+            .map(|at| (at, length))
+            .into_iter()
+            .chain([(0, length - 1), (0, 10), (0, 0)])
+    {
         let mut bad = good.clone();
         if cut == length {
             bad[at] ^= 1;
@@ -257,10 +316,15 @@ async fn damaged_backup_is_rejected_wherever_it_is_damaged() {
     let outcome = keys.test_restore(&place, &backup.name, scratch).await;
     assert!(matches!(refused(outcome), Refusal::BackupRejected { .. }));
     fs::write(&path, &good).unwrap();
-    keys.test_restore(&place, &backup.name, scratch).await.unwrap();
+    keys.test_restore(&place, &backup.name, scratch)
+        .await
+        .unwrap();
     for name in ["../keys/keys.db", "", ".hidden", "nothing.lethe-keys"] {
         let outcome = keys.test_restore(&place, name, scratch).await;
-        assert!(matches!(refused(outcome), Refusal::BackupRejected { .. }), "{name}");
+        assert!(
+            matches!(refused(outcome), Refusal::BackupRejected { .. }),
+            "{name}"
+        );
     }
 }
 
@@ -281,6 +345,9 @@ async fn backup_that_fails_leaves_nothing_under_a_name() {
     fs::write(&file, b"").unwrap();
     let nowhere = lethe_keys::BackupDirectory::new(&file);
     let failed = keys.backup(&nowhere).await;
-    assert!(matches!(failed, Err(KeysError::Unavailable { .. })), "{failed:?}");
+    assert!(
+        matches!(failed, Err(KeysError::Unavailable { .. })),
+        "{failed:?}"
+    );
     keys.backup(&place).await.unwrap();
 }

@@ -22,7 +22,9 @@ async fn kek_wraps_nothing_before_its_entry_is_in_the_log(domain: &Domain) {
         assert_eq!(gateway.rotate_from(tenant, 1).await, Err(pending.clone()));
         let dek = Dek::generate().unwrap();
         let context = context(tenant, first.kek_id);
-        let wrapped = gateway.wrap_dek(tenant, &first.kek_id, &dek, &context).await;
+        let wrapped = gateway
+            .wrap_dek(tenant, &first.kek_id, &dek, &context)
+            .await;
         assert_eq!(wrapped.unwrap_err(), pending);
     }
     let leaves = keys.pending_leaves(10).await.unwrap();
@@ -32,20 +34,33 @@ async fn kek_wraps_nothing_before_its_entry_is_in_the_log(domain: &Domain) {
     assert_eq!(keys.sealing_kek(tenant).await, Err(pending));
     log.sequence(&keys).await.unwrap();
     for gateway in [&keys, &other] {
-        assert_eq!(gateway.sealing_kek(tenant).await.unwrap().kek_id, first.kek_id);
+        assert_eq!(
+            gateway.sealing_kek(tenant).await.unwrap().kek_id,
+            first.kek_id
+        );
     }
 
     // After a rotation the old one seals until the new one is in the log.
     let second = keys.rotate(tenant).await.unwrap();
     assert_eq!((second.version, second.state), (2, KekState::Pending));
-    assert_eq!(keys.rotate(tenant).await, Ok(second.clone()), "rotated twice");
+    assert_eq!(
+        keys.rotate(tenant).await,
+        Ok(second.clone()),
+        "rotated twice"
+    );
     assert_eq!(keys.rotate_from(tenant, 1).await, Ok(second.clone()));
     let (late, _, _) = domain.another_gateway(keys.identity()).await;
     for gateway in [&keys, &other, &late] {
-        assert_eq!(gateway.sealing_kek(tenant).await.unwrap().kek_id, first.kek_id);
+        assert_eq!(
+            gateway.sealing_kek(tenant).await.unwrap().kek_id,
+            first.kek_id
+        );
     }
     log.sequence(&keys).await.unwrap();
-    assert_eq!(keys.sealing_kek(tenant).await.unwrap().kek_id, second.kek_id);
+    assert_eq!(
+        keys.sealing_kek(tenant).await.unwrap().kek_id,
+        second.kek_id
+    );
     assert_eq!(keys.log_size().await, Ok(2));
     let creations = keys.creation_entries(tenant).await.unwrap();
     assert_eq!(creations[0].previous, [0; 32]);
@@ -100,7 +115,10 @@ async fn store_behind_its_log_is_refused_unless_a_crash_explains_it(domain: &Dom
     let mut foreign = log.newest(recorded);
     foreign.log_size += 1;
     let behind = Refusal::BehindLog { store: 0, log: 2 };
-    for beyond in [foreign.beyond.clone(), [foreign.beyond.clone(), vec![[9; 32]]].concat()] {
+    for beyond in [
+        foreign.beyond.clone(),
+        [foreign.beyond.clone(), vec![[9; 32]]].concat(),
+    ] {
         let newest = NewestCheckpoint { beyond, ..foreign };
         let refused = open(&newest).await.unwrap_err();
         assert_eq!(refused, KeysError::from(behind.clone()));
@@ -130,7 +148,10 @@ async fn log_with_gaps_or_foreign_entries_is_not_recorded(domain: &Domain) {
     let refused = |reason: Refusal| Err(KeysError::from(reason));
     assert_eq!(
         keys.entries_sequenced(1, &[entry], 2).await,
-        refused(Refusal::LogGap { recorded: 0, first: 1 })
+        refused(Refusal::LogGap {
+            recorded: 0,
+            first: 1
+        })
     );
     assert_eq!(
         keys.entries_sequenced(0, &[entry, [9; 32]], 2).await,

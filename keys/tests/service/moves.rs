@@ -60,43 +60,74 @@ fn neighbour_of(victim: TenantId) -> TenantId {
 async fn assert_survive(keys: &KeyService, survivors: &[Object]) {
     for object in survivors {
         assert!(object.opens(keys).await);
-        assert_eq!(keys.sealing_kek(object.tenant).await.unwrap().kek_id, object.kek_id);
+        assert_eq!(
+            keys.sealing_kek(object.tenant).await.unwrap().kek_id,
+            object.kek_id
+        );
     }
 }
 
 async fn move_leaves_victims_behind_and_survivors_untouched(domain: &Domain) {
     let (keys, victim, survivors) = world(domain).await;
-    let secret = SecretContext { label: "credential", fields: &[b"a"] };
+    let secret = SecretContext {
+        label: "credential",
+        fields: &[b"a"],
+    };
     let sealed = keys.seal_secret(&secret, b"hush").await.unwrap();
     assert_eq!(
         refused(keys.rekey(&[victim.tenant], Epoch(1)).await),
-        Refusal::VictimNotFenced { tenant: victim.tenant }
+        Refusal::VictimNotFenced {
+            tenant: victim.tenant
+        }
     );
     assert_eq!(refused(keys.rekey(&[], Epoch(1)).await), Refusal::NoVictims);
     fence(&keys, victim.tenant).await;
     assert_eq!(
         refused(keys.rekey(&[victim.tenant], Epoch(2)).await),
-        Refusal::EpochNotCurrent { epoch: Epoch(2), current: Epoch(1) }
+        Refusal::EpochNotCurrent {
+            epoch: Epoch(2),
+            current: Epoch(1)
+        }
     );
     let rekeyed = keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap();
     assert_eq!((rekeyed.from, rekeyed.to), (Epoch(1), Epoch(2)));
-    assert_eq!((rekeyed.nodes, rekeyed.keks_deleted, rekeyed.victims), (1_025, 1, 1));
+    assert_eq!(
+        (rekeyed.nodes, rekeyed.keks_deleted, rekeyed.victims),
+        (1_025, 1, 1)
+    );
     assert!(rekeyed.keks_rewrapped >= 1);
-    assert_eq!(keys.rekey(&[victim.tenant], Epoch(1)).await, Ok(rekeyed.clone()));
+    assert_eq!(
+        keys.rekey(&[victim.tenant], Epoch(1)).await,
+        Ok(rekeyed.clone())
+    );
     assert_eq!(keys.rekeyed(Epoch(1)).await, Ok(Some(rekeyed)));
     assert_eq!(
-        refused(keys.rekey(&[victim.tenant, survivors[0].tenant], Epoch(1)).await),
+        refused(
+            keys.rekey(&[victim.tenant, survivors[0].tenant], Epoch(1))
+                .await
+        ),
         Refusal::MoveOfOthers { epoch: Epoch(1) }
     );
     assert_survive(&keys, &survivors).await;
-    assert_eq!(&**keys.open_secret(&secret, &sealed).await.unwrap(), b"hush");
+    assert_eq!(
+        &**keys.open_secret(&secret, &sealed).await.unwrap(),
+        b"hush"
+    );
     assert_eq!(keys.list(victim.tenant).await, Ok(vec![]));
     assert_eq!(keys.creation_entries(victim.tenant).await.unwrap().len(), 1);
-    assert_eq!(keys.create_tenant_keys(tenant()).await, Err(KeysError::CreationHeld));
-    assert_eq!(keys.rotate(survivors[0].tenant).await, Err(KeysError::CreationHeld));
+    assert_eq!(
+        keys.create_tenant_keys(tenant()).await,
+        Err(KeysError::CreationHeld)
+    );
+    assert_eq!(
+        keys.rotate(survivors[0].tenant).await,
+        Err(KeysError::CreationHeld)
+    );
     assert_eq!(
         refused(keys.unfence(victim.tenant).await),
-        Refusal::NothingToLift { tenant: victim.tenant }
+        Refusal::NothingToLift {
+            tenant: victim.tenant
+        }
     );
     fence(&keys, survivors[0].tenant).await;
     assert_eq!(
@@ -109,13 +140,19 @@ async fn move_leaves_victims_behind_and_survivors_untouched(domain: &Domain) {
     let (late, _, _) = domain.another_gateway(keys.identity()).await;
     assert_survive(&late, &survivors[1..]).await;
     let destroyed = finish_move(domain, &keys, Epoch(1)).await;
-    assert_eq!((destroyed.epoch_destroyed, destroyed.epoch_current), (Epoch(1), Epoch(2)));
+    assert_eq!(
+        (destroyed.epoch_destroyed, destroyed.epoch_current),
+        (Epoch(1), Epoch(2))
+    );
     assert_eq!(keys.unfinished_moves().await, Ok(vec![]));
     let (later, _, _) = domain.another_gateway(keys.identity()).await;
     assert_survive(&later, &survivors).await;
     assert!(Object::new(&later).await.opens(&keys).await);
     keys.rotate(survivors[1].tenant).await.unwrap();
-    assert!(matches!(victim.open(&later).await, Err(KeysError::TenantFenced { .. })));
+    assert!(matches!(
+        victim.open(&later).await,
+        Err(KeysError::TenantFenced { .. })
+    ));
 }
 
 const REKEY_CALLS: [Call; 8] = [
@@ -142,7 +179,10 @@ async fn move_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Domain) {
             domain.faults.inject(call, fault, 1);
             let failed = keys.rekey(&[victim.tenant], Epoch(1)).await;
             domain.faults.clear();
-            assert!(matches!(failed, Err(KeysError::Unavailable { .. })), "{call:?}: {failed:?}");
+            assert!(
+                matches!(failed, Err(KeysError::Unavailable { .. })),
+                "{call:?}: {failed:?}"
+            );
             assert_survive(&keys, &survivors).await;
         }
     }
@@ -156,7 +196,9 @@ async fn move_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Domain) {
     domain.faults.inject(Call::StoreMoveRoot, Fault::Failed, 1);
     keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap_err();
     assert_eq!(keys.rekeyed(Epoch(1)).await, Ok(None));
-    domain.faults.inject(Call::StoreMoveRoot, Fault::FailedButPersisted, 1);
+    domain
+        .faults
+        .inject(Call::StoreMoveRoot, Fault::FailedButPersisted, 1);
     domain.faults.inject(Call::StoreScrub, Fault::Failed, 1);
     let rekeyed = keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap();
     assert_eq!(keys.rekey(&[victim.tenant], Epoch(1)).await, Ok(rekeyed));
@@ -177,24 +219,37 @@ async fn destruction_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Dom
     let place = domain.backups();
     let backup = keys.backup(&place).await.unwrap();
     let untested = Refusal::BackupUntested { epoch: Epoch(1) };
-    assert_eq!(refused(keys.destroy_epoch(Epoch(1), &backup.sha256).await), untested);
+    assert_eq!(
+        refused(keys.destroy_epoch(Epoch(1), &backup.sha256).await),
+        untested
+    );
     let scratch = domain.directory.path();
-    keys.test_restore(&place, &backup.name, scratch).await.unwrap();
+    keys.test_restore(&place, &backup.name, scratch)
+        .await
+        .unwrap();
     assert_eq!(refused(keys.destroy_epoch(Epoch(1), &none).await), untested);
     // A live node under the old epoch.
     domain.faults.inject(Call::StoreNodesUpTo, Fault::Lying, 1);
     assert_eq!(
         refused(keys.destroy_epoch(Epoch(1), &backup.sha256).await),
-        Refusal::EpochInUse { epoch: Epoch(1), nodes: 1 }
+        Refusal::EpochInUse {
+            epoch: Epoch(1),
+            nodes: 1
+        }
     );
     // A provider that claims what it has not done.
-    domain.faults.inject(Call::RootDestroyEpoch, Fault::Lying, 1);
+    domain
+        .faults
+        .inject(Call::RootDestroyEpoch, Fault::Lying, 1);
     assert_eq!(
         refused(keys.destroy_epoch(Epoch(1), &backup.sha256).await),
         Refusal::EpochStillOpens { epoch: Epoch(1) }
     );
     assert_eq!(keys.unfinished_moves().await.unwrap().len(), 1);
-    assert_eq!(keys.create_tenant_keys(tenant()).await, Err(KeysError::CreationHeld));
+    assert_eq!(
+        keys.create_tenant_keys(tenant()).await,
+        Err(KeysError::CreationHeld)
+    );
     // A canary that opens as something else costs nothing.
     domain.faults.inject(Call::RootUnwrap, Fault::Lying, 1);
     assert_eq!(
@@ -213,11 +268,17 @@ async fn destruction_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Dom
             domain.faults.inject(call, fault, 1);
             let failed = keys.destroy_epoch(Epoch(1), &backup.sha256).await;
             domain.faults.clear();
-            assert!(matches!(failed, Err(KeysError::Unavailable { .. })), "{call:?}: {failed:?}");
+            assert!(
+                matches!(failed, Err(KeysError::Unavailable { .. })),
+                "{call:?}: {failed:?}"
+            );
         }
     }
     let destroyed = keys.destroy_epoch(Epoch(1), &backup.sha256).await.unwrap();
-    assert_eq!(keys.destroy_epoch(Epoch(1), &backup.sha256).await, Ok(destroyed));
+    assert_eq!(
+        keys.destroy_epoch(Epoch(1), &backup.sha256).await,
+        Ok(destroyed)
+    );
     assert_survive(&keys, &survivors).await;
     assert!(Object::new(&keys).await.opens(&keys).await);
 }
@@ -228,11 +289,16 @@ async fn two_runners_make_one_move(fresh: &dyn Fn() -> Domain) {
     fence(&keys, victim.tenant).await;
     let (other, _, _) = domain.another_gateway(keys.identity()).await;
     let victims = [victim.tenant];
-    let (one, two) = tokio::join!(keys.rekey(&victims, Epoch(1)), other.rekey(&victims, Epoch(1)));
+    let (one, two) = tokio::join!(
+        keys.rekey(&victims, Epoch(1)),
+        other.rekey(&victims, Epoch(1))
+    );
     assert_eq!(one.unwrap(), two.unwrap());
     let place = domain.backups();
     let backup = keys.backup(&place).await.unwrap();
-    keys.test_restore(&place, &backup.name, domain.directory.path()).await.unwrap();
+    keys.test_restore(&place, &backup.name, domain.directory.path())
+        .await
+        .unwrap();
     let (one, two) = tokio::join!(
         keys.destroy_epoch(Epoch(1), &backup.sha256),
         other.destroy_epoch(Epoch(1), &backup.sha256)
@@ -252,7 +318,10 @@ async fn cancelled_termination_serves_again(fresh: &dyn Fn() -> Domain) {
     assert_eq!(lifted.scope, FenceScope::Lift(object.tenant));
     for (gateway, clock) in [(&keys, &domain.clock), (&other, &other_clock)] {
         clock.advance(Duration::from_secs(1));
-        eventually("the lift is applied", || gateway.lease_state().fence == lifted.number).await;
+        eventually("the lift is applied", || {
+            gateway.lease_state().fence == lifted.number
+        })
+        .await;
         assert!(object.opens(gateway).await);
     }
     let (late, _, _) = domain.another_gateway(keys.identity()).await;
@@ -282,7 +351,11 @@ async fn walk_keeps_every_survivor_and_no_victim(domain: &Domain, seed: u64) {
             }
             (_, Some(uid)) => {
                 let mut victims = vec![uid];
-                victims.extend(alive.keys().find(|other| dice.below(3) == 0 && **other != uid));
+                victims.extend(
+                    alive
+                        .keys()
+                        .find(|other| dice.below(3) == 0 && **other != uid),
+                );
                 for victim in &victims {
                     dead.extend(alive.remove(victim).unwrap());
                 }
@@ -313,7 +386,10 @@ struct Dice(u64);
 impl Dice {
     fn below(&mut self, bound: usize) -> usize {
         // Knuth's MMIX generator: repeatable is all that is asked of it.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
 }
@@ -325,7 +401,12 @@ async fn paused_gateway_serves_nothing_of_the_victim_afterwards() {
     let (paused, clock, faults) = domain.another_gateway(keys.identity()).await;
     let held = paused.hold(victim.tenant, victim.open(&paused).await.unwrap());
     assert_survive(&paused, &survivors).await;
-    let cut_off = [Call::StoreRenew, Call::StoreKek, Call::StoreNode, Call::RootUnwrap];
+    let cut_off = [
+        Call::StoreRenew,
+        Call::StoreKek,
+        Call::StoreNode,
+        Call::RootUnwrap,
+    ];
     for call in cut_off {
         faults.inject(call, Fault::Failed, usize::MAX);
     }
@@ -335,11 +416,22 @@ async fn paused_gateway_serves_nothing_of_the_victim_afterwards() {
     // It may serve until its lease ends, and then nothing at all.
     assert!(victim.opens(&paused).await);
     clock.advance(crate::domain::LEASE);
-    assert!(matches!(victim.open(&paused).await, Err(KeysError::LeaseEnded)));
+    assert!(matches!(
+        victim.open(&paused).await,
+        Err(KeysError::LeaseEnded)
+    ));
     assert!(held.with(|_| ()).is_err());
-    eventually("the timer has emptied the vault", || paused.keys_in_memory() == (0, 0, 0)).await;
-    domain.clock.advance(crate::domain::LEASE + Duration::from_secs(2));
-    eventually("this gateway renews", || keys.lease_state().remaining.is_some()).await;
+    eventually("the timer has emptied the vault", || {
+        paused.keys_in_memory() == (0, 0, 0)
+    })
+    .await;
+    domain
+        .clock
+        .advance(crate::domain::LEASE + Duration::from_secs(2));
+    eventually("this gateway renews", || {
+        keys.lease_state().remaining.is_some()
+    })
+    .await;
     for _ in 0..10_000 {
         if keys.fence_evidence(second).await.unwrap().is_complete() {
             break;
@@ -350,8 +442,14 @@ async fn paused_gateway_serves_nothing_of_the_victim_afterwards() {
     finish_move(&domain, &keys, Epoch(1)).await;
     faults.clear();
     clock.advance(Duration::from_secs(1));
-    eventually("the paused gateway is back", || paused.lease_state().remaining.is_some()).await;
-    assert!(matches!(victim.open(&paused).await, Err(KeysError::TenantFenced { .. })));
+    eventually("the paused gateway is back", || {
+        paused.lease_state().remaining.is_some()
+    })
+    .await;
+    assert!(matches!(
+        victim.open(&paused).await,
+        Err(KeysError::TenantFenced { .. })
+    ));
     assert_survive(&paused, &survivors).await;
 }
 
@@ -368,7 +466,10 @@ async fn gateways_hold_no_old_node_after_the_second_fence() {
     let second = keys.raise_fence(FenceScope::Nodes).await.unwrap();
     for (gateway, clock) in [(&keys, &domain.clock), (&other, &other_clock)] {
         clock.advance(Duration::from_secs(1));
-        eventually("the fence is applied", || gateway.lease_state().fence >= second.number).await;
+        eventually("the fence is applied", || {
+            gateway.lease_state().fence >= second.number
+        })
+        .await;
         assert_eq!(gateway.keys_in_memory(), (0, 0, 0));
         assert_survive(gateway, &survivors).await;
     }
@@ -389,7 +490,10 @@ async fn sqlite_files_hold_no_row_of_before_after_a_move() {
     let neighbour = survivors.last().unwrap();
     let old = domain.wrapped_of(neighbour.kek_id).await;
     let gone = domain.wrapped_of(victim.kek_id).await;
-    assert!(holds(&old) && holds(&gone), "the search itself finds nothing");
+    assert!(
+        holds(&old) && holds(&gone),
+        "the search itself finds nothing"
+    );
     fence(&keys, victim.tenant).await;
     keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap();
     assert!(!holds(&old), "the neighbour's old wrap");

@@ -6,7 +6,8 @@ use std::time::Duration;
 use lethe_envelope::{Dek, DekContext, KekId, Kind, ObjectId, Suite, TenantId};
 use lethe_keys::testing::{Faults, ManualClock};
 use lethe_keys::{
-    BackupDirectory, DestroyEvidence, Epoch, FenceScope, KeyService, KeyServiceConfig, KeyStoreIdentity, KeysError, RootConfig, Sequencing, StoreUrl,
+    BackupDirectory, DestroyEvidence, Epoch, FenceScope, KeyService, KeyServiceConfig,
+    KeyStoreIdentity, KeysError, RootConfig, Sequencing, StoreUrl,
 };
 
 pub const LEASE: Duration = Duration::from_secs(300);

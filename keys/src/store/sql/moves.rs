@@ -95,7 +95,10 @@ impl SqlKeyStore {
         transaction: &mut Transaction<'static, Any>,
         plan: &MovePlan,
     ) -> Result<bool, StoreError> {
-        let (from, to) = (rows::stored(plan.from.0, "epoch")?, rows::stored(plan.to.0, "epoch")?);
+        let (from, to) = (
+            rows::stored(plan.from.0, "epoch")?,
+            rows::stored(plan.to.0, "epoch")?,
+        );
         self.gate.pass()?;
         let turned = sqlx::query(
             "UPDATE key_store SET epoch = $1, held = 1 WHERE id = 1 AND epoch = $2 \
@@ -210,13 +213,15 @@ impl SqlKeyStore {
 
     pub(super) async fn read_nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         self.gate.pass()?;
-        sqlx::query("SELECT place, generation, epoch, wrapped FROM nodes ORDER BY place, generation")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?
-            .iter()
-            .map(rows::node)
-            .collect()
+        sqlx::query(
+            "SELECT place, generation, epoch, wrapped FROM nodes ORDER BY place, generation",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?
+        .iter()
+        .map(rows::node)
+        .collect()
     }
 
     pub(super) async fn count_nodes_up_to(&self, epoch: Epoch) -> Result<u64, StoreError> {
@@ -298,9 +303,9 @@ impl SqlKeyStore {
                 "UPDATE key_store SET held = 0 WHERE id = 1 \
                  AND NOT EXISTS (SELECT 1 FROM moves WHERE state <> 'destroyed')",
             )
-                .execute(&mut *transaction)
-                .await
-                .map_err(|error| store_error(&error))?;
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| store_error(&error))?;
         }
         self.commit(transaction).await?;
         Ok(true)
@@ -321,7 +326,9 @@ impl SqlKeyStore {
         if busy == 0 {
             Ok(())
         } else {
-            Err(StoreError::Unavailable("the write-ahead log is in use".to_owned()))
+            Err(StoreError::Unavailable(
+                "the write-ahead log is in use".to_owned(),
+            ))
         }
     }
 }
@@ -459,12 +466,15 @@ pub(super) async fn insert_move(
 }
 
 pub(super) fn movement(row: &AnyRow) -> Result<MoveRow, StoreError> {
-    let victims: Vec<u8> = row.try_get("victims").map_err(|error| store_error(&error))?;
+    let victims: Vec<u8> = row
+        .try_get("victims")
+        .map_err(|error| store_error(&error))?;
     let (victims, rest) = victims.as_chunks::<16>();
     if !rest.is_empty() {
         return Err(StoreError::Corrupt("victims"));
     }
-    let backup = rows::optional_bytes(row, "backup")?.zip(rows::optional_integer(row, "backup_ms")?);
+    let backup =
+        rows::optional_bytes(row, "backup")?.zip(rows::optional_integer(row, "backup_ms")?);
     Ok(MoveRow {
         from: Epoch(rows::count(row, "epoch_from")?),
         to: Epoch(rows::count(row, "epoch_to")?),

@@ -12,7 +12,8 @@ use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
 
 pub(super) const KEK_INFO_COLUMNS: &str = "kek_id, version, commitment, state, created_ms";
 
-pub(super) const KEK_COLUMNS: &str = "tenant, kek_id, version, commitment, state, created_ms, place, generation, wrapped, leaf_hash";
+pub(super) const KEK_COLUMNS: &str =
+    "tenant, kek_id, version, commitment, state, created_ms, place, generation, wrapped, leaf_hash";
 
 pub(super) fn integer(row: &AnyRow, column: &str) -> Result<i64, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
@@ -26,7 +27,10 @@ pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
 }
 
-pub(super) fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+pub(super) fn bytes<const N: usize>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<[u8; N], StoreError> {
     let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
     bytes.try_into().map_err(|_| StoreError::Corrupt(column))
 }

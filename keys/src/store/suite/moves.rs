@@ -29,7 +29,9 @@ fn plan(victims: &[TenantId]) -> MovePlan {
     victims.sort_unstable_by_key(|victim| *victim.as_bytes());
     let nodes = Place::all()
         .map(|place| {
-            let fresh = victims.iter().any(|victim| Place::of_tenant(*victim) == place);
+            let fresh = victims
+                .iter()
+                .any(|victim| Place::of_tenant(*victim) == place);
             NodeRow {
                 place,
                 generation: FIRST_GENERATION + u64::from(fresh),
@@ -82,16 +84,27 @@ pub(super) async fn pending_kek_seals_when_its_entry_is_recorded(url: &StoreUrl)
     let store = initialised(url).await;
     let tenant = TenantId::random().unwrap();
     let (first, leaf) = pending_kek(tenant, 1);
-    assert_eq!(store.insert_kek(&first, &leaf).await, Ok(InsertKek::Inserted));
+    assert_eq!(
+        store.insert_kek(&first, &leaf).await,
+        Ok(InsertKek::Inserted)
+    );
     assert_eq!(store.active_kek(tenant).await, Ok(None));
     // A version is not followed before it is active.
     let (second, leaf) = pending_kek(tenant, 2);
-    assert_eq!(store.insert_kek(&second, &leaf).await, Ok(InsertKek::VersionTaken));
-    let statement = Announcement::Statement { receipt_id: [4; 16] };
+    assert_eq!(
+        store.insert_kek(&second, &leaf).await,
+        Ok(InsertKek::VersionTaken)
+    );
+    let statement = Announcement::Statement {
+        receipt_id: [4; 16],
+    };
     for _ in 0..2 {
         store.queue_entry(statement, &[5; 32], 1).await.unwrap();
     }
-    store.queue_entry(Announcement::Override, &[6; 32], 1).await.unwrap();
+    store
+        .queue_entry(Announcement::Override, &[6; 32], 1)
+        .await
+        .unwrap();
     let expected = vec![first.leaf_hash, [5; 32], [6; 32]];
     assert_eq!(pending(&store).await, expected);
     assert_eq!(store.pending_entries(1).await.unwrap().len(), 1);
@@ -102,7 +115,10 @@ pub(super) async fn pending_kek_seals_when_its_entry_is_recorded(url: &StoreUrl)
     );
     assert_eq!(states(&store, tenant).await, [(1, KekState::Active)]);
     assert_eq!(store.head().await.unwrap().log_size, 1);
-    assert_eq!(store.insert_kek(&second, &leaf).await, Ok(InsertKek::Inserted));
+    assert_eq!(
+        store.insert_kek(&second, &leaf).await,
+        Ok(InsertKek::Inserted)
+    );
     let waiting = [(1, KekState::Active), (2, KekState::Pending)];
     assert_eq!(states(&store, tenant).await, waiting);
     // Given again from the start, with what came since.
@@ -111,16 +127,29 @@ pub(super) async fn pending_kek_seals_when_its_entry_is_recorded(url: &StoreUrl)
         store.record_sequenced(0, &all).await,
         Ok(Sequenced::Recorded(vec![tenant]))
     );
-    assert_eq!(store.record_sequenced(0, &all).await, Ok(Sequenced::Recorded(vec![])));
+    assert_eq!(
+        store.record_sequenced(0, &all).await,
+        Ok(Sequenced::Recorded(vec![]))
+    );
     let rotated = [(1, KekState::DecryptOnly), (2, KekState::Active)];
     assert_eq!(states(&store, tenant).await, rotated);
-    assert_eq!(store.newest_kek(tenant).await.unwrap().map(|kek| kek.info.version), Some(2));
+    assert_eq!(
+        store
+            .newest_kek(tenant)
+            .await
+            .unwrap()
+            .map(|kek| kek.info.version),
+        Some(2)
+    );
     assert_eq!(pending(&store).await, Vec::<[u8; 32]>::new());
     assert_eq!(store.head().await.unwrap().log_size, 4);
     assert_eq!(store.entry_index(&[6; 32]).await, Ok(Some(Some(2))));
     assert_eq!(store.entry_index(&[7; 32]).await, Ok(None));
     let creations = store.creations(tenant).await.unwrap();
-    let indices: Vec<_> = creations.iter().map(|creation| (creation.version, creation.index)).collect();
+    let indices: Vec<_> = creations
+        .iter()
+        .map(|creation| (creation.version, creation.index))
+        .collect();
     assert_eq!(indices, [(1, Some(0)), (2, Some(3))]);
 }
 
@@ -170,7 +199,10 @@ async fn world(url: &StoreUrl) -> World {
         rows.push(row);
     }
     let (elsewhere, neighbour) = (rows.pop().unwrap(), rows.pop().unwrap());
-    assert_ne!(elsewhere.place, neighbour.place, "a 1-in-1,024 chance: run again");
+    assert_ne!(
+        elsewhere.place, neighbour.place,
+        "a 1-in-1,024 chance: run again"
+    );
     World {
         store,
         victim,
@@ -190,7 +222,10 @@ impl World {
         assert_eq!((head.epoch, head.held), (Epoch(1), false));
         assert_eq!(self.store.keks(self.victim).await.unwrap().len(), 2);
         for row in [&self.neighbour, &self.elsewhere] {
-            assert_eq!(self.store.kek(row.info.kek_id).await.unwrap().as_ref(), Some(row));
+            assert_eq!(
+                self.store.kek(row.info.kek_id).await.unwrap().as_ref(),
+                Some(row)
+            );
         }
         assert_eq!(self.store.nodes().await.unwrap(), tree());
         assert_eq!(self.store.moves().await.unwrap(), vec![]);
@@ -206,18 +241,34 @@ impl World {
             wrapped: [MOVED; WRAPPED_BYTES],
             ..self.neighbour.clone()
         };
-        assert_eq!(self.store.kek(moved.info.kek_id).await.unwrap(), Some(moved));
+        assert_eq!(
+            self.store.kek(moved.info.kek_id).await.unwrap(),
+            Some(moved)
+        );
         let elsewhere = self.elsewhere.info.kek_id;
-        assert_eq!(self.store.kek(elsewhere).await.unwrap().as_ref(), Some(&self.elsewhere));
-        assert_eq!(self.store.nodes().await.unwrap(), plan(&[self.victim]).nodes);
+        assert_eq!(
+            self.store.kek(elsewhere).await.unwrap().as_ref(),
+            Some(&self.elsewhere)
+        );
+        assert_eq!(
+            self.store.nodes().await.unwrap(),
+            plan(&[self.victim]).nodes
+        );
         assert_eq!(self.store.nodes_up_to(Epoch(1)).await, Ok(0));
         let moves = self.store.moves().await.unwrap();
         assert_eq!(moves.len(), 1);
         assert_eq!(
-            (moves[0].nodes, moves[0].keks_rewrapped, moves[0].keks_deleted),
+            (
+                moves[0].nodes,
+                moves[0].keks_rewrapped,
+                moves[0].keks_deleted
+            ),
             (u64::from(PLACES), 1, 2)
         );
-        assert_eq!(self.store.movement(Epoch(1)).await.unwrap().as_ref(), moves.first());
+        assert_eq!(
+            self.store.movement(Epoch(1)).await.unwrap().as_ref(),
+            moves.first()
+        );
     }
 }
 
@@ -249,15 +300,35 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
     let moved = store.move_root(&plan, &Relabel).await.unwrap();
     assert!(matches!(moved, MoveOutcome::Moved(_)), "{moved:?}");
     world.assert_moved().await;
-    assert_eq!(store.move_root(&plan, &Relabel).await, Ok(MoveOutcome::NotCurrent));
-    assert_eq!(store.raise_fence(lift, 1).await, Ok(RaiseFence::NothingToLift));
+    assert_eq!(
+        store.move_root(&plan, &Relabel).await,
+        Ok(MoveOutcome::NotCurrent)
+    );
+    assert_eq!(
+        store.raise_fence(lift, 1).await,
+        Ok(RaiseFence::NothingToLift)
+    );
     // No KEK is made, and none of the victim's ever again.
     let (row, leaf) = kek(TenantId::random().unwrap(), 1);
     assert_eq!(store.insert_kek(&row, &leaf).await, Ok(InsertKek::Held));
-    let destroying = MoveMark::Destroying { canary_opened_ms: 10 };
-    assert_eq!(store.mark_move(Epoch(1), destroying).await, Ok(false), "without a backup");
-    assert_eq!(store.mark_move(Epoch(1), MoveMark::Destroyed { now_ms: 12 }).await, Ok(false));
-    let backed_up = MoveMark::BackedUp { sha256: [3; 32], now_ms: 9 };
+    let destroying = MoveMark::Destroying {
+        canary_opened_ms: 10,
+    };
+    assert_eq!(
+        store.mark_move(Epoch(1), destroying).await,
+        Ok(false),
+        "without a backup"
+    );
+    assert_eq!(
+        store
+            .mark_move(Epoch(1), MoveMark::Destroyed { now_ms: 12 })
+            .await,
+        Ok(false)
+    );
+    let backed_up = MoveMark::BackedUp {
+        sha256: [3; 32],
+        now_ms: 9,
+    };
     for mark in [backed_up, destroying, MoveMark::Destroyed { now_ms: 12 }] {
         assert_eq!(store.mark_move(Epoch(1), mark).await, Ok(true), "{mark:?}");
     }
@@ -267,10 +338,17 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
     again.generation = FIRST_GENERATION + 1;
     assert_eq!(store.insert_kek(&again, &leaf).await, Ok(InsertKek::Erased));
     let current = KekRow {
-        generation: if row.place == again.place { FIRST_GENERATION + 1 } else { FIRST_GENERATION },
+        generation: if row.place == again.place {
+            FIRST_GENERATION + 1
+        } else {
+            FIRST_GENERATION
+        },
         ..row
     };
-    assert_eq!(store.insert_kek(&current, &leaf).await, Ok(InsertKek::Inserted));
+    assert_eq!(
+        store.insert_kek(&current, &leaf).await,
+        Ok(InsertKek::Inserted)
+    );
 }
 
 pub(super) async fn move_killed_at_any_statement_is_whole_or_absent(fresh: &dyn Fn() -> StoreUrl) {
@@ -309,7 +387,11 @@ async fn exported(store: &SqlKeyStore) -> Vec<Record> {
     records
 }
 
-async fn import(store: &SqlKeyStore, records: &[Record], end: bool) -> Result<Imported, StoreError> {
+async fn import(
+    store: &SqlKeyStore,
+    records: &[Record],
+    end: bool,
+) -> Result<Imported, StoreError> {
     store.begin_init(IDENTITY, "eu", 1).await?;
     let (sender, receiver) = mpsc::channel(1);
     let (done, ()) = tokio::join!(store.import(receiver), async {
@@ -329,9 +411,19 @@ async fn import(store: &SqlKeyStore, records: &[Record], end: bool) -> Result<Im
 pub(super) async fn export_is_imported_as_it_was(fresh: &dyn Fn() -> StoreUrl) {
     let world = world(&fresh()).await;
     world.fence().await;
-    let statement = Announcement::Statement { receipt_id: [4; 16] };
-    world.store.queue_entry(statement, &[5; 32], 1).await.unwrap();
-    world.store.move_root(&plan(&[world.victim]), &Relabel).await.unwrap();
+    let statement = Announcement::Statement {
+        receipt_id: [4; 16],
+    };
+    world
+        .store
+        .queue_entry(statement, &[5; 32], 1)
+        .await
+        .unwrap();
+    world
+        .store
+        .move_root(&plan(&[world.victim]), &Relabel)
+        .await
+        .unwrap();
     let first = world.store.pending_entries(1).await.unwrap()[0].entry;
     world.store.record_sequenced(0, &[first]).await.unwrap();
     let records = exported(&world.store).await;
@@ -344,7 +436,10 @@ pub(super) async fn export_is_imported_as_it_was(fresh: &dyn Fn() -> StoreUrl) {
         let gate = FailAt::statement(statement);
         let killed = SqlKeyStore::new(&url, DEADLINE, gate.clone()).unwrap();
         let outcome = import(&killed, &records, true).await;
-        assert!(gate.has_failed(), "killed after the commit at last: {outcome:?}");
+        assert!(
+            gate.has_failed(),
+            "killed after the commit at last: {outcome:?}"
+        );
         let head = store.head().await.unwrap();
         if head.phase == Phase::Restoring {
             assert!(statement >= 8, "only {statement} statements were killed");
@@ -360,6 +455,9 @@ pub(super) async fn export_is_imported_as_it_was(fresh: &dyn Fn() -> StoreUrl) {
     restored.assert_moved().await;
     // Another domain's store is not written over.
     let other = open(&fresh());
-    other.begin_init(KeyStoreIdentity::from_bytes([9; 16]), "eu", 1).await.unwrap();
+    other
+        .begin_init(KeyStoreIdentity::from_bytes([9; 16]), "eu", 1)
+        .await
+        .unwrap();
     assert_eq!(import(&other, &records, true).await, Ok(Imported::NotEmpty));
 }
