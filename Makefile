@@ -20,7 +20,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 test: test-rust test-clients
 
-test-rust: apt-packages
+# Its programs are in the clients' environment.
+test-rust: apt-packages $(VENV)/installed
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc
 

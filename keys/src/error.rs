@@ -164,6 +164,22 @@ pub enum Refusal {
         /// Its permission bits.
         mode: u32,
     },
+    /// The root provider knows the caller and does not let it; its operator can change that at any time.
+    #[error("{operation}: {cause}")]
+    RootDenied {
+        /// What was being done.
+        operation: &'static str,
+        /// What was denied, and to whom.
+        cause: String,
+    },
+    /// The root provider's key could be given away, or has become another.
+    #[error("the root provider's key of epoch {epoch} {reason}")]
+    RootUnfit {
+        /// The epoch.
+        epoch: Epoch,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The lease is outside the allowed range.
     #[error("a lease of {lease_s} s is outside 30 to 900 s")]
     LeaseOutOfRange {

@@ -27,8 +27,8 @@ mod vault;
 pub use backup::{BackupDirectory, BackupError, BackupPlace, BackupReader, BackupWriter};
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, RootConfig, Sequencing,
-    StoreUrl, StoreUrlError,
+    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, OpenBaoConfig, RootConfig,
+    Sequencing, StoreUrl, StoreUrlError,
 };
 pub use error::{KeysError, Refusal};
 pub use hardening::{Hardening, harden_process};
@@ -40,5 +40,5 @@ pub use types::{
     Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence,
     FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo, KekState,
     KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RekeyEvidence, RestoreEvidence,
-    SecretContext,
+    RootKind, SecretContext,
 };

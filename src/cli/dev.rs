@@ -158,7 +158,9 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
     Ok(DomainStores {
         catalog: sqlite(&dir.join("catalog/catalog.db"))?,
         key_store: name(&format!("sqlite:{}", dir.join("keys/keys.db").display()))?,
-        root_dir: dir.join("root"),
+        root: lethe_keys::RootConfig::File {
+            dir: dir.join("root"),
+        },
         key_backup_dir: None,
         log_dir: None,
         lease: Duration::from_secs(300),

@@ -10,6 +10,7 @@ use super::raw::{
     RawAdmin, RawConfig, RawDomain, RawGateway, RawLog, RawPlace, RawPrincipal, RawTls,
 };
 use super::regions::{check_regions, endpoint};
+use super::root::check_root;
 use super::store_url::store_url;
 use crate::admin::{Principal, Role};
 use crate::tenants::{DomainName, RegionName};
@@ -263,7 +264,7 @@ fn domain_stores(
             key_store,
             raw.key_store_password_file.as_ref(),
         )?,
-        root_dir: directory("root", "file", root)?,
+        root: check_root(base, name, root)?,
         key_backup_dir: raw
             .key_backup
             .as_ref()

@@ -8,6 +8,7 @@ mod limits;
 mod model;
 mod raw;
 mod regions;
+mod root;
 mod store_url;
 
 pub use environment::Environment;

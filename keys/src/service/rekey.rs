@@ -12,7 +12,7 @@ use crate::config::DomainName;
 use crate::error::{KeysError, Refusal};
 use crate::fields;
 use crate::root::{NodeToWrap, WrappedNode};
-use crate::secret::{KeyBytes, NodeKey, Wrapped};
+use crate::secret::{KeyBytes, NodeKey, NodeWrap, Wrapped};
 use crate::store::{Canary, KekRow, MoveOutcome, MovePlan, MoveRow, MoveState, NodeRow, Rewrap};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::RekeyEvidence;
@@ -300,7 +300,7 @@ impl Mover<'_> {
         epoch: Epoch,
         nodes: &[(Place, u64)],
         keys: &[NodeKey],
-    ) -> Result<Vec<Wrapped>, KeysError> {
+    ) -> Result<Vec<NodeWrap>, KeysError> {
         let mut all = Vec::with_capacity(nodes.len());
         for (nodes, keys) in nodes
             .chunks(NODES_PER_CALL)

@@ -32,7 +32,7 @@ fn node(place: Place) -> NodeRow {
         place,
         generation: FIRST_GENERATION,
         epoch: Epoch::FIRST,
-        wrapped: [place.number() as u8; WRAPPED_BYTES],
+        wrapped: [place.number() as u8; WRAPPED_BYTES].into(),
     }
 }
 

@@ -24,10 +24,10 @@ const KEKS_PER_PAGE: usize = 500;
 pub(super) const MOVE_COLUMNS: &str = "epoch_from, epoch_to, state, victims, nodes, keks_rewrapped, keks_deleted, bytes, \
      canary_from, sum_from, canary_to, sum_to, canary_opened_ms, rekeyed_ms, backup, backup_ms, destroyed_ms";
 
-/// The bytes of a KEK's row that a move writes: id, generation and wrap; and of a node's: place, generation, epoch
-/// and wrap.
+/// The bytes of a KEK's row that a move writes: id, generation and wrap; and of a node's: place, generation and epoch,
+/// beside its wrap.
 const KEK_BYTES: u64 = 16 + 8 + WRAPPED_BYTES as u64;
-const NODE_BYTES: u64 = 24 + WRAPPED_BYTES as u64;
+const NODE_BYTES: u64 = 24;
 
 impl SqlKeyStore {
     pub(super) async fn write_move(
@@ -75,7 +75,7 @@ impl SqlKeyStore {
             nodes: plan.nodes.len() as u64,
             keks_rewrapped,
             keks_deleted,
-            bytes: plan.nodes.len() as u64 * NODE_BYTES + keks_rewrapped * KEK_BYTES,
+            bytes: plan.node_bytes() + keks_rewrapped * KEK_BYTES,
             canary_from: plan.canary_from.clone(),
             canary_to: plan.canary_to.clone(),
             canary_opened_ms: plan.now_ms,
@@ -334,6 +334,11 @@ impl SqlKeyStore {
 }
 
 impl MovePlan {
+    fn node_bytes(&self) -> u64 {
+        let bytes = |node: &NodeRow| NODE_BYTES + node.wrapped.len() as u64;
+        self.nodes.iter().map(bytes).sum()
+    }
+
     /// New nodes in the victims' places, and those that only change their epoch.
     fn split_nodes(&self) -> (Vec<NodeRow>, Vec<NodeRow>) {
         let places: BTreeSet<Place> = self.victims.iter().copied().map(Place::of_tenant).collect();
@@ -485,11 +490,11 @@ pub(super) fn movement(row: &AnyRow) -> Result<MoveRow, StoreError> {
         keks_deleted: rows::count(row, "keks_deleted")?,
         bytes: rows::count(row, "bytes")?,
         canary_from: Canary {
-            wrapped: rows::bytes(row, "canary_from")?,
+            wrapped: rows::node_wrap(row, "canary_from")?,
             sum: rows::bytes(row, "sum_from")?,
         },
         canary_to: Canary {
-            wrapped: rows::bytes(row, "canary_to")?,
+            wrapped: rows::node_wrap(row, "canary_to")?,
             sum: rows::bytes(row, "sum_to")?,
         },
         canary_opened_ms: rows::integer(row, "canary_opened_ms")?,

@@ -7,6 +7,7 @@ use lethe_envelope::{KekId, TenantId};
 
 use super::super::pool::store_error;
 use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, Phase, StoreError, StoreHead};
+use crate::secret::NodeWrap;
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
 
@@ -66,6 +67,11 @@ pub(super) fn version(row: &AnyRow) -> Result<u32, StoreError> {
     u32::try_from(integer(row, "version")?).map_err(|_| StoreError::Corrupt("version"))
 }
 
+pub(super) fn node_wrap(row: &AnyRow, column: &'static str) -> Result<NodeWrap, StoreError> {
+    let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
+    NodeWrap::new(&bytes).ok_or(StoreError::Corrupt(column))
+}
+
 pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreError> {
     i64::try_from(number).map_err(|_| StoreError::Corrupt(column))
 }
@@ -101,7 +107,7 @@ pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
         place: place(row)?,
         generation: count(row, "generation")?,
         epoch: epoch(row)?,
-        wrapped: bytes(row, "wrapped")?,
+        wrapped: node_wrap(row, "wrapped")?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::kills::FailAt;
 use super::*;
-use crate::secret::Wrapped;
+use crate::secret::{NodeWrap, Wrapped};
 use tokio::sync::mpsc;
 
 /// A wrap that says which node it is under, in place of real ones.
@@ -19,7 +19,7 @@ impl Rewrap for Relabel {
 
 fn canary(byte: u8) -> Canary {
     Canary {
-        wrapped: [byte; WRAPPED_BYTES],
+        wrapped: [byte; WRAPPED_BYTES].into(),
         sum: [byte; 32],
     }
 }
@@ -36,7 +36,8 @@ fn plan(victims: &[TenantId]) -> MovePlan {
                 place,
                 generation: FIRST_GENERATION + u64::from(fresh),
                 epoch: Epoch(2),
-                wrapped: [MOVED; WRAPPED_BYTES],
+                // Longer than what was there: another provider's.
+                wrapped: NodeWrap::new(&[MOVED; WRAPPED_BYTES + 9]).unwrap(),
             }
         })
         .collect();
