@@ -1,5 +1,6 @@
 //! Where backups of the key store go, and what they look like.
 
+mod bodies;
 mod directory;
 pub(crate) mod format;
 

@@ -249,7 +249,7 @@ pub(super) async fn load(
         // What is wrong with the file is more telling than that the import ended early.
         let (sha256, nodes, keks) = fed?;
         match imported? {
-            Imported::Imported => Ok(Loaded {
+            Imported::Done => Ok(Loaded {
                 head,
                 sha256,
                 nodes,
@@ -391,7 +391,7 @@ impl Mover<'_> {
             let rows: Vec<NodeRow> = page
                 .iter()
                 .filter_map(|record| match record {
-                    Record::Node(row) => Some(row.clone()),
+                    Record::Node(row) => Some(NodeRow::clone(row)),
                     _ => None,
                 })
                 .collect();

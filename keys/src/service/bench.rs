@@ -17,12 +17,13 @@ use crate::store::{EntryRecord, Imported, KekRow, NodeRow, Record, StoreRecord};
 use crate::tree::{Epoch, Place};
 use crate::types::{CreationEntry, EntrySubject, FenceScope, KekInfo, KekState, KeyStoreIdentity};
 
-#[path = "../../tests/support/postgres.rs"]
-mod postgres;
-
 const ROWS_PER_PAGE: usize = 1_000;
 
 /// How many tenants; `LETHE_BENCH_TENANTS` names others, `make bench-rekey` a million.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a benchmark's size, not the program's configuration"
+)]
 fn tenants() -> Vec<u64> {
     let named = std::env::var("LETHE_BENCH_TENANTS").unwrap_or("1000,100000".to_owned());
     named
@@ -61,12 +62,12 @@ async fn populated(config: &KeyServiceConfig, tenants: u64) -> (KeyStoreIdentity
         .collect();
     let wrapped = root.wrap(Epoch::FIRST, &to_wrap).await.unwrap();
     let nodes = keys.iter().zip(wrapped).map(|((place, _), wrapped)| {
-        Record::Node(NodeRow {
+        Record::Node(Box::new(NodeRow {
             place: *place,
             generation: 1,
             epoch: Epoch::FIRST,
             wrapped,
-        })
+        }))
     });
     let head = Record::Store(StoreRecord {
         identity,
@@ -100,7 +101,7 @@ async fn populated(config: &KeyServiceConfig, tenants: u64) -> (KeyStoreIdentity
     }
     sender.send(Some(page)).await.unwrap();
     sender.send(None).await.unwrap();
-    assert_eq!(importing.await.unwrap(), Ok(Imported::Imported));
+    assert_eq!(importing.await.unwrap(), Ok(Imported::Done));
     assert!(store.store.finish_restore().await.unwrap());
     (identity, victim)
 }
@@ -241,7 +242,7 @@ async fn rekey_benchmark_sqlite() {
 #[tokio::test]
 #[ignore = "a benchmark"]
 async fn rekey_benchmark_postgres() {
-    let Some(cluster) = postgres::Cluster::start() else {
+    let Some(cluster) = crate::store::postgres::Cluster::start() else {
         return;
     };
     for count in tenants() {

@@ -61,7 +61,7 @@ impl KeyService {
             Phase::Initializing => return Err(Refusal::StoreUnfinished.into()),
             Phase::Restoring => return Err(Refusal::RestoreUnfinished.into()),
         }
-        open_service_node(config, &store, &root, head.epoch).await?;
+        open_service_node(config, &store, &root).await?;
         Ok(head.identity)
     }
 }
@@ -179,7 +179,6 @@ pub(super) async fn open_service_node(
     config: &KeyServiceConfig,
     store: &StoreCalls,
     root: &RootCalls,
-    epoch: Epoch,
 ) -> Result<(), KeysError> {
     let row = store
         .call("reading the service node", store.store.node(Place::SERVICE))
@@ -191,9 +190,13 @@ pub(super) async fn open_service_node(
         context: node_context(config.domain.as_str(), Place::SERVICE, row.generation),
         wrapped: row.wrapped,
     };
-    root.call("opening the service node", root.root.unwrap(epoch, &[node]))
-        .await
-        .map(|_| ())
+    // The node's own epoch: the root may have moved since the store's head was read.
+    root.call(
+        "opening the service node",
+        root.root.unwrap(row.epoch, &[node]),
+    )
+    .await
+    .map(|_| ())
 }
 
 pub(super) fn node_context(domain: &str, place: Place, generation: u64) -> Vec<u8> {

@@ -145,7 +145,7 @@ impl KeyService {
             .await?;
         check_root_place(config, &location)?;
         let root = backing.root_calls(config, head.identity);
-        open_service_node(config, &store, &root, head.epoch).await?;
+        open_service_node(config, &store, &root).await?;
 
         let vault = Arc::new(Vault::new(clock.clone(), head.identity, config.lease));
         let core = Arc::new(Core {

@@ -6,6 +6,8 @@ mod records;
 mod sql;
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+pub(crate) use suite::postgres;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod faulty;

@@ -9,7 +9,7 @@ use crate::types::{CreationEntry, EntrySubject, KeyStoreIdentity};
 pub(crate) enum Record {
     /// First, and once.
     Store(StoreRecord),
-    Node(NodeRow),
+    Node(Box<NodeRow>),
     Kek(KekRow),
     Entry(EntryRecord),
     Fence(FenceRow),
@@ -44,7 +44,7 @@ pub(crate) struct EntryRecord {
 /// What an import came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Imported {
-    Imported,
+    Done,
     /// The store is not empty.
     NotEmpty,
     /// The records ended before their end, or contradict one another.

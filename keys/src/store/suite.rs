@@ -18,7 +18,7 @@ use crate::types::KekState;
 mod kills;
 mod moves;
 #[path = "../../tests/support/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const IDENTITY: KeyStoreIdentity = KeyStoreIdentity::from_bytes([7; 16]);

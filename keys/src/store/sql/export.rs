@@ -85,7 +85,9 @@ impl Export {
             "SELECT {MOVE_COLUMNS} FROM moves WHERE epoch_from > $1 ORDER BY epoch_from LIMIT $2"
         );
         Ok(self
-            .numbered(nodes, "place", |row| rows::node(row).map(Record::Node))
+            .numbered(nodes, "place", |row| {
+                rows::node(row).map(Box::new).map(Record::Node)
+            })
             .await?
             && self.keks().await?
             && self

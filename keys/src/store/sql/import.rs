@@ -45,7 +45,7 @@ impl SqlKeyStore {
             }
         }
         self.commit(transaction).await?;
-        Ok(Imported::Imported)
+        Ok(Imported::Done)
     }
 
     pub(super) async fn make_ready(&self) -> Result<bool, StoreError> {
@@ -102,7 +102,7 @@ async fn insert_all(
     for record in page {
         match record {
             Record::Store(_) => return Err(StoreError::Corrupt("order of records")),
-            Record::Node(row) => nodes.push(row),
+            Record::Node(row) => nodes.push(*row),
             Record::Kek(row) => keks.push(row),
             Record::Entry(entry) => entries.push(entry),
             Record::Fence(fence) => insert_fence(transaction, &fence).await?,

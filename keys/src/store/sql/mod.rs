@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyPool, Row, Transaction};
 use tokio::sync::mpsc;
 
 use lethe_envelope::{KekId, TenantId};
@@ -77,6 +77,29 @@ impl SqlKeyStore {
             .await
             .map_err(|error| store_error(&error))?;
         self.gate.pass()
+    }
+}
+
+impl SqlKeyStore {
+    /// SQLite's deleted rows are overwritten when they are deleted (`secure_delete`), but the write-ahead log keeps
+    /// old pages until it is truncated. PostgreSQL's dead rows are its own vacuum's business (`docs/operations.md`).
+    async fn truncate_wal(&self) -> Result<(), StoreError> {
+        let StoreUrl::Sqlite { .. } = &self.url else {
+            return Ok(());
+        };
+        self.gate.pass()?;
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?;
+        let busy: i64 = row.try_get(0).map_err(|error| store_error(&error))?;
+        if busy == 0 {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable(
+                "the write-ahead log is in use".to_owned(),
+            ))
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use super::super::{
 };
 use super::init::{NODES_PER_INSERT, insert_nodes};
 use super::{SqlKeyStore, rows};
-use crate::config::StoreUrl;
 use crate::secret::{WRAPPED_BYTES, Wrapped};
 use crate::tree::{Epoch, PLACES, Place};
 
@@ -309,27 +308,6 @@ impl SqlKeyStore {
         }
         self.commit(transaction).await?;
         Ok(true)
-    }
-
-    /// SQLite's deleted rows are overwritten when they are deleted (`secure_delete`), but the write-ahead log keeps
-    /// old pages until it is truncated. PostgreSQL's dead rows are its own vacuum's business (`docs/operations.md`).
-    pub(super) async fn truncate_wal(&self) -> Result<(), StoreError> {
-        let StoreUrl::Sqlite { .. } = &self.url else {
-            return Ok(());
-        };
-        self.gate.pass()?;
-        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?;
-        let busy: i64 = row.try_get(0).map_err(|error| store_error(&error))?;
-        if busy == 0 {
-            Ok(())
-        } else {
-            Err(StoreError::Unavailable(
-                "the write-ahead log is in use".to_owned(),
-            ))
-        }
     }
 }
 
