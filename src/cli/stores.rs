@@ -10,8 +10,8 @@ use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
 use crate::tenants::DomainName;
 use lethe_keys::{
-    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, StoreUrl, SystemClock,
-    check_apart,
+    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
+    SystemClock, check_apart,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -66,6 +66,8 @@ pub(super) fn key_config(
     keys.lease = stores.lease;
     keys.deadline = config.limits.store_deadline;
     keys.dev = dev;
+    // Until this process runs the log's sequencer, nobody would make a KEK active that waits for it.
+    keys.log = Sequencing::None;
     Ok(keys)
 }
 

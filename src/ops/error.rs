@@ -419,6 +419,9 @@ impl From<KeysError> for OpError {
                 Self::access_denied("This tenant is being shredded.").caused_by(error)
             }
             KeysError::LeaseEnded => Self::unavailable("The key lease ended. Please retry.", error),
+            KeysError::KekPending { .. } | KeysError::CreationHeld => {
+                Self::unavailable("The tenant's keys are being made. Please retry.", error)
+            }
             // A rotation came between choosing the key and using it: the next try takes the new one.
             KeysError::KekNotSealing { .. }
             | KeysError::Unavailable { .. }

@@ -75,13 +75,6 @@ pub(crate) trait RootProvider: Send + Sync {
     async fn unwrap(&self, epoch: Epoch, nodes: &[WrappedNode]) -> Result<Vec<NodeKey>, RootError>;
 
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
-    #[cfg_attr(
-        not(test),
-        allow(
-            dead_code,
-            reason = "part of every provider; first called by the shred protocol"
-        )
-    )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
     /// Whether creating, wrapping and destroying would be permitted; changes nothing.

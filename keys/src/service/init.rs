@@ -13,7 +13,7 @@ use crate::error::{KeysError, Refusal};
 use crate::location::Location;
 use crate::root::{FileRoot, NodeToWrap, WrappedNode};
 use crate::secret::{KeyBytes, NodeKey, NodeWrap};
-use crate::store::{NodeRow, StoreHead};
+use crate::store::{NodeRow, Phase, StoreHead};
 use crate::tree::{Epoch, FIRST_GENERATION, Place};
 use crate::types::KeyStoreIdentity;
 
@@ -69,21 +69,23 @@ impl KeyService {
         let head = store.call("creating the key store", begin).await?;
         check_domain(config, &head)?;
         let root = backing.root_calls(config, head.identity);
-        if !head.ready {
+        if head.phase == Phase::Initializing {
             create_tree(config, &store, &root).await?;
         }
         let head = store
             .call("reading the key store", store.store.head())
             .await?;
-        if !head.ready {
-            return Err(Refusal::StoreUnfinished.into());
+        match head.phase {
+            Phase::Ready => {}
+            Phase::Initializing => return Err(Refusal::StoreUnfinished.into()),
+            Phase::Restoring => return Err(Refusal::RestoreUnfinished.into()),
         }
-        open_service_node(config, &store, &root, head.epoch).await?;
+        open_service_node(config, &store, &root).await?;
         Ok(head.identity)
     }
 }
 
-fn create_directories(config: &KeyServiceConfig) -> Result<(), KeysError> {
+pub(super) fn create_directories(config: &KeyServiceConfig) -> Result<(), KeysError> {
     let failed = |operation, error: &std::io::Error| KeysError::Unavailable {
         operation,
         cause: error.kind().to_string(),
@@ -196,7 +198,6 @@ pub(super) async fn open_service_node(
     config: &KeyServiceConfig,
     store: &StoreCalls,
     root: &RootCalls,
-    epoch: Epoch,
 ) -> Result<(), KeysError> {
     let row = store
         .call("reading the service node", store.store.node(Place::SERVICE))
@@ -208,9 +209,13 @@ pub(super) async fn open_service_node(
         context: node_context(config.domain.as_str(), Place::SERVICE, row.generation),
         wrapped: row.wrapped,
     };
-    root.call("opening the service node", root.root.unwrap(epoch, &[node]))
-        .await
-        .map(|_| ())
+    // The node's own epoch: the root may have moved since the store's head was read.
+    root.call(
+        "opening the service node",
+        root.root.unwrap(row.epoch, &[node]),
+    )
+    .await
+    .map(|_| ())
 }
 
 pub(super) fn node_context(domain: &str, place: Place, generation: u64) -> Vec<u8> {

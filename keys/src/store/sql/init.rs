@@ -9,7 +9,7 @@ use crate::tree::Epoch;
 use crate::types::KeyStoreIdentity;
 
 /// Rows of one INSERT: few round trips, far below either database's limit on parameters.
-const NODES_PER_INSERT: usize = 256;
+pub(super) const NODES_PER_INSERT: usize = 256;
 
 impl SqlKeyStore {
     pub(super) async fn insert_head(
@@ -20,8 +20,8 @@ impl SqlKeyStore {
     ) -> Result<(), StoreError> {
         self.gate.pass()?;
         sqlx::query(
-            "INSERT INTO key_store (id, identity, domain, state, epoch, fence, created_ms) \
-             VALUES (1, $1, $2, 'initializing', 0, 0, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO key_store (id, identity, domain, state, epoch, held, fence, entry, log_size, created_ms) \
+             VALUES (1, $1, $2, 'initializing', 0, 0, 0, 0, 0, $3) ON CONFLICT DO NOTHING",
         )
         .bind(identity.as_bytes().to_vec())
         .bind(domain.to_owned())
@@ -34,10 +34,12 @@ impl SqlKeyStore {
 
     pub(super) async fn read_head(&self) -> Result<StoreHead, StoreError> {
         self.gate.pass()?;
-        let row = sqlx::query("SELECT identity, domain, state, epoch FROM key_store WHERE id = 1")
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?;
+        let row = sqlx::query(
+            "SELECT identity, domain, state, epoch, held, log_size FROM key_store WHERE id = 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?;
         rows::head(&row.ok_or(StoreError::Missing)?)
     }
 
@@ -75,7 +77,7 @@ impl SqlKeyStore {
     }
 }
 
-async fn insert_nodes(
+pub(super) async fn insert_nodes(
     transaction: &mut Transaction<'static, Any>,
     nodes: &[NodeRow],
 ) -> Result<(), StoreError> {
