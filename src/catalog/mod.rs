@@ -9,6 +9,7 @@ pub(crate) mod database;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
 mod forward;
+mod shredding;
 mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -18,6 +19,11 @@ pub use cache::{CacheOptions, CachedCatalog};
 pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlError};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultKind, FaultyCatalog};
+pub use shredding::{
+    Approval, ApprovalMode, Evidence, NewTermination, ReceiptId, ReceiptRow, ReceiptStage,
+    ReceiptStore, RowIdError, Shred, ShredFence, ShredId, ShredState, ShredStore, Termination,
+    TerminationId, TerminationState,
+};
 pub use sql::SqlCatalog;
 
 pub use types::{
@@ -369,11 +375,27 @@ pub trait DomainStore: Send + Sync {
 
 /// The whole catalog of one domain.
 pub trait Catalog:
-    TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static
+    TenantStore
+    + CredentialStore
+    + BucketStore
+    + UploadStore
+    + JobStore
+    + DomainStore
+    + ShredStore
+    + ReceiptStore
+    + 'static
 {
 }
 impl<
-    T: TenantStore + CredentialStore + BucketStore + UploadStore + JobStore + DomainStore + 'static,
+    T: TenantStore
+        + CredentialStore
+        + BucketStore
+        + UploadStore
+        + JobStore
+        + DomainStore
+        + ShredStore
+        + ReceiptStore
+        + 'static,
 > Catalog for T
 {
 }

@@ -1,7 +1,10 @@
 //! The catalog's traits on the cache: the hot reads from memory, writes that evict, everything else as it is.
 
 use super::{CachedCatalog, Settling};
-use crate::catalog::forward::{forward_domain_store, forward_job_store, forward_upload_store};
+use crate::catalog::forward::{
+    forward_domain_store, forward_job_store, forward_receipt_store, forward_shred_store,
+    forward_upload_store,
+};
 use crate::catalog::{
     Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, CredentialRow,
     CredentialStore, NewBucket, NewCredential, NewTenant, TenantStore,
@@ -207,3 +210,5 @@ macro_rules! pass {
 forward_upload_store!(CachedCatalog, pass);
 forward_job_store!(CachedCatalog, pass);
 forward_domain_store!(CachedCatalog, pass);
+forward_shred_store!(CachedCatalog, pass);
+forward_receipt_store!(CachedCatalog, pass);

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 /// The only object format there is; a bucket keeps the one it was made with.
 const FORMAT: u32 = 1;
 
-fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
+pub(super) fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
     Ok(Bucket {
         name: codes::name(row, "name", BucketName::new)?,
         region: codes::name(row, "region", RegionName::new)?,

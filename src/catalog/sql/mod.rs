@@ -10,7 +10,10 @@ mod completion;
 mod credentials;
 mod domain;
 mod jobs;
+mod receipts;
+mod shreds;
 mod tenants;
+mod terminations;
 mod uploads;
 
 use super::database::{
@@ -28,8 +31,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 1,
-    newest: 1,
+    oldest: 3,
+    newest: 3,
 };
 
 /// A domain's catalog in a database.
