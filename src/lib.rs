@@ -20,4 +20,6 @@ pub mod jobs;
 pub mod ops;
 pub mod placement;
 pub mod region;
+pub mod shred;
+pub mod signing;
 pub mod tenants;

@@ -667,11 +667,13 @@ macro_rules! forward_receipt_store {
                     tenant: TenantId,
                     receipt: ReceiptId,
                     index: u64,
+                    proof: &str,
+                    settled: bool,
                 ) -> Result<(), CatalogError> {
                     $call!(
                         self,
                         "receipt_logged",
-                        receipt_logged(tenant, receipt, index)
+                        receipt_logged(tenant, receipt, index, proof, settled)
                     )
                 }
                 async fn receipts(

@@ -334,6 +334,8 @@ pub struct ReceiptRow {
     pub issued: UnixMs,
     /// Where the log has it.
     pub logged: Option<u64>,
+    /// The proof of that, JSON.
+    pub proof: Option<String>,
 }
 
 /// Terminations and shreds.
@@ -449,18 +451,21 @@ pub trait ShredStore: Send + Sync {
 pub trait ReceiptStore: Send + Sync {
     /// Keeps a receipt unless the tenant has one of that stage; answers the one that it has.
     async fn keep_receipt(&self, receipt: &ReceiptRow) -> Result<ReceiptRow, CatalogError>;
-    /// Records where the log has it; the same again succeeds, another place is a `Conflict`.
+    /// Records where the log has it, with the proof, which a later one replaces; another place is a `Conflict`. A `settled` one
+    /// needs no better proof.
     async fn receipt_logged(
         &self,
         tenant: TenantId,
         receipt: ReceiptId,
         index: u64,
+        proof: &str,
+        settled: bool,
     ) -> Result<(), CatalogError>;
     /// A tenant's receipts, by stage.
     async fn receipts(&self, tenant: TenantId) -> Result<Vec<ReceiptRow>, CatalogError>;
     /// One receipt by its id.
     async fn receipt(&self, receipt: ReceiptId) -> Result<ReceiptRow, CatalogError>;
-    /// Receipts that are not known to be in the log, oldest first.
+    /// Receipts without a settled proof, oldest first.
     async fn receipts_unlogged(&self, rows_max: u32) -> Result<Vec<ReceiptRow>, CatalogError>;
 }
 

@@ -77,6 +77,8 @@ pub struct Inventory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rekeyed {
+    /// When the step began, in milliseconds since 1970.
+    pub started_ms: i64,
     /// The epoch that is left.
     pub epoch_from: u64,
     /// The epoch that everything else is under now.
@@ -127,7 +129,7 @@ pub struct Destroyed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
-    /// SHA-256 of the tenant's bucket name, in hexadecimal.
+    /// SHA-256 of the upstream bucket's name, in hexadecimal.
     pub bucket: String,
     /// SHA-256 of the object's key, in hexadecimal.
     pub key: String,

@@ -195,7 +195,10 @@ impl Count<'_> {
     }
 
     async fn objects_of(&mut self, bucket: &Bucket, region: &JobRegion) -> Result<(), Stop> {
-        if versioned(region, self.tenant, bucket).await.map_err(Stop::Region)? {
+        if versioned(region, self.tenant, bucket)
+            .await
+            .map_err(Stop::Region)?
+        {
             self.versions_of(bucket, region).await
         } else {
             self.current_of(bucket, region).await
@@ -328,6 +331,3 @@ async fn commitment(
         Err(error) => Err(error),
     }
 }
-
-#[cfg(test)]
-mod tests;

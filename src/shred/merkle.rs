@@ -62,7 +62,10 @@ mod tests {
                 while split * 2 < many.len() {
                     split *= 2;
                 }
-                parent(&by_definition(&many[..split]), &by_definition(&many[split..]))
+                parent(
+                    &by_definition(&many[..split]),
+                    &by_definition(&many[split..]),
+                )
             }
         }
     }

@@ -124,7 +124,10 @@ pub async fn purge(
     let reached = purge.progress.place.as_ref().map(|at| at.bucket.clone());
     for bucket in &buckets {
         // Buckets before the one that was reached are held, or they would be gone.
-        if reached.as_ref().is_some_and(|reached| bucket.name.as_str() < reached.as_str()) {
+        if reached
+            .as_ref()
+            .is_some_and(|reached| bucket.name.as_str() < reached.as_str())
+        {
             continue;
         }
         if !purge.empty(bucket).await? {
@@ -172,7 +175,8 @@ impl Purge<'_> {
                 key: at.0,
                 version: at.1,
             };
-            self.delete_page(bucket, &region, place, &page.doomed).await?;
+            self.delete_page(bucket, &region, place, &page.doomed)
+                .await?;
             match page.next {
                 Some(next) => at = next,
                 None => return Ok(true),
@@ -323,7 +327,11 @@ impl Purge<'_> {
     async fn remove(&self, bucket: &Bucket) -> Result<(), FinishError> {
         let catalog = &self.domain.catalog;
         let region = self.region(bucket)?;
-        match region.store.delete_bucket(self.tenant, &bucket.upstream).await {
+        match region
+            .store
+            .delete_bucket(self.tenant, &bucket.upstream)
+            .await
+        {
             Ok(()) => {}
             Err(error) if bucket_is_gone(&error) => {}
             Err(RegionError::BucketNotEmpty { .. }) if !self.progress.held.is_empty() => {
@@ -410,7 +418,7 @@ async fn delete(
 ) -> Result<Gone, RegionError> {
     let held = || {
         Gone::Held(Held {
-            bucket: hashed(bucket.name.as_str()),
+            bucket: hashed(bucket.upstream.as_str()),
             key: hashed(&one.object.key),
             version: one.version.as_ref().map(|version| version.0.clone()),
         })
@@ -451,6 +459,3 @@ fn ignore_missing(outcome: Result<(), RegionError>) -> Result<(), RegionError> {
         other => other,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -78,7 +78,12 @@ impl ShredPolicy {
         };
         let offset = i64::from(window.0) * MINUTE_MS;
         let since = now.0.saturating_sub(offset);
-        UnixMs(since.div_euclid(DAY_MS).saturating_mul(DAY_MS).saturating_add(offset))
+        UnixMs(
+            since
+                .div_euclid(DAY_MS)
+                .saturating_mul(DAY_MS)
+                .saturating_add(offset),
+        )
     }
 
     /// When a grace that begins now ends; `days` may only lengthen it.

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, tenant, stage, envelope, entry, issued, logged FROM receipts ",
+            "SELECT id, tenant, stage, envelope, entry, issued, logged, proof FROM receipts ",
             $rest
         )
     };
@@ -27,6 +27,7 @@ fn receipt_of(row: &Row) -> Result<ReceiptRow, DatabaseError> {
         entry: row.array("entry")?,
         issued: UnixMs(row.get("issued")?),
         logged: logged.map(|_| codes::number(row, "logged")).transpose()?,
+        proof: row.get("proof")?,
     })
 }
 
@@ -50,7 +51,8 @@ impl ReceiptStore for SqlCatalog {
         let operation = "keep_receipt";
         let mut work = self.begin(operation).await?;
         let insert = Statement::new(
-            "INSERT INTO receipts (id, tenant, stage, envelope, entry, issued) VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO receipts (id, tenant, stage, envelope, entry, issued, settled)
+             VALUES ($1, $2, $3, $4, $5, $6, 0)
              ON CONFLICT DO NOTHING",
         )
         .bind(receipt.id)
@@ -76,15 +78,20 @@ impl ReceiptStore for SqlCatalog {
         tenant: TenantId,
         receipt: ReceiptId,
         index: u64,
+        proof: &str,
+        settled: bool,
     ) -> Result<(), CatalogError> {
         let mut work = self.begin("receipt_logged").await?;
         let index = i64::try_from(index).unwrap_or(i64::MAX);
         let update = Statement::new(
-            "UPDATE receipts SET logged = $3 WHERE id = $1 AND tenant = $2 AND (logged IS NULL OR logged = $3)",
+            "UPDATE receipts SET logged = $3, proof = $4, settled = $5
+             WHERE id = $1 AND tenant = $2 AND (logged IS NULL OR logged = $3)",
         )
         .bind(receipt)
         .bind(tenant)
-        .bind(index);
+        .bind(index)
+        .bind(proof)
+        .bind(i64::from(settled));
         if work.change(update).await? == 1 {
             return work.commit().await;
         }
@@ -110,7 +117,7 @@ impl ReceiptStore for SqlCatalog {
     }
 
     async fn receipts_unlogged(&self, rows_max: u32) -> Result<Vec<ReceiptRow>, CatalogError> {
-        let question = Statement::new(select!("WHERE logged IS NULL ORDER BY issued, id LIMIT $1"));
+        let question = Statement::new(select!("WHERE settled = 0 ORDER BY issued, id LIMIT $1"));
         let question = question.bind(i64::from(rows_max));
         self.many_receipts("receipts_unlogged", question).await
     }

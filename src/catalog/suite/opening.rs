@@ -24,7 +24,10 @@ async fn check_life_of(url: &StoreUrl) {
     assert_eq!(made.location(), opened.location());
     SqlCatalog::migrate(url, &options()).await.unwrap();
 
-    let newer = Statement::new("UPDATE catalog_migrations SET version = 99");
+    let newer = Statement::new(
+        "UPDATE catalog_migrations SET version = 99
+             WHERE version = (SELECT MAX(version) FROM catalog_migrations)",
+    );
     opened.run(vec![newer]).await;
     let refused = SqlCatalog::open(url, &options()).await.err();
     assert!(

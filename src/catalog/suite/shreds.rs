@@ -253,6 +253,7 @@ fn receipt(tenant: TenantId, stage: ReceiptStage, mark: u8) -> ReceiptRow {
         entry: [mark; 32],
         issued: NOW.plus_ms(i64::from(mark)),
         logged: None,
+        proof: None,
     }
 }
 
@@ -279,10 +280,18 @@ pub(super) async fn receipt_of_a_stage_is_the_first(world: &World) {
         [first.clone(), revoked]
     );
 
-    catalog.receipt_logged(acme, first.id, 7).await.unwrap();
-    catalog.receipt_logged(acme, first.id, 7).await.unwrap();
-    assert_refused!(catalog.receipt_logged(acme, first.id, 8).await, Conflict);
-    assert_refused!(catalog.receipt_logged(globex, first.id, 7).await, NotFound);
-    assert_eq!(catalog.receipt(first.id).await.unwrap().logged, Some(7));
+    let logged = |tenant, index, proof, settled| {
+        catalog.receipt_logged(tenant, first.id, index, proof, settled)
+    };
+    logged(acme, 7, "one", false).await.unwrap();
+    assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 3);
+    logged(acme, 7, "two", true).await.unwrap();
+    assert_refused!(logged(acme, 8, "three", true).await, Conflict);
+    assert_refused!(logged(globex, 7, "three", true).await, NotFound);
+    let found = catalog.receipt(first.id).await.unwrap();
+    assert_eq!(
+        (found.logged, found.proof.as_deref()),
+        (Some(7), Some("two"))
+    );
     assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 2);
 }

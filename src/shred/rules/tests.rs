@@ -37,7 +37,17 @@ fn window_text_is_a_time_of_day() {
     for good in ["00:00", "03:00", "23:59"] {
         assert_eq!(good.parse::<DailyWindow>().unwrap().to_string(), good);
     }
-    for bad in ["", "3:00", "03:0", "24:00", "03:60", "03-00", "+3:00", "03:000", "０３:00"] {
+    for bad in [
+        "",
+        "3:00",
+        "03:0",
+        "24:00",
+        "03:60",
+        "03-00",
+        "+3:00",
+        "03:000",
+        "０３:00",
+    ] {
         assert_eq!(bad.parse::<DailyWindow>(), Err(DailyWindowError), "{bad}");
     }
 }
@@ -52,7 +62,11 @@ fn run_is_the_first_window_after_the_grace() {
         (DAY - 1, DAY + 3 * HOUR),
         (-1, 3 * HOUR),
     ] {
-        assert_eq!(at_three.run_at(UnixMs(grace_end)).0, expected, "{grace_end}");
+        assert_eq!(
+            at_three.run_at(UnixMs(grace_end)).0,
+            expected,
+            "{grace_end}"
+        );
     }
     assert_eq!(policy(None).run_at(UnixMs(77)).0, 77);
 }
@@ -78,7 +92,10 @@ fn grace_is_only_lengthened() {
     assert_eq!(policy.grace_end(now, Some(31)), Ok(UnixMs(5 + 31 * DAY)));
     let short = Forbidden::GraceTooShort { days_min: 30 };
     assert_eq!(policy.grace_end(now, Some(29)), Err(short));
-    assert_eq!(policy.grace_end(now, Some(3651)), Err(Forbidden::GraceTooLong));
+    assert_eq!(
+        policy.grace_end(now, Some(3651)),
+        Err(Forbidden::GraceTooLong)
+    );
 }
 
 #[test]
@@ -123,14 +140,39 @@ fn shred_wants_termination_approvals_and_grace() {
         needed: 2,
     };
     for (tenant, state, now, expected) in [
-        (TenantState::Active, None, end, Err(Forbidden::NotTerminating)),
-        (TenantState::Active, Some(Cancelled), end, Err(Forbidden::NotTerminating)),
-        (TenantState::Suspended, None, end, Err(Forbidden::NotTerminating)),
+        (
+            TenantState::Active,
+            None,
+            end,
+            Err(Forbidden::NotTerminating),
+        ),
+        (
+            TenantState::Active,
+            Some(Cancelled),
+            end,
+            Err(Forbidden::NotTerminating),
+        ),
+        (
+            TenantState::Suspended,
+            None,
+            end,
+            Err(Forbidden::NotTerminating),
+        ),
         (TenantState::Creating, None, end, Err(Forbidden::Creating)),
-        (TenantState::Shredded, Some(Purged), end, Err(Forbidden::Shredded)),
+        (
+            TenantState::Shredded,
+            Some(Purged),
+            end,
+            Err(Forbidden::Shredded),
+        ),
         (terminating, None, end, Err(Forbidden::NotTerminating)),
         (terminating, Some(Requested), end, Err(unapproved)),
-        (terminating, Some(Approved), end - 1, Err(Forbidden::InGrace)),
+        (
+            terminating,
+            Some(Approved),
+            end - 1,
+            Err(Forbidden::InGrace),
+        ),
         (terminating, Some(Approved), end, Ok(())),
         (terminating, Some(Shredding), end, Ok(())),
         (terminating, Some(Erased), end, Err(Forbidden::Shredded)),
@@ -159,6 +201,10 @@ fn due_goes_from_grace_over_waiting_to_overdue() {
         (Cancelled, end + 9 * HOUR, Due::Settled),
     ] {
         let row = termination(state, ApprovalMode::Production);
-        assert_eq!(due(&at_three, &row, UnixMs(now)), expected, "{state:?} {now}");
+        assert_eq!(
+            due(&at_three, &row, UnixMs(now)),
+            expected,
+            "{state:?} {now}"
+        );
     }
 }

@@ -59,6 +59,8 @@ CREATE TABLE receipts (
     entry BYTEA NOT NULL,
     issued BIGINT NOT NULL,
     logged BIGINT,
+    proof TEXT,
+    settled BIGINT NOT NULL,
     UNIQUE (tenant, stage)
 );
-CREATE INDEX receipts_unlogged ON receipts (issued, id) WHERE logged IS NULL;
+CREATE INDEX receipts_unsettled ON receipts (issued, id) WHERE settled = 0;

@@ -59,6 +59,8 @@ CREATE TABLE receipts (
     entry BLOB NOT NULL,
     issued INTEGER NOT NULL,
     logged INTEGER,
+    proof TEXT,
+    settled INTEGER NOT NULL,
     UNIQUE (tenant, stage)
 ) STRICT;
-CREATE INDEX receipts_unlogged ON receipts (issued, id) WHERE logged IS NULL;
+CREATE INDEX receipts_unsettled ON receipts (issued, id) WHERE settled = 0;
