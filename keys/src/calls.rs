@@ -13,6 +13,8 @@ use crate::store::{KeyStore, StoreError};
 pub(crate) struct StoreCalls {
     pub(crate) store: Arc<dyn KeyStore>,
     pub(crate) deadline: Duration,
+    /// For what reads or writes the whole store.
+    pub(crate) bulk_deadline: Duration,
     /// The store's URL, redacted.
     pub(crate) name: String,
 }
@@ -23,7 +25,25 @@ impl StoreCalls {
         operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, KeysError> {
-        match tokio::time::timeout(self.deadline, call).await {
+        self.within(self.deadline, operation, call).await
+    }
+
+    /// A call that reads or writes the whole store.
+    pub(crate) async fn bulk<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, KeysError> {
+        self.within(self.bulk_deadline, operation, call).await
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, KeysError> {
+        match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.failed(operation, error)),
             Err(_) => Err(late(operation)),

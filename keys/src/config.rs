@@ -129,6 +129,15 @@ impl RootConfig {
     }
 }
 
+/// Whether KEKs wait for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequencing {
+    /// A KEK wraps nothing before the log has its entry; somebody must run the log's sequencer.
+    Required,
+    /// There is no log: KEKs seal at once, their entries stay pending. For tests only: no receipt comes of it.
+    None,
+}
+
 /// What [`crate::KeyService::init`] and [`crate::KeyService::open`] need to know of a domain.
 #[derive(Debug, Clone)]
 pub struct KeyServiceConfig {
@@ -142,6 +151,10 @@ pub struct KeyServiceConfig {
     pub lease: Duration,
     /// Longest wait for one call of the key store or the root provider.
     pub deadline: Duration,
+    /// Longest wait for a move of the root, a backup or a restore.
+    pub bulk_deadline: Duration,
+    /// Whether KEKs wait for the log.
+    pub log: Sequencing,
     /// The newest epoch that the caller has recorded (0 for none); a store behind it is refused.
     pub epoch_min: Epoch,
     /// Development: a file root may lie on the key store's volume.
@@ -158,6 +171,8 @@ impl KeyServiceConfig {
             root,
             lease: Duration::from_secs(300),
             deadline: Duration::from_secs(5),
+            bulk_deadline: Duration::from_secs(3_600),
+            log: Sequencing::Required,
             epoch_min: Epoch(0),
             dev: false,
         }

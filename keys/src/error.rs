@@ -35,6 +35,15 @@ pub enum KeysError {
         /// The KEK that was asked for.
         kek_id: KekId,
     },
+    /// The tenant's KEK wraps nothing before the log has its entry: retry shortly.
+    #[error("the kek of tenant {tenant} waits for the log")]
+    KekPending {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// The root is moving, and no KEK is made until that is over: retry later.
+    #[error("no kek is made while the root moves")]
+    CreationHeld,
     /// The wrap or secret is not what this key sealed under this context: corrupt or foreign.
     #[error("wrapped key does not verify under its context")]
     NotAuthentic,
@@ -75,6 +84,9 @@ pub enum Refusal {
     /// An `init` was interrupted.
     #[error("the key store is not completely initialised; run `lethe domain init` again")]
     StoreUnfinished,
+    /// A restore was interrupted.
+    #[error("the key store's restore is not complete; run `lethe key-store restore` again")]
+    RestoreUnfinished,
     /// Another domain's keys are there.
     #[error("the key store holds domain {found}, not {expected}")]
     DomainMismatch {
@@ -175,6 +187,125 @@ pub enum Refusal {
     VersionsExhausted {
         /// How many there are.
         versions: u32,
+    },
+    /// The tenant's keys were destroyed; its uid never comes back.
+    #[error("keys of tenant {tenant} were destroyed")]
+    TenantErased {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// Entries of the log are missing between those recorded and those given.
+    #[error("the log's entries from {recorded} to {first} are missing in the key store")]
+    LogGap {
+        /// How much of the log is recorded.
+        recorded: u64,
+        /// The first entry that was given.
+        first: u64,
+    },
+    /// The log has an entry that this key store did not make.
+    #[error(
+        "entry {index} of the log is not this key store's: an older copy was restored, or the log is another's"
+    )]
+    LogUnknown {
+        /// The entry's index.
+        index: u64,
+    },
+    /// The key store is older than its log.
+    #[error(
+        "the key store has recorded {store} entries of the log, which has {log}: an older copy was restored"
+    )]
+    BehindLog {
+        /// How much of the log is recorded.
+        store: u64,
+        /// The newest checkpoint's size.
+        log: u64,
+    },
+    /// There is no fence to lift: the tenant has no keys (any more).
+    #[error("tenant {tenant} has no keys that a fence could be lifted from")]
+    NothingToLift {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// A move of the root needs somebody to forget.
+    #[error("a move of the root names no tenant")]
+    NoVictims,
+    /// More tenants than one move of the root leaves behind.
+    #[error("{victims} tenants are more than one move of the root leaves behind; move it again for the rest")]
+    TooManyVictims {
+        /// How many were named.
+        victims: usize,
+    },
+    /// A tenant that is to be forgotten is not fenced: gateways may still use its keys.
+    #[error("tenant {tenant} is not fenced")]
+    VictimNotFenced {
+        /// The tenant.
+        tenant: TenantId,
+    },
+    /// The move starts from an epoch that is not the current one.
+    #[error("epoch {epoch} is not the current one, {current}")]
+    EpochNotCurrent {
+        /// The epoch to leave.
+        epoch: Epoch,
+        /// The store's epoch.
+        current: Epoch,
+    },
+    /// An earlier move of the root is not finished.
+    #[error("a move of the root before epoch {current} is not finished: its old epoch is not destroyed")]
+    MoveUnfinished {
+        /// The store's epoch.
+        current: Epoch,
+    },
+    /// The root was moved away from this epoch for other tenants.
+    #[error("the root has left epoch {epoch} for other tenants than these")]
+    MoveOfOthers {
+        /// The epoch left.
+        epoch: Epoch,
+    },
+    /// The root was not moved away from this epoch.
+    #[error("the root has not left epoch {epoch}")]
+    MoveMissing {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// An epoch is only destroyed when a backup of what came after it passed its restore test.
+    #[error("no tested backup: epoch {epoch} is kept until the backup of what follows passed its restore test")]
+    BackupUntested {
+        /// The epoch to destroy.
+        epoch: Epoch,
+    },
+    /// Live nodes are wrapped under the epoch.
+    #[error("{nodes} live nodes are under epoch {epoch}")]
+    EpochInUse {
+        /// The epoch to destroy.
+        epoch: Epoch,
+        /// How many nodes.
+        nodes: u64,
+    },
+    /// The provider says that the epoch is destroyed, and opens what is wrapped under it.
+    #[error("the root provider still opens what epoch {epoch} wrapped; it is not destroyed")]
+    EpochStillOpens {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// A canary does not open, or opens as something else.
+    #[error("the root provider does not open the canary of epoch {epoch}")]
+    CanaryLost {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// A backup is not what it should be.
+    #[error("backup {name}: {reason}")]
+    BackupRejected {
+        /// Its name in its place.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A backup is only restored into an empty place.
+    #[error("there is a key store at {store}; a backup is restored into an empty one")]
+    StoreNotEmpty {
+        /// The store's URL, redacted.
+        store: String,
     },
     /// A catalog secret longer than any that there is.
     #[error("a secret of {secret_bytes} bytes is longer than 65536")]

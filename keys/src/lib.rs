@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod backup;
 mod calls;
 mod clock;
 mod config;
@@ -23,18 +24,19 @@ mod tree;
 mod types;
 mod vault;
 
+pub use backup::{BackupDirectory, BackupError, BackupPlace, BackupReader, BackupWriter};
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, RootConfig, StoreUrl,
-    StoreUrlError,
+    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, RootConfig,
+    Sequencing, StoreUrl, StoreUrlError,
 };
 pub use error::{KeysError, Refusal};
 pub use hardening::{Hardening, harden_process};
 pub use held::{LeaseEnded, Leased};
 pub use location::{Location, NotApart, POSTGRES_SYSTEM_IDENTIFIER_SQL, check_apart};
-pub use service::{KeyService, SECRET_BYTES_MAX};
+pub use service::{KeyService, Override, RestoreOptions, Restored, SECRET_BYTES_MAX};
 pub use tree::Epoch;
 pub use types::{
-    Assurance, Fence, FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo,
-    KekState, KeyStoreIdentity, LeaseState, SecretContext,
+    Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence, FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo,
+    KekState, KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RekeyEvidence, RestoreEvidence, SecretContext,
 };

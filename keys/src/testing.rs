@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::KeyService;
+use crate::backup::BackupPlace;
+use crate::{KeyService, RestoreOptions, Restored};
 use crate::clock::Clock;
 use crate::config::KeyServiceConfig;
 use crate::error::KeysError;
 use crate::root::faulty::FaultyRoot;
 use crate::service::Backing;
 use crate::store::faulty::FaultyKeyStore;
-use crate::types::KeyStoreIdentity;
+use crate::types::{KeyStoreIdentity, NewestCheckpoint};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -73,6 +74,23 @@ pub enum Call {
     StoreRelease,
     StoreRaiseFence,
     StoreGateways,
+    StoreNewestKek,
+    StorePendingEntries,
+    StoreQueueEntry,
+    StoreRecordSequenced,
+    StoreAcceptLogSize,
+    StoreEntryIndex,
+    StoreCreations,
+    StoreNodes,
+    StoreMoveRoot,
+    StoreMovement,
+    StoreMoves,
+    StoreMarkMove,
+    StoreNodesUpTo,
+    StoreScrub,
+    StoreExport,
+    StoreImport,
+    StoreFinishRestore,
     StorePing,
     RootCreateEpoch,
     RootWrap,
@@ -121,6 +139,17 @@ impl Faults {
             .find(|(planned, _, times)| *planned == call && *times > 0)?;
         entry.2 -= 1;
         Some(entry.1)
+    }
+
+    /// Whether a call is to claim that it did what it does not.
+    pub(crate) fn pretends(&self, call: Call) -> bool {
+        let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lie = planned
+            .iter_mut()
+            .find(|(planned, fault, times)| {
+                *planned == call && *fault == Fault::Lying && *times > 0
+            });
+        lie.map(|entry| entry.2 -= 1).is_some()
     }
 
     /// Runs one call with the fault that is planned for it.
@@ -178,6 +207,96 @@ impl KeyService {
         clock: Arc<dyn Clock>,
         faults: &Arc<Faults>,
     ) -> Result<Arc<Self>, KeysError> {
-        Self::open_with(config, expected, clock, &backing(config, faults)?).await
+        Self::open_with(config, expected, clock, None, &backing(config, faults)?).await
+    }
+
+    /// [`KeyService::restore`] with faults.
+    ///
+    /// # Errors
+    /// As [`KeyService::restore`].
+    pub async fn restore_with_faults(
+        config: &KeyServiceConfig,
+        place: &dyn BackupPlace,
+        name: &str,
+        options: &RestoreOptions<'_>,
+        faults: &Arc<Faults>,
+    ) -> Result<Restored, KeysError> {
+        Self::restore_with(config, place, name, options, &backing(config, faults)?).await
+    }
+
+    /// [`KeyService::open_at_checkpoint`] with faults.
+    ///
+    /// # Errors
+    /// As [`KeyService::open_at_checkpoint`].
+    pub async fn open_at_checkpoint_with_faults(
+        config: &KeyServiceConfig,
+        expected: KeyStoreIdentity,
+        clock: Arc<dyn Clock>,
+        newest: &NewestCheckpoint,
+        faults: &Arc<Faults>,
+    ) -> Result<Arc<Self>, KeysError> {
+        Self::open_with(
+            config,
+            expected,
+            clock,
+            Some(newest),
+            &backing(config, faults)?,
+        )
+        .await
+    }
+}
+
+/// Entries that are asked for at a time.
+const SEQUENCED_AT_ONCE: usize = 1_000;
+
+/// A log in memory: takes pending entries in order, and is no log to anybody else.
+#[derive(Debug, Default)]
+pub struct MemoryLog(Mutex<Vec<[u8; 32]>>);
+
+impl MemoryLog {
+    /// Takes everything that is pending and tells the key store.
+    ///
+    /// # Errors
+    /// As [`KeyService::pending_leaves`] and [`KeyService::entries_sequenced`].
+    pub async fn sequence(&self, keys: &KeyService) -> Result<(), KeysError> {
+        loop {
+            let taken = self.take(keys).await?;
+            let recorded = keys.log_size().await?;
+            let (entries, size) = self.from(recorded);
+            keys.entries_sequenced(recorded, &entries, size).await?;
+            if taken == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what is pending without telling the key store, as a crash between the two does.
+    ///
+    /// # Errors
+    /// As [`KeyService::pending_leaves`].
+    pub async fn take(&self, keys: &KeyService) -> Result<usize, KeysError> {
+        let pending = keys.pending_leaves(SEQUENCED_AT_ONCE).await?;
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = log.len();
+        for pending in pending {
+            if !log.contains(&pending.entry) {
+                log.push(pending.entry);
+            }
+        }
+        Ok(log.len() - before)
+    }
+
+    /// What opening a key store that has recorded so much is compared with.
+    #[must_use]
+    pub fn newest(&self, recorded: u64) -> NewestCheckpoint {
+        let (beyond, log_size) = self.from(recorded);
+        NewestCheckpoint { log_size, beyond }
+    }
+
+    fn from(&self, index: u64) -> (Vec<[u8; 32]>, u64) {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let entries = log.get(index..).map(<[_]>::to_vec).unwrap_or_default();
+        (entries, log.len() as u64)
     }
 }

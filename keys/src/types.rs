@@ -120,6 +120,68 @@ pub struct KekInfo {
     pub created_ms: i64,
 }
 
+/// What a pending entry of the log is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntrySubject {
+    /// The creation of a KEK, which waits for it.
+    Kek {
+        /// The KEK's tenant.
+        tenant: TenantId,
+        /// The KEK's version.
+        version: u32,
+    },
+    /// A statement of a receipt.
+    Statement {
+        /// The receipt's id.
+        receipt_id: [u8; 16],
+    },
+    /// An operator's decision to open a key store that was behind its log.
+    Override,
+}
+
+/// An entry that the log has yet to take (design §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEntry {
+    /// Entries were queued in the order of these.
+    pub number: u64,
+    /// What it is about.
+    pub subject: EntrySubject,
+    /// The log's entry itself.
+    pub entry: [u8; 32],
+}
+
+/// The newest checkpoint that the log and its witnesses hold, as far as opening a key store needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewestCheckpoint {
+    /// The log's size.
+    pub log_size: u64,
+    /// The log's entries from [`crate::KeyService::recorded_log_size`] on; at most [`BEYOND_MAX`] are looked at, a key
+    /// store that is further behind was not stopped by a crash.
+    pub beyond: Vec<[u8; 32]>,
+}
+
+/// The most entries that a key store may be behind its log and catch up.
+pub const BEYOND_MAX: usize = 65_536;
+
+/// A KEK's creation as receipts prove it; still there when the KEK is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreationEntry {
+    /// 1 for a tenant's first KEK.
+    pub version: u32,
+    /// The KEK.
+    pub kek_id: KekId,
+    /// Its commitment (`docs/format.md` §3).
+    pub commitment: [u8; 32],
+    /// What blinds the entry.
+    pub nonce: [u8; 32],
+    /// The entry of the version before, or zeros.
+    pub previous: [u8; 32],
+    /// SHA-256 of label, nonce, KEK id, commitment and previous entry.
+    pub entry: [u8; 32],
+    /// Where the log has it; `None` while it is pending.
+    pub index: Option<u64>,
+}
+
 /// How well a root provider keeps its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Assurance {
@@ -153,6 +215,8 @@ pub struct LeaseState {
 pub enum FenceScope {
     /// No gateway uses the tenant's keys from here on.
     Tenant(TenantId),
+    /// The tenant's keys may be used again: its fence is lifted.
+    Lift(TenantId),
     /// Every gateway drops the nodes and KEKs that it holds and reads them anew.
     Nodes,
 }
@@ -205,4 +269,80 @@ pub struct SecretContext<'a> {
     pub label: &'a str,
     /// What identifies it, e.g. tenant and access-key id.
     pub fields: &'a [&'a [u8]],
+}
+
+/// A move of the root that was made (design §3, step 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RekeyEvidence {
+    /// The epoch left.
+    pub from: Epoch,
+    /// The epoch entered.
+    pub to: Epoch,
+    /// Tenants whose keys were left behind.
+    pub victims: u64,
+    /// Nodes wrapped under the new epoch.
+    pub nodes: u64,
+    /// Survivors' KEKs wrapped under new nodes.
+    pub keks_rewrapped: u64,
+    /// Victims' KEKs deleted.
+    pub keks_deleted: u64,
+    /// Bytes of the rows written.
+    pub bytes: u64,
+    /// Milliseconds since 1970, by the clock of whoever moved it.
+    pub rekeyed_ms: i64,
+}
+
+/// A backup of the key store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupEvidence {
+    /// Its name in its place.
+    pub name: String,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// The file's length.
+    pub bytes: u64,
+    /// The epoch that opens it.
+    pub epoch: Epoch,
+    /// How much of the log was recorded then.
+    pub log_size: u64,
+    /// Nodes in it.
+    pub nodes: u64,
+    /// KEKs in it.
+    pub keks: u64,
+    /// Milliseconds since 1970, by the clock of whoever made it.
+    pub created_ms: i64,
+}
+
+/// A backup that was restored in a scratch store, with every key unwrapped and compared with its commitment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreEvidence {
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+    /// The only epoch that was used.
+    pub epoch: Epoch,
+    /// How much of the log was recorded in it.
+    pub log_size: u64,
+    /// Nodes unwrapped.
+    pub nodes: u64,
+    /// KEKs unwrapped and compared.
+    pub keks: u64,
+    /// Tenants that were looked for and not found: those of every move of the root.
+    pub victims: u64,
+    /// Milliseconds since 1970, by the clock of whoever tested it.
+    pub tested_ms: i64,
+}
+
+/// An epoch that was destroyed, and how that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DestroyEvidence {
+    /// The epoch whose canary opened before and is refused now.
+    pub epoch_destroyed: Epoch,
+    /// The epoch whose canary opens.
+    pub epoch_current: Epoch,
+    /// When the destroyed epoch's canary was last seen to open; milliseconds since 1970.
+    pub canary_opened_ms: i64,
+    /// When it was seen to be refused; milliseconds since 1970.
+    pub destroyed_ms: i64,
+    /// The backup that had passed its restore test.
+    pub backup_sha256: [u8; 32],
 }

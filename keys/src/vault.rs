@@ -77,7 +77,7 @@ struct State {
     nodes: HashMap<Place, Timed<Arc<Node>>>,
     keks: HashMap<KekId, Timed<Arc<CachedKek>>>,
     sealing: HashMap<TenantId, Timed<KekId>>,
-    /// Tenants that were fenced in this process's life; their uids never come back.
+    /// Tenants that were fenced in this process's life. Their uids never come back, unless the fence is lifted.
     fenced: HashSet<TenantId>,
     held: HashMap<u64, Held>,
     registrations: u64,
@@ -285,6 +285,9 @@ impl Vault {
         for fence in &renewed.fences {
             match fence.scope {
                 FenceScope::Tenant(tenant) => dropped.add(state.fence_tenant(tenant)),
+                FenceScope::Lift(tenant) => {
+                    state.fenced.remove(&tenant);
+                }
                 FenceScope::Nodes => dropped.add(state.drop_cached()),
             }
             state.fence = state.fence.max(fence.fence);
@@ -360,6 +363,12 @@ impl Vault {
             .held
             .extend(state.held.drain().map(|(_, held)| held));
         drop(state);
+        dropped.end();
+    }
+
+    /// Drops nodes and KEKs, which the root's move has superseded; streams keep what they hold.
+    pub(crate) fn forget_tree(&self) {
+        let dropped = self.lock().drop_cached();
         dropped.end();
     }
 

@@ -5,10 +5,16 @@ CREATE TABLE key_store (
     id         BIGINT PRIMARY KEY CHECK (id = 1),
     identity   BLOB NOT NULL,
     domain     TEXT   NOT NULL,
-    state      TEXT   NOT NULL CHECK (state IN ('initializing', 'ready')),
+    state      TEXT   NOT NULL CHECK (state IN ('initializing', 'restoring', 'ready')),
     epoch      BIGINT NOT NULL,
+    -- 1 from a move of the root until the epoch before it is destroyed: no KEK is made meanwhile. In this row, because
+    -- whoever makes a KEK locks it first.
+    held       BIGINT NOT NULL CHECK (held IN (0, 1)),
     -- Number of the newest fence; counted here, so that fences commit in the order of their numbers.
     fence      BIGINT NOT NULL,
+    -- Number of the newest entry for the log, and how much of the log is recorded in here.
+    entry      BIGINT NOT NULL,
+    log_size   BIGINT NOT NULL,
     created_ms BIGINT NOT NULL
 );
 
@@ -30,7 +36,7 @@ CREATE TABLE nodes (
 
 -- The reference to the node's generation is what stops a KEK from being inserted under a node while a concurrent
 -- transaction supersedes it: one of the two fails.
--- pending: its commitment is not in the log yet. Used from the log's first release on; until then KEKs start active.
+-- pending: its commitment is not in the log yet, and it wraps nothing.
 CREATE TABLE keks (
     kek_id     BLOB PRIMARY KEY,
     tenant     BLOB NOT NULL,
@@ -49,17 +55,50 @@ CREATE TABLE keks (
 CREATE UNIQUE INDEX keks_active ON keks (tenant) WHERE state = 'active';
 CREATE INDEX keks_node ON keks (place, generation);
 
--- Leaves that the log's sequencer has yet to take. They outlive their KEKs.
-CREATE TABLE log_pending (
-    tenant        BLOB NOT NULL,
-    version       BIGINT NOT NULL,
-    kek_id        BLOB NOT NULL,
-    nonce         BLOB NOT NULL,
-    commitment    BLOB NOT NULL,
-    previous_hash BLOB NOT NULL,
-    leaf_hash     BLOB NOT NULL,
-    created_ms    BIGINT NOT NULL,
-    PRIMARY KEY (tenant, version)
+-- What the log has taken (log_index) or has yet to take. Public facts only: they outlive their KEKs, and a tenant whose
+-- KEKs are gone finds its versions taken here.
+CREATE TABLE log_entries (
+    number     BIGINT PRIMARY KEY,
+    kind       TEXT   NOT NULL CHECK (kind IN ('kek', 'statement', 'override')),
+    entry      BLOB NOT NULL UNIQUE,
+    log_index  BIGINT UNIQUE,
+    tenant     BLOB,
+    version    BIGINT,
+    kek_id     BLOB,
+    nonce      BLOB,
+    commitment BLOB,
+    previous   BLOB,
+    receipt_id BLOB UNIQUE,
+    created_ms BIGINT NOT NULL,
+    UNIQUE (tenant, version),
+    CHECK ((kind = 'kek') = (tenant IS NOT NULL AND version IS NOT NULL AND kek_id IS NOT NULL AND nonce IS NOT NULL
+                             AND commitment IS NOT NULL AND previous IS NOT NULL)),
+    CHECK ((kind = 'statement') = (receipt_id IS NOT NULL))
+);
+
+CREATE INDEX log_entries_pending ON log_entries (number) WHERE log_index IS NULL;
+
+-- Moves of the root, one an epoch that was left. canary_*: 32 random bytes wrapped under the epoch left and the one
+-- entered; sum_*: their SHA-256. victims: tenant uids, 16 bytes each, in order.
+CREATE TABLE moves (
+    epoch_from       BIGINT PRIMARY KEY,
+    epoch_to         BIGINT NOT NULL UNIQUE,
+    state            TEXT   NOT NULL CHECK (state IN ('rekeyed', 'destroying', 'destroyed')),
+    victims          BLOB NOT NULL,
+    nodes            BIGINT NOT NULL,
+    keks_rewrapped   BIGINT NOT NULL,
+    keks_deleted     BIGINT NOT NULL,
+    bytes            BIGINT NOT NULL,
+    canary_from      BLOB NOT NULL,
+    sum_from         BLOB NOT NULL,
+    canary_to        BLOB NOT NULL,
+    sum_to           BLOB NOT NULL,
+    canary_opened_ms BIGINT NOT NULL,
+    rekeyed_ms       BIGINT NOT NULL,
+    -- SHA-256 of the backup whose restore test passed.
+    backup           BLOB,
+    backup_ms        BIGINT,
+    destroyed_ms     BIGINT
 );
 
 -- One row a running gateway: what it has acknowledged. renewals grows with each renewal, so that progress can be
@@ -75,8 +114,8 @@ CREATE TABLE gateways (
 
 CREATE TABLE fences (
     fence     BIGINT PRIMARY KEY,
-    kind      TEXT   NOT NULL CHECK (kind IN ('tenant', 'nodes')),
+    kind      TEXT   NOT NULL CHECK (kind IN ('tenant', 'lift', 'nodes')),
     tenant    BLOB,
     raised_ms BIGINT NOT NULL,
-    CHECK ((kind = 'tenant') = (tenant IS NOT NULL))
+    CHECK ((kind = 'nodes') = (tenant IS NULL))
 );

@@ -74,6 +74,9 @@ impl RootProvider for FaultyRoot {
     }
 
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError> {
+        if self.faults.pretends(Call::RootDestroyEpoch) {
+            return Ok(());
+        }
         let real = self.inner.destroy_epoch(epoch);
         self.faults
             .run(Call::RootDestroyEpoch, injected, real, |()| ())

@@ -64,13 +64,6 @@ pub(crate) trait RootProvider: Send + Sync {
     async fn unwrap(&self, epoch: Epoch, nodes: &[WrappedNode]) -> Result<Vec<NodeKey>, RootError>;
 
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
-    #[cfg_attr(
-        not(test),
-        allow(
-            dead_code,
-            reason = "part of every provider; first called by the shred protocol"
-        )
-    )]
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
     /// What a receipt may say of the provider.

@@ -130,7 +130,7 @@ impl Core {
                 .filter(|row| row.tenant == tenant)
                 .ok_or(KeysError::KekUnknown { kek_id })?;
             if row.info.state == KekState::Pending {
-                return Err(KeysError::KekNotSealing { kek_id });
+                return Err(KeysError::KekPending { tenant });
             }
             let node = self.node(row.place).await?;
             if node.generation != row.generation {

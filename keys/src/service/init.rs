@@ -11,7 +11,7 @@ use crate::error::{KeysError, Refusal};
 use crate::location::Location;
 use crate::root::{FileRoot, NodeToWrap, WrappedNode};
 use crate::secret::{KeyBytes, NodeKey, Wrapped};
-use crate::store::{NodeRow, StoreHead};
+use crate::store::{NodeRow, Phase, StoreHead};
 use crate::tree::{Epoch, FIRST_GENERATION, Place};
 use crate::types::KeyStoreIdentity;
 
@@ -48,21 +48,23 @@ impl KeyService {
         let head = store.call("creating the key store", begin).await?;
         check_domain(config, &head)?;
         let root = backing.root_calls(config, head.identity);
-        if !head.ready {
+        if head.phase == Phase::Initializing {
             create_tree(config, &store, &root).await?;
         }
         let head = store
             .call("reading the key store", store.store.head())
             .await?;
-        if !head.ready {
-            return Err(Refusal::StoreUnfinished.into());
+        match head.phase {
+            Phase::Ready => {}
+            Phase::Initializing => return Err(Refusal::StoreUnfinished.into()),
+            Phase::Restoring => return Err(Refusal::RestoreUnfinished.into()),
         }
         open_service_node(config, &store, &root, head.epoch).await?;
         Ok(head.identity)
     }
 }
 
-fn create_directories(config: &KeyServiceConfig) -> Result<(), KeysError> {
+pub(super) fn create_directories(config: &KeyServiceConfig) -> Result<(), KeysError> {
     let failed = |operation, error: &std::io::Error| KeysError::Unavailable {
         operation,
         cause: error.kind().to_string(),

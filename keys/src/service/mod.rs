@@ -1,15 +1,21 @@
 //! One domain's keys: opening them, the lease, and what callers may ask.
 
+mod backup;
 mod data;
+mod destroy;
 mod fences;
 mod init;
+mod log;
 mod open;
+mod rekey;
 mod renewal;
+mod restore;
 mod secrets;
 mod tenant_keys;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use open::Backing;
+pub use restore::{Override, RestoreOptions, Restored};
 pub use secrets::SECRET_BYTES_MAX;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +27,7 @@ use lethe_envelope::TenantId;
 
 use crate::calls::{RootCalls, StoreCalls};
 use crate::clock::Clock;
-use crate::config::DomainName;
+use crate::config::{DomainName, Sequencing};
 use crate::error::KeysError;
 use crate::held::Leased;
 use crate::location::Location;
@@ -37,6 +43,7 @@ pub(crate) struct Core {
     identity: KeyStoreIdentity,
     location: Location,
     gateway: GatewayId,
+    log: Sequencing,
     lease_ms: u64,
     store: StoreCalls,
     root: RootCalls,

@@ -14,8 +14,8 @@ use crate::config::{KeyServiceConfig, RootConfig};
 use crate::error::{KeysError, Refusal};
 use crate::location::{Location, check_apart};
 use crate::root::{FileRoot, RootProvider};
-use crate::store::{KeyStore, SqlKeyStore, StoreHead, Ungated};
-use crate::types::{GatewayId, KeyStoreIdentity};
+use crate::store::{KeyStore, Phase, SqlKeyStore, StoreHead, Ungated};
+use crate::types::{GatewayId, KeyStoreIdentity, NewestCheckpoint};
 use crate::vault::Vault;
 
 /// The outside world of a key service: a real key store and root, or ones that inject faults.
@@ -43,6 +43,7 @@ impl Backing {
         StoreCalls {
             store: self.store.clone(),
             deadline: config.deadline,
+            bulk_deadline: config.bulk_deadline,
             name: config.key_store.to_string(),
         }
     }
@@ -73,13 +74,42 @@ impl KeyService {
         expected: KeyStoreIdentity,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, KeysError> {
-        Self::open_with(config, expected, clock, &Backing::real(config)?).await
+        Self::open_with(config, expected, clock, None, &Backing::real(config)?).await
+    }
+
+    /// As [`KeyService::open`], and not behind the newest checkpoint that the log and its witnesses hold. Entries that
+    /// the log took and a crash kept from the key store are recorded first.
+    ///
+    /// # Errors
+    /// [`Refusal::BehindLog`] when the key store is older than the log; as [`KeyService::open`].
+    pub async fn open_at_checkpoint(
+        config: &KeyServiceConfig,
+        expected: KeyStoreIdentity,
+        clock: Arc<dyn Clock>,
+        newest: &NewestCheckpoint,
+    ) -> Result<Arc<Self>, KeysError> {
+        let backing = Backing::real(config)?;
+        Self::open_with(config, expected, clock, Some(newest), &backing).await
+    }
+
+    /// How much of the log the key store has recorded, before opening it: what [`NewestCheckpoint::beyond`] starts at.
+    ///
+    /// # Errors
+    /// As [`KeyService::open`] for a store that is missing or not answering.
+    pub async fn recorded_log_size(config: &KeyServiceConfig) -> Result<u64, KeysError> {
+        let store = Backing::real(config)?.store_calls(config);
+        let head = store
+            .call("reading the key store", store.store.head())
+            .await?;
+        check_domain(config, &head)?;
+        Ok(head.log_size)
     }
 
     pub(crate) async fn open_with(
         config: &KeyServiceConfig,
         expected: KeyStoreIdentity,
         clock: Arc<dyn Clock>,
+        newest: Option<&NewestCheckpoint>,
         backing: &Backing,
     ) -> Result<Arc<Self>, KeysError> {
         config.validate()?;
@@ -88,6 +118,9 @@ impl KeyService {
             .call("reading the key store", store.store.head())
             .await?;
         check_head(config, expected, &head)?;
+        if let Some(newest) = newest {
+            super::log::catch_up(&store, head.log_size, newest).await?;
+        }
         let location = store
             .call("locating the key store", store.store.location())
             .await?;
@@ -101,6 +134,7 @@ impl KeyService {
             identity: head.identity,
             location,
             gateway: GatewayId::random().ok_or_else(super::init::no_randomness)?,
+            log: config.log,
             lease_ms: u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
             store,
             root,
@@ -135,8 +169,10 @@ fn check_head(
         }
         .into());
     }
-    if !head.ready {
-        return Err(Refusal::StoreUnfinished.into());
+    match head.phase {
+        Phase::Ready => {}
+        Phase::Initializing => return Err(Refusal::StoreUnfinished.into()),
+        Phase::Restoring => return Err(Refusal::RestoreUnfinished.into()),
     }
     if head.epoch < config.epoch_min {
         return Err(Refusal::EpochRolledBack {

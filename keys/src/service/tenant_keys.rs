@@ -6,6 +6,7 @@ use lethe_envelope::{KekId, TenantId, kek_commitment};
 
 use super::init::no_randomness;
 use super::{Core, KeyService};
+use crate::config::Sequencing;
 use crate::error::{KeysError, Refusal};
 use crate::secret::KeyBytes;
 use crate::store::{InsertKek, KekRow, PendingLeaf, VERSIONS_MAX};
@@ -21,15 +22,17 @@ const NO_PREVIOUS_LEAF: [u8; 32] = [0; 32];
 impl KeyService {
     /// Makes the tenant's first KEK with its commitment and its pending leaf for the log, unless there is one.
     ///
-    /// Idempotent: answers the tenant's active KEK. After [`KeysError::Unavailable`], call again.
+    /// Idempotent: answers the tenant's newest KEK. With [`Sequencing::Required`] a new one is pending, and
+    /// [`KeyService::sealing_kek`] answers [`KeysError::KekPending`] until the log has its entry. After [`KeysError::Unavailable`], call again.
     ///
     /// # Errors
+    /// [`KeysError::CreationHeld`] while the root moves; [`KeysError::Refused`] when its keys were destroyed;
     /// [`KeysError::TenantFenced`], [`KeysError::LeaseEnded`], [`KeysError::Unavailable`], [`KeysError::Corrupt`].
     pub async fn create_tenant_keys(&self, tenant: TenantId) -> Result<KekInfo, KeysError> {
         let core = &self.core;
         core.vault.check(tenant)?;
         for _ in 0..INSERT_ATTEMPTS {
-            if let Some(row) = core.active_row(tenant).await? {
+            if let Some(row) = core.newest_row(tenant).await? {
                 return Ok(row.info);
             }
             if let Some(info) = core.insert_version(tenant, 1, NO_PREVIOUS_LEAF).await? {
@@ -39,7 +42,8 @@ impl KeyService {
         Err(contended("creating a tenant's keys"))
     }
 
-    /// Makes the tenant's next KEK version; the versions before it only open what they sealed.
+    /// Makes the tenant's next KEK version; the versions before it only open what they sealed, from when the log has
+    /// the new one's entry. While a rotation waits for the log, answers the version that waits.
     ///
     /// Other gateways go on sealing under the version before for up to one lease. A caller that must not rotate twice
     /// when it repeats itself uses [`KeyService::rotate_from`].
@@ -50,23 +54,30 @@ impl KeyService {
         self.core.vault.check(tenant)?;
         let row = self
             .core
-            .active_row(tenant)
+            .newest_row(tenant)
             .await?
             .ok_or(KeysError::TenantUnknown { tenant })?;
-        self.rotate_from(tenant, row.info.version).await
+        match (row.info.state, row.info.version) {
+            (KekState::Pending, 1) => Err(KeysError::KekPending { tenant }),
+            (KekState::Pending, _) => Ok(row.info),
+            (KekState::Active | KekState::DecryptOnly, version) => {
+                self.rotate_from(tenant, version).await
+            }
+        }
     }
 
     /// Rotates away from `version`: makes the version after it, or answers that one when it is there already.
     ///
     /// # Errors
-    /// [`KeysError::Refused`] when the active version is neither; [`KeysError::TenantUnknown`],
+    /// [`KeysError::Refused`] when the newest version is neither; [`KeysError::KekPending`] while `version` itself waits
+    /// for the log; [`KeysError::CreationHeld`] while the root moves; [`KeysError::TenantUnknown`],
     /// [`KeysError::TenantFenced`], [`KeysError::LeaseEnded`], [`KeysError::Unavailable`], [`KeysError::Corrupt`].
     pub async fn rotate_from(&self, tenant: TenantId, version: u32) -> Result<KekInfo, KeysError> {
         let core = &self.core;
         core.vault.check(tenant)?;
         for _ in 0..INSERT_ATTEMPTS {
             let row = core
-                .active_row(tenant)
+                .newest_row(tenant)
                 .await?
                 .ok_or(KeysError::TenantUnknown { tenant })?;
             if Some(row.info.version) == version.checked_add(1) {
@@ -75,6 +86,9 @@ impl KeyService {
             }
             if row.info.version != version {
                 return Err(Refusal::VersionNotCurrent { version }.into());
+            }
+            if row.info.state == KekState::Pending {
+                return Err(KeysError::KekPending { tenant });
             }
             if version >= VERSIONS_MAX {
                 return Err(Refusal::VersionsExhausted { versions: version }.into());
@@ -102,6 +116,7 @@ impl KeyService {
     /// The KEK that seals new DEKs, with its commitment verified; remembered for at most one lease.
     ///
     /// # Errors
+    /// [`KeysError::KekPending`] while the tenant's first KEK waits for the log: retry shortly;
     /// [`KeysError::TenantUnknown`], [`KeysError::TenantFenced`], [`KeysError::LeaseEnded`],
     /// [`KeysError::Unavailable`], [`KeysError::Corrupt`].
     pub async fn sealing_kek(&self, tenant: TenantId) -> Result<KekInfo, KeysError> {
@@ -111,10 +126,12 @@ impl KeyService {
             Some(kek_id) => kek_id,
             None => {
                 let ticket = core.vault.begin_load()?;
-                let row = core
-                    .active_row(tenant)
-                    .await?
-                    .ok_or(KeysError::TenantUnknown { tenant })?;
+                let Some(row) = core.active_row(tenant).await? else {
+                    return Err(match core.newest_row(tenant).await? {
+                        Some(_) => KeysError::KekPending { tenant },
+                        None => KeysError::TenantUnknown { tenant },
+                    });
+                };
                 core.vault.put_sealing(ticket, tenant, row.info.kek_id);
                 row.info.kek_id
             }
@@ -149,6 +166,22 @@ impl Core {
         }
     }
 
+    async fn newest_row(&self, tenant: TenantId) -> Result<Option<KekRow>, KeysError> {
+        let row = self
+            .store
+            .call(
+                "reading the newest kek",
+                self.store.store.newest_kek(tenant),
+            )
+            .await?;
+        match row {
+            Some(row) if row.tenant != tenant => Err(KeysError::Corrupt {
+                what: format!("newest kek of tenant {tenant}"),
+            }),
+            row => Ok(row),
+        }
+    }
+
     /// Inserts one version; `None` when the tenant's versions or the node changed since they were read.
     async fn insert_version(
         &self,
@@ -179,8 +212,10 @@ impl Core {
                 kek_id,
                 version,
                 commitment,
-                // Without a sequencer there is nobody to make it active later.
-                state: KekState::Active,
+                state: match self.log {
+                    Sequencing::Required => KekState::Pending,
+                    Sequencing::None => KekState::Active,
+                },
                 created_ms: self.clock.unix_ms(),
             },
             place,
@@ -200,6 +235,8 @@ impl Core {
                 self.vault.forget_node(place);
                 Ok(None)
             }
+            Ok(InsertKek::Held) => Err(KeysError::CreationHeld),
+            Ok(InsertKek::Erased) => Err(Refusal::TenantErased { tenant }.into()),
             Err(error) => self.was_inserted(row.info, error).await.map(Some),
         }
     }
@@ -211,7 +248,8 @@ impl Core {
             .call("reading a kek", self.store.store.kek(info.kek_id))
             .await;
         match found {
-            Ok(Some(row)) if row.info == info => Ok(info),
+            // It may have been sequenced meanwhile.
+            Ok(Some(row)) if row.info.commitment == info.commitment => Ok(row.info),
             _ => Err(error),
         }
     }

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use lethe_envelope::{KekId, TenantId};
 
 use super::{
-    GatewayRow, InsertKek, KekRow, KeyStore, NodeRow, PendingLeaf, Renewal, Renewed, StoreError,
-    StoreHead,
+    Announcement, GatewayRow, Imported, InsertKek, KekRow, KeyStore, MoveMark, MoveOutcome,
+    MovePlan, MoveRow, NodeRow, PendingLeaf, RaiseFence, Record, Renewal, Renewed, Rewrap,
+    Sequenced, StoreError, StoreHead,
 };
 use crate::location::Location;
 use crate::testing::{Call, Faults};
 use crate::tree::{Epoch, Place};
-use crate::types::{FenceScope, GatewayId, KekInfo, KeyStoreIdentity};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
+};
 
 /// See the module's text.
 pub(crate) struct FaultyKeyStore {
@@ -161,10 +165,16 @@ impl KeyStore for FaultyKeyStore {
             .await
     }
 
-    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
+    async fn raise_fence(
+        &self,
+        scope: FenceScope,
+        raised_ms: i64,
+    ) -> Result<RaiseFence, StoreError> {
         let real = self.inner.raise_fence(scope, raised_ms);
         self.faults
-            .run(Call::StoreRaiseFence, injected, real, |fence| fence + 1)
+            .run(Call::StoreRaiseFence, injected, real, |_| {
+                RaiseFence::NothingToLift
+            })
             .await
     }
 
@@ -175,6 +185,125 @@ impl KeyStore for FaultyKeyStore {
         };
         self.faults
             .run(Call::StoreGateways, injected, self.inner.gateways(), lie)
+            .await
+    }
+
+    async fn newest_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError> {
+        let real = self.inner.newest_kek(tenant);
+        self.faults
+            .run(Call::StoreNewestKek, injected, real, |row: Option<KekRow>| row.map(|row| KekRow { tenant: TenantId::from_bytes([0xEE; 16]), ..row }))
+            .await
+    }
+
+    async fn pending_entries(&self, max: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        let real = self.inner.pending_entries(max);
+        self.faults
+            .run(Call::StorePendingEntries, injected, real, |_| Vec::new())
+            .await
+    }
+
+    async fn queue_entry(&self, announcement: Announcement, entry: &[u8; 32], created_ms: i64) -> Result<(), StoreError> {
+        let real = self.inner.queue_entry(announcement, entry, created_ms);
+        self.faults
+            .run(Call::StoreQueueEntry, injected, real, |()| ())
+            .await
+    }
+
+    async fn record_sequenced(&self, first_index: u64, entries: &[[u8; 32]]) -> Result<Sequenced, StoreError> {
+        let real = self.inner.record_sequenced(first_index, entries);
+        self.faults
+            .run(Call::StoreRecordSequenced, injected, real, |_| Sequenced::Gap { log_size: 0 })
+            .await
+    }
+
+    async fn accept_log_size(&self, log_size: u64) -> Result<(), StoreError> {
+        let real = self.inner.accept_log_size(log_size);
+        self.faults
+            .run(Call::StoreAcceptLogSize, injected, real, |()| ())
+            .await
+    }
+
+    async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<Option<u64>>, StoreError> {
+        let real = self.inner.entry_index(entry);
+        self.faults
+            .run(Call::StoreEntryIndex, injected, real, |_| None)
+            .await
+    }
+
+    async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError> {
+        let real = self.inner.creations(tenant);
+        self.faults
+            .run(Call::StoreCreations, injected, real, |mut creations: Vec<CreationEntry>| { creations.pop(); creations })
+            .await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        let real = self.inner.nodes();
+        self.faults
+            .run(Call::StoreNodes, injected, real, |mut rows: Vec<NodeRow>| { rows.iter_mut().for_each(|row| flip(&mut row.wrapped)); rows })
+            .await
+    }
+
+    async fn move_root(&self, plan: &MovePlan, rewrap: &dyn Rewrap) -> Result<MoveOutcome, StoreError> {
+        let real = self.inner.move_root(plan, rewrap);
+        self.faults
+            .run(Call::StoreMoveRoot, injected, real, |_| MoveOutcome::NotCurrent)
+            .await
+    }
+
+    async fn movement(&self, from: Epoch) -> Result<Option<MoveRow>, StoreError> {
+        let real = self.inner.movement(from);
+        self.faults
+            .run(Call::StoreMovement, injected, real, |_| None)
+            .await
+    }
+
+    async fn moves(&self) -> Result<Vec<MoveRow>, StoreError> {
+        let real = self.inner.moves();
+        self.faults
+            .run(Call::StoreMoves, injected, real, |_| Vec::new())
+            .await
+    }
+
+    async fn mark_move(&self, from: Epoch, mark: MoveMark) -> Result<bool, StoreError> {
+        let real = self.inner.mark_move(from, mark);
+        self.faults
+            .run(Call::StoreMarkMove, injected, real, |marked| !marked)
+            .await
+    }
+
+    async fn nodes_up_to(&self, epoch: Epoch) -> Result<u64, StoreError> {
+        let real = self.inner.nodes_up_to(epoch);
+        self.faults
+            .run(Call::StoreNodesUpTo, injected, real, |nodes| nodes + 1)
+            .await
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        let real = self.inner.scrub();
+        self.faults
+            .run(Call::StoreScrub, injected, real, |()| ())
+            .await
+    }
+
+    async fn export(&self, records: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        let real = self.inner.export(records);
+        self.faults
+            .run(Call::StoreExport, injected, real, |()| ())
+            .await
+    }
+
+    async fn import(&self, records: mpsc::Receiver<Option<Vec<Record>>>) -> Result<Imported, StoreError> {
+        let real = self.inner.import(records);
+        self.faults
+            .run(Call::StoreImport, injected, real, |_| Imported::Broken)
+            .await
+    }
+
+    async fn finish_restore(&self) -> Result<bool, StoreError> {
+        let real = self.inner.finish_restore();
+        self.faults
+            .run(Call::StoreFinishRestore, injected, real, |done| !done)
             .await
     }
 

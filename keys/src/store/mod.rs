@@ -1,6 +1,8 @@
 //! The key store: one small trait, its SQL implementation, and one that injects faults.
 
+mod moves;
 mod pool;
+mod records;
 mod sql;
 #[cfg(test)]
 mod suite;
@@ -9,6 +11,7 @@ mod suite;
 pub(crate) mod faulty;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use lethe_envelope::{KekId, TenantId};
 
@@ -16,10 +19,15 @@ use lethe_envelope::{KekId, TenantId};
 pub(crate) use sql::StatementGate;
 pub(crate) use sql::{SqlKeyStore, Ungated};
 
+pub(crate) use moves::{Canary, MoveMark, MoveOutcome, MovePlan, MoveRow, MoveState, Rewrap};
+pub(crate) use records::{EntryRecord, Imported, Record, StoreRecord};
+
 use crate::location::Location;
 use crate::secret::Wrapped;
 use crate::tree::{Epoch, Place};
-use crate::types::{FenceScope, GatewayId, KekInfo, KeyStoreIdentity};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
+};
 
 /// Why a call of the key store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +51,37 @@ pub(crate) enum StoreError {
 pub(crate) struct StoreHead {
     pub(crate) identity: KeyStoreIdentity,
     pub(crate) domain: String,
-    pub(crate) ready: bool,
+    pub(crate) phase: Phase,
     pub(crate) epoch: Epoch,
+    /// The root has moved and the epoch before is not destroyed yet: no KEK is made.
+    pub(crate) held: bool,
+    /// How much of the log is recorded here.
+    pub(crate) log_size: u64,
+}
+
+/// How far the store's creation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Initializing,
+    /// Restored from a backup, and not yet told what it must forget.
+    Restoring,
+    Ready,
+}
+
+impl Phase {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Initializing => "initializing",
+            Self::Restoring => "restoring",
+            Self::Ready => "ready",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Initializing, Self::Restoring, Self::Ready]
+            .into_iter()
+            .find(|phase| phase.as_str() == text)
+    }
 }
 
 /// A node under its epoch's root key.
@@ -82,6 +119,36 @@ pub(crate) enum InsertKek {
     VersionTaken,
     /// The node's generation or epoch is no longer current.
     Superseded,
+    /// The root is moving.
+    Held,
+    /// The tenant's keys were destroyed for good.
+    Erased,
+}
+
+/// An entry for the log that is no KEK's creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announcement {
+    Statement { receipt_id: [u8; 16] },
+    Override,
+}
+
+/// What recording the log's progress came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sequenced {
+    /// Recorded; these tenants' KEKs became active.
+    Recorded(Vec<TenantId>),
+    /// Entries between the recorded ones and these are missing.
+    Gap { log_size: u64 },
+    /// The log has an entry that this store never made.
+    Unknown { index: u64 },
+}
+
+/// What a fence came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RaiseFence {
+    Raised(u64),
+    /// There is nothing to lift a fence from: the tenant has no keys (any more).
+    NothingToLift,
 }
 
 /// One renewal of a gateway's lease, with what it acknowledges.
@@ -151,7 +218,8 @@ pub(crate) trait KeyStore: Send + Sync {
     /// The current node of a place.
     async fn node(&self, place: Place) -> Result<Option<NodeRow>, StoreError>;
 
-    /// Inserts a KEK (version 1, or the one after the active version, which it makes decrypt-only) and its leaf.
+    /// Inserts a KEK (version 1, or the one after the active version, which an active one makes decrypt-only) and its
+    /// leaf.
     async fn insert_kek(&self, row: &KekRow, leaf: &PendingLeaf) -> Result<InsertKek, StoreError>;
 
     /// One KEK.
@@ -159,6 +227,9 @@ pub(crate) trait KeyStore: Send + Sync {
 
     /// A tenant's active KEK.
     async fn active_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError>;
+
+    /// A tenant's newest KEK, whatever its state.
+    async fn newest_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError>;
 
     /// A tenant's KEKs by version.
     async fn keks(&self, tenant: TenantId) -> Result<Vec<KekInfo>, StoreError>;
@@ -171,10 +242,79 @@ pub(crate) trait KeyStore: Send + Sync {
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError>;
 
     /// Raises a fence and answers its number.
-    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError>;
+    async fn raise_fence(
+        &self,
+        scope: FenceScope,
+        raised_ms: i64,
+    ) -> Result<RaiseFence, StoreError>;
 
     /// All lease rows.
     async fn gateways(&self) -> Result<Vec<GatewayRow>, StoreError>;
+
+    /// Entries that the log has yet to take, oldest first.
+    async fn pending_entries(&self, max: usize) -> Result<Vec<PendingEntry>, StoreError>;
+
+    /// Queues an entry for the log unless it is there.
+    async fn queue_entry(
+        &self,
+        announcement: Announcement,
+        entry: &[u8; 32],
+        created_ms: i64,
+    ) -> Result<(), StoreError>;
+
+    /// Records entries that the log has taken from `first_index` on, and makes the KEKs active that waited for it.
+    async fn record_sequenced(
+        &self,
+        first_index: u64,
+        entries: &[[u8; 32]],
+    ) -> Result<Sequenced, StoreError>;
+
+    /// Takes a longer log as recorded, whatever its entries are.
+    async fn accept_log_size(&self, log_size: u64) -> Result<(), StoreError>;
+
+    /// Where the log has an entry: `None` when it is not known here, `Some(None)` when it is pending.
+    async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<Option<u64>>, StoreError>;
+
+    /// A tenant's KEK creations by version, also of KEKs that are gone.
+    async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError>;
+
+    /// All nodes, by place.
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// Moves the root: one transaction.
+    async fn move_root(
+        &self,
+        plan: &MovePlan,
+        rewrap: &dyn Rewrap,
+    ) -> Result<MoveOutcome, StoreError>;
+
+    /// The move away from an epoch.
+    async fn movement(&self, from: Epoch) -> Result<Option<MoveRow>, StoreError>;
+
+    /// All moves, by the epoch left.
+    async fn moves(&self) -> Result<Vec<MoveRow>, StoreError>;
+
+    /// Writes down how far a move is; `false` when it is not where the mark follows.
+    async fn mark_move(&self, from: Epoch, mark: MoveMark) -> Result<bool, StoreError>;
+
+    /// Nodes that this epoch, or one before it, wraps.
+    async fn nodes_up_to(&self, epoch: Epoch) -> Result<u64, StoreError>;
+
+    /// Overwrites what deleted rows may have left beside the live ones, as far as that is in the store's hands.
+    async fn scrub(&self) -> Result<(), StoreError>;
+
+    /// Sends everything, as of one moment, to `records`; ends early when the receiver is gone.
+    async fn export(&self, records: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError>;
+
+    /// Writes an export into a store that `begin_init` has just made; all or nothing. `None` ends it, a closed channel
+    /// aborts it.
+    async fn import(
+        &self,
+        records: mpsc::Receiver<Option<Vec<Record>>>,
+    ) -> Result<Imported, StoreError>;
+
+    /// Makes a restored store ready.
+    async fn finish_restore(&self) -> Result<bool, StoreError>;
 
     /// Reaches the store.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -15,7 +15,7 @@ const SCHEMA_NEEDED: i64 = 1_001;
 const SCHEMA_ADDITIVE_MAX: i64 = 1_999;
 
 /// Rows of one INSERT: few round trips, far below either database's limit on parameters.
-const NODES_PER_INSERT: usize = 256;
+pub(super) const NODES_PER_INSERT: usize = 256;
 
 impl SqlKeyStore {
     pub(super) async fn create_schema(&self) -> Result<(), StoreError> {
@@ -51,8 +51,8 @@ impl SqlKeyStore {
     ) -> Result<(), StoreError> {
         self.gate.pass()?;
         sqlx::query(
-            "INSERT INTO key_store (id, identity, domain, state, epoch, fence, created_ms) \
-             VALUES (1, $1, $2, 'initializing', 0, 0, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO key_store (id, identity, domain, state, epoch, held, fence, entry, log_size, created_ms) \
+             VALUES (1, $1, $2, 'initializing', 0, 0, 0, 0, 0, $3) ON CONFLICT DO NOTHING",
         )
         .bind(identity.as_bytes().to_vec())
         .bind(domain.to_owned())
@@ -83,7 +83,7 @@ impl SqlKeyStore {
 
     pub(super) async fn read_head(&self) -> Result<StoreHead, StoreError> {
         self.gate.pass()?;
-        let row = sqlx::query("SELECT identity, domain, state, epoch FROM key_store WHERE id = 1")
+        let row = sqlx::query("SELECT identity, domain, state, epoch, held, log_size FROM key_store WHERE id = 1")
             .fetch_optional(&self.pool)
             .await
             .map_err(|error| store_error(&error))?;
@@ -124,7 +124,7 @@ impl SqlKeyStore {
     }
 }
 
-async fn insert_nodes(
+pub(super) async fn insert_nodes(
     transaction: &mut Transaction<'static, Any>,
     nodes: &[NodeRow],
 ) -> Result<(), StoreError> {

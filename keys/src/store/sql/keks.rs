@@ -30,9 +30,15 @@ impl SqlKeyStore {
         leaf: &PendingLeaf,
     ) -> Result<InsertKek, StoreError> {
         let mut transaction = self.begin().await?;
+        self.gate.pass()?;
+        // Locks the store's row: a move of the root, or another creation, comes before this one or after it.
+        let Some(number) = super::log::next_entry(&mut transaction, true).await? else {
+            drop(transaction);
+            return self.why_not_made().await;
+        };
         if row.info.version > 1 {
             self.gate.pass()?;
-            if !retire_previous(&mut transaction, row).await? {
+            if !follows_the_active(&mut transaction, row).await? {
                 return Ok(InsertKek::VersionTaken);
             }
         }
@@ -48,9 +54,23 @@ impl SqlKeyStore {
             Err(error) => return Err(store_error(&error)),
         }
         self.gate.pass()?;
-        insert_leaf(&mut transaction, row, leaf).await?;
+        match insert_leaf(&mut transaction, number, row, leaf).await {
+            Ok(()) => {}
+            // The version's creation is recorded and its KEK is not there.
+            Err(error) if is_unique_violation(&error) => return Ok(InsertKek::Erased),
+            Err(error) => return Err(store_error(&error)),
+        }
         self.commit(transaction).await?;
         Ok(InsertKek::Inserted)
+    }
+
+    async fn why_not_made(&self) -> Result<InsertKek, StoreError> {
+        let head = self.read_head().await?;
+        Ok(if head.held {
+            InsertKek::Held
+        } else {
+            InsertKek::Superseded
+        })
     }
 
     async fn why_not_inserted(&self, row: &KekRow) -> Result<InsertKek, StoreError> {
@@ -71,17 +91,11 @@ impl SqlKeyStore {
 
     pub(super) async fn read_kek(&self, kek_id: KekId) -> Result<Option<KekRow>, StoreError> {
         self.gate.pass()?;
-        let columns = rows::KEK_INFO_COLUMNS;
-        sqlx::query(AssertSqlSafe(format!(
-            "SELECT tenant, {columns}, place, generation, wrapped, leaf_hash FROM keks WHERE kek_id = $1"
-        )))
-        .bind(kek_id.as_bytes().to_vec())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|error| store_error(&error))?
-        .as_ref()
-        .map(rows::kek)
-        .transpose()
+        let columns = rows::KEK_COLUMNS;
+        let statement =
+            AssertSqlSafe(format!("SELECT {columns} FROM keks WHERE kek_id = $1"));
+        self.one_kek(sqlx::query(statement).bind(kek_id.as_bytes().to_vec()))
+            .await
     }
 
     pub(super) async fn read_active_kek(
@@ -89,18 +103,38 @@ impl SqlKeyStore {
         tenant: TenantId,
     ) -> Result<Option<KekRow>, StoreError> {
         self.gate.pass()?;
-        let columns = rows::KEK_INFO_COLUMNS;
-        sqlx::query(AssertSqlSafe(format!(
-            "SELECT tenant, {columns}, place, generation, wrapped, leaf_hash FROM keks \
-             WHERE tenant = $1 AND state = 'active'"
-        )))
-        .bind(tenant.as_bytes().to_vec())
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(|error| store_error(&error))?
-        .as_ref()
-        .map(rows::kek)
-        .transpose()
+        let columns = rows::KEK_COLUMNS;
+        let statement = AssertSqlSafe(format!(
+            "SELECT {columns} FROM keks WHERE tenant = $1 AND state = 'active'"
+        ));
+        self.one_kek(sqlx::query(statement).bind(tenant.as_bytes().to_vec()))
+            .await
+    }
+
+    pub(super) async fn read_newest_kek(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Option<KekRow>, StoreError> {
+        self.gate.pass()?;
+        let columns = rows::KEK_COLUMNS;
+        let statement = AssertSqlSafe(format!(
+            "SELECT {columns} FROM keks WHERE tenant = $1 ORDER BY version DESC LIMIT 1"
+        ));
+        self.one_kek(sqlx::query(statement).bind(tenant.as_bytes().to_vec()))
+            .await
+    }
+
+    async fn one_kek(
+        &self,
+        query: sqlx::query::Query<'_, Any, sqlx::any::AnyArguments>,
+    ) -> Result<Option<KekRow>, StoreError> {
+        query
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?
+            .as_ref()
+            .map(rows::kek)
+            .transpose()
     }
 
     pub(super) async fn read_keks(&self, tenant: TenantId) -> Result<Vec<KekInfo>, StoreError> {
@@ -120,20 +154,24 @@ impl SqlKeyStore {
     }
 }
 
-async fn retire_previous(
+/// Whether the version before is the active one. A KEK that is active at once takes its place at once; a pending one
+/// takes it when the log has its entry.
+async fn follows_the_active(
     transaction: &mut Transaction<'static, Any>,
     row: &KekRow,
 ) -> Result<bool, StoreError> {
-    let retired = sqlx::query(
-        "UPDATE keks SET state = $1 WHERE tenant = $2 AND version = $3 AND state = 'active'",
-    )
-    .bind(KekState::DecryptOnly.as_str())
-    .bind(row.tenant.as_bytes().to_vec())
-    .bind(i64::from(row.info.version) - 1)
-    .execute(&mut **transaction)
-    .await
-    .map_err(|error| store_error(&error))?;
-    Ok(retired.rows_affected() == 1)
+    let state = match row.info.state {
+        KekState::Pending => KekState::Active,
+        KekState::Active | KekState::DecryptOnly => KekState::DecryptOnly,
+    };
+    sqlx::query("UPDATE keks SET state = $1 WHERE tenant = $2 AND version = $3 AND state = 'active'")
+        .bind(state.as_str())
+        .bind(row.tenant.as_bytes().to_vec())
+        .bind(i64::from(row.info.version) - 1)
+        .execute(&mut **transaction)
+        .await
+        .map(|done| done.rows_affected() == 1)
+        .map_err(|error| store_error(&error))
 }
 
 async fn insert_kek(
@@ -164,29 +202,36 @@ async fn insert_kek(
 
 async fn insert_leaf(
     transaction: &mut Transaction<'static, Any>,
+    number: i64,
     row: &KekRow,
     leaf: &PendingLeaf,
-) -> Result<(), StoreError> {
+) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO log_pending (tenant, version, kek_id, nonce, commitment, previous_hash, leaf_hash, created_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO log_entries (number, kind, entry, tenant, version, kek_id, nonce, commitment, previous, \
+         created_ms) VALUES ($1, 'kek', $2, $3, $4, $5, $6, $7, $8, $9)",
     )
+    .bind(number)
+    .bind(row.leaf_hash.to_vec())
     .bind(row.tenant.as_bytes().to_vec())
     .bind(i64::from(row.info.version))
     .bind(row.info.kek_id.as_bytes().to_vec())
     .bind(leaf.nonce.to_vec())
     .bind(row.info.commitment.to_vec())
     .bind(leaf.previous_hash.to_vec())
-    .bind(row.leaf_hash.to_vec())
     .bind(row.info.created_ms)
     .execute(&mut **transaction)
     .await
     .map(|_| ())
-    .map_err(|error| store_error(&error))
 }
 
 fn is_foreign_key_violation(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .is_some_and(|error| matches!(error.kind(), ErrorKind::ForeignKeyViolation))
+}
+
+fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .is_some_and(|error| matches!(error.kind(), ErrorKind::UniqueViolation))
 }

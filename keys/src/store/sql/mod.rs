@@ -1,8 +1,12 @@
 //! The key store in SQLite or PostgreSQL: the same statements on both.
 
+mod export;
+mod import;
 mod init;
 mod keks;
 mod leases;
+mod log;
+mod moves;
 mod rows;
 
 use std::sync::Arc;
@@ -10,18 +14,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::mpsc;
 
 use lethe_envelope::{KekId, TenantId};
 
 use super::pool::{pool, store_error};
 use super::{
-    GatewayRow, InsertKek, KekRow, KeyStore, NodeRow, PendingLeaf, Renewal, Renewed, StoreError,
-    StoreHead,
+    Announcement, GatewayRow, Imported, InsertKek, KekRow, KeyStore, MoveMark, MoveOutcome,
+    MovePlan, MoveRow, NodeRow, PendingLeaf, RaiseFence, Record, Renewal, Renewed, Rewrap,
+    Sequenced, StoreError, StoreHead,
 };
 use crate::config::StoreUrl;
 use crate::location::{Location, POSTGRES_SYSTEM_IDENTIFIER_SQL};
-use crate::tree::Place;
-use crate::types::{FenceScope, GatewayId, KekInfo, KeyStoreIdentity};
+use crate::tree::{Epoch, Place};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
+};
 
 /// Passed before each statement and after each commit; tests make it fail to kill a change in its middle.
 pub(crate) trait StatementGate: Send + Sync {
@@ -123,6 +131,10 @@ impl KeyStore for SqlKeyStore {
         self.read_active_kek(tenant).await
     }
 
+    async fn newest_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError> {
+        self.read_newest_kek(tenant).await
+    }
+
     async fn keks(&self, tenant: TenantId) -> Result<Vec<KekInfo>, StoreError> {
         self.read_keks(tenant).await
     }
@@ -136,12 +148,96 @@ impl KeyStore for SqlKeyStore {
         self.delete_lease(gateway).await
     }
 
-    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
+    async fn raise_fence(
+        &self,
+        scope: FenceScope,
+        raised_ms: i64,
+    ) -> Result<RaiseFence, StoreError> {
         self.write_fence(scope, raised_ms).await
     }
 
     async fn gateways(&self) -> Result<Vec<GatewayRow>, StoreError> {
         self.read_gateways().await
+    }
+
+    async fn pending_entries(&self, max: usize) -> Result<Vec<PendingEntry>, StoreError> {
+        self.read_pending(max).await
+    }
+
+    async fn queue_entry(
+        &self,
+        announcement: Announcement,
+        entry: &[u8; 32],
+        created_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.write_entry(announcement, entry, created_ms).await
+    }
+
+    async fn record_sequenced(
+        &self,
+        first_index: u64,
+        entries: &[[u8; 32]],
+    ) -> Result<Sequenced, StoreError> {
+        self.write_sequenced(first_index, entries).await
+    }
+
+    async fn accept_log_size(&self, log_size: u64) -> Result<(), StoreError> {
+        self.write_log_size(log_size).await
+    }
+
+    async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<Option<u64>>, StoreError> {
+        self.read_entry_index(entry).await
+    }
+
+    async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError> {
+        self.read_creations(tenant).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
+        self.read_nodes().await
+    }
+
+    async fn move_root(
+        &self,
+        plan: &MovePlan,
+        rewrap: &dyn Rewrap,
+    ) -> Result<MoveOutcome, StoreError> {
+        self.write_move(plan, rewrap).await
+    }
+
+    async fn movement(&self, from: Epoch) -> Result<Option<MoveRow>, StoreError> {
+        self.read_movement(from).await
+    }
+
+    async fn moves(&self) -> Result<Vec<MoveRow>, StoreError> {
+        self.read_moves().await
+    }
+
+    async fn mark_move(&self, from: Epoch, mark: MoveMark) -> Result<bool, StoreError> {
+        self.write_mark(from, mark).await
+    }
+
+    async fn nodes_up_to(&self, epoch: Epoch) -> Result<u64, StoreError> {
+        self.count_nodes_up_to(epoch).await
+    }
+
+    async fn scrub(&self) -> Result<(), StoreError> {
+        self.truncate_wal().await
+    }
+
+    async fn export(&self, records: mpsc::Sender<Vec<Record>>) -> Result<(), StoreError> {
+        self.send_records(records).await
+    }
+
+    async fn import(
+        &self,
+        records: mpsc::Receiver<Option<Vec<Record>>>,
+    ) -> Result<Imported, StoreError> {
+        self.take_records(records).await
+    }
+
+    async fn finish_restore(&self) -> Result<bool, StoreError> {
+        self.make_ready().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

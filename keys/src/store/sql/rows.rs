@@ -6,11 +6,13 @@ use sqlx::any::AnyRow;
 use lethe_envelope::{KekId, TenantId};
 
 use super::super::pool::store_error;
-use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, StoreError, StoreHead};
+use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, Phase, StoreError, StoreHead};
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
 
 pub(super) const KEK_INFO_COLUMNS: &str = "kek_id, version, commitment, state, created_ms";
+
+pub(super) const KEK_COLUMNS: &str = "tenant, kek_id, version, commitment, state, created_ms, place, generation, wrapped, leaf_hash";
 
 pub(super) fn integer(row: &AnyRow, column: &str) -> Result<i64, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
@@ -20,13 +22,44 @@ pub(super) fn count(row: &AnyRow, column: &'static str) -> Result<u64, StoreErro
     u64::try_from(integer(row, column)?).map_err(|_| StoreError::Corrupt(column))
 }
 
-fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
+pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
 }
 
-fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+pub(super) fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
     let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
     bytes.try_into().map_err(|_| StoreError::Corrupt(column))
+}
+
+pub(super) fn optional_bytes<const N: usize>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<[u8; N]>, StoreError> {
+    let bytes: Option<Vec<u8>> = row.try_get(column).map_err(|error| store_error(&error))?;
+    bytes
+        .map(|bytes| bytes.try_into().map_err(|_| StoreError::Corrupt(column)))
+        .transpose()
+}
+
+pub(super) fn optional_integer(row: &AnyRow, column: &str) -> Result<Option<i64>, StoreError> {
+    row.try_get(column).map_err(|error| store_error(&error))
+}
+
+pub(super) fn optional_count(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<Option<u64>, StoreError> {
+    optional_integer(row, column)?
+        .map(|number| u64::try_from(number).map_err(|_| StoreError::Corrupt(column)))
+        .transpose()
+}
+
+pub(super) fn tenant(row: &AnyRow) -> Result<TenantId, StoreError> {
+    bytes(row, "tenant").map(TenantId::from_bytes)
+}
+
+pub(super) fn version(row: &AnyRow) -> Result<u32, StoreError> {
+    u32::try_from(integer(row, "version")?).map_err(|_| StoreError::Corrupt("version"))
 }
 
 pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreError> {
@@ -34,16 +67,13 @@ pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreErro
 }
 
 pub(super) fn head(row: &AnyRow) -> Result<StoreHead, StoreError> {
-    let ready = match text(row, "state")?.as_str() {
-        "ready" => true,
-        "initializing" => false,
-        _ => return Err(StoreError::Corrupt("state")),
-    };
     Ok(StoreHead {
         identity: identity(row)?,
         domain: text(row, "domain")?,
-        ready,
+        phase: Phase::parse(&text(row, "state")?).ok_or(StoreError::Corrupt("state"))?,
         epoch: epoch(row)?,
+        held: count(row, "held")? != 0,
+        log_size: count(row, "log_size")?,
     })
 }
 
@@ -74,8 +104,7 @@ pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
 pub(super) fn kek_info(row: &AnyRow) -> Result<KekInfo, StoreError> {
     Ok(KekInfo {
         kek_id: KekId::from_bytes(bytes(row, "kek_id")?),
-        version: u32::try_from(integer(row, "version")?)
-            .map_err(|_| StoreError::Corrupt("version"))?,
+        version: version(row)?,
         commitment: bytes(row, "commitment")?,
         state: KekState::parse(&text(row, "state")?).ok_or(StoreError::Corrupt("state"))?,
         created_ms: integer(row, "created_ms")?,
@@ -84,7 +113,7 @@ pub(super) fn kek_info(row: &AnyRow) -> Result<KekInfo, StoreError> {
 
 pub(super) fn kek(row: &AnyRow) -> Result<KekRow, StoreError> {
     Ok(KekRow {
-        tenant: TenantId::from_bytes(bytes(row, "tenant")?),
+        tenant: tenant(row)?,
         info: kek_info(row)?,
         place: place(row)?,
         generation: count(row, "generation")?,
@@ -95,7 +124,8 @@ pub(super) fn kek(row: &AnyRow) -> Result<KekRow, StoreError> {
 
 pub(super) fn fence(row: &AnyRow) -> Result<FenceRow, StoreError> {
     let scope = match text(row, "kind")?.as_str() {
-        "tenant" => FenceScope::Tenant(TenantId::from_bytes(bytes(row, "tenant")?)),
+        "tenant" => FenceScope::Tenant(tenant(row)?),
+        "lift" => FenceScope::Lift(tenant(row)?),
         "nodes" => FenceScope::Nodes,
         _ => return Err(StoreError::Corrupt("fence")),
     };
