@@ -168,7 +168,10 @@ impl From<KeysError> for ApiError {
                 message,
                 "look at the tenant's state with `lethe tenant show`",
             ),
-            KeysError::LeaseEnded | KeysError::Unavailable { .. } => Self::unavailable(message),
+            KeysError::LeaseEnded
+            | KeysError::KekPending { .. }
+            | KeysError::CreationHeld
+            | KeysError::Unavailable { .. } => Self::unavailable(message),
             KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::internal(message),
             KeysError::Refused { .. } => Self::conflict(message, "run `lethe doctor`"),
         }

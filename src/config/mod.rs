@@ -7,6 +7,7 @@ mod error;
 mod limits;
 mod model;
 mod raw;
+mod receipts;
 mod regions;
 mod store_url;
 
@@ -16,6 +17,8 @@ pub use model::{
     Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat,
     RegionConfig, Roles, S3Backend, TlsFiles,
 };
+
+pub use receipts::ReceiptConfig;
 
 use crate::tenants::{DomainName, RegionName};
 use document::Document;

@@ -420,7 +420,10 @@ impl From<KeysError> for OpError {
             }
             KeysError::LeaseEnded => Self::unavailable("The key lease ended. Please retry.", error),
             // A rotation came between choosing the key and using it: the next try takes the new one.
-            KeysError::KekNotSealing { .. } | KeysError::Unavailable { .. } => {
+            KeysError::KekNotSealing { .. }
+            | KeysError::KekPending { .. }
+            | KeysError::CreationHeld
+            | KeysError::Unavailable { .. } => {
                 Self::unavailable("The key store is unavailable. Please retry.", error)
             }
             KeysError::NotAuthentic | KeysError::Refused { .. } | KeysError::Corrupt { .. } => {

@@ -7,6 +7,8 @@ mod domain;
 mod error;
 mod evidence;
 pub mod inventory;
+mod keys;
+mod log;
 mod merkle;
 mod purge;
 mod receipts;
@@ -25,5 +27,7 @@ pub use evidence::{
     Rekeyed,
 };
 pub use inventory::InventoryKey;
+pub use keys::DomainKeys;
+pub use log::{DomainLog, KeyLeaves, LoggedKeys};
 pub use runner::{ShredRunner, ShredRunnerSettings};
 pub use terminate::{Requested, TerminationView};

@@ -15,6 +15,7 @@ use crate::catalog::{
 use crate::tenants::{TenantId, TenantState};
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use lethe_keys::{KeysError, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -176,8 +177,21 @@ impl Held<'_> {
 
     async fn destroy(&self) -> Result<Vec<Evidence>, ShredError> {
         let backup: BackedUp = self.known(ShredState::BackedUp, None).await?;
-        let epoch_from = self.shred.epoch_from;
-        let destroyed = self.domain.keys.destroy(epoch_from, &backup).await?;
+        let (keys, epoch_from) = (&self.domain.keys, self.shred.epoch_from);
+        let destroyed = match keys.destroy(epoch_from, &backup).await {
+            // A runner that was cut off has tested another backup since: the newest one counts, and is the evidence.
+            Err(KeysError::Refused {
+                reason: Refusal::BackupUntested { .. },
+            }) => {
+                let backup = keys.back_up(epoch_from).await?;
+                let evidence = of(ShredState::BackedUp, None, &backup)?;
+                let catalog = &self.domain.stores.catalog;
+                let (id, fence) = (self.shred.id, self.shred.fence);
+                catalog.note_evidence(id, fence, &evidence).await?;
+                keys.destroy(epoch_from, &backup).await?
+            }
+            destroyed => destroyed?,
+        };
         Ok(vec![of(ShredState::Destroyed, None, &destroyed)?])
     }
 
