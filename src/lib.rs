@@ -17,6 +17,7 @@ pub mod config;
 pub mod directory;
 pub mod edge;
 pub mod jobs;
+pub mod log;
 pub mod ops;
 pub mod placement;
 pub mod region;

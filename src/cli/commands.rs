@@ -8,6 +8,7 @@ use super::client::{Client, encoded, secret};
 use super::error::CommandError;
 use super::local;
 use super::output::{Format, print};
+use super::shreds;
 use crate::admin::{
     CredentialView, DomainView, IssuedCredential, KekView, ObjectView, RegionView, TenantView,
 };
@@ -35,7 +36,7 @@ const REGION: [&str; 7] = [
     "check.missing",
 ];
 
-fn path(of: &TenantReference, rest: &str) -> String {
+pub(super) fn path(of: &TenantReference, rest: &str) -> String {
     let query = of
         .domain
         .as_ref()
@@ -115,7 +116,11 @@ pub(super) async fn tenant(
             domain,
             after,
             limit,
+            due,
         } => {
+            if due {
+                return shreds::due(&client, domain.as_deref(), format).await;
+            }
             let limit = limit.map(|limit| limit.to_string());
             let pairs = [("domain", domain), ("after", after), ("limit", limit)];
             let query: Vec<String> = pairs
@@ -130,6 +135,15 @@ pub(super) async fn tenant(
         TenantCommand::Show(of) => client.get(&path(&of, "")).await?,
         TenantCommand::Suspend(of) => client.post(&path(&of, "/suspend"), &json!({})).await?,
         TenantCommand::Resume(of) => client.post(&path(&of, "/resume"), &json!({})).await?,
+        TenantCommand::Terminate { of, grace_days } => {
+            return shreds::terminate(&client, &of, grace_days, format).await;
+        }
+        TenantCommand::Approve(of) => {
+            return shreds::decide(&client, &path(&of, "/approve"), format).await;
+        }
+        TenantCommand::Cancel(of) => {
+            return shreds::decide(&client, &path(&of, "/cancel"), format).await;
+        }
     };
     print(format, &TENANT, &tenant)
 }

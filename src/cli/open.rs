@@ -1,7 +1,9 @@
 //! Opens everything that a configuration names and puts the gateway together.
 
 use super::error::CommandError;
+use super::logs;
 use super::regions::{self, EFFECTIVE_POLL, Probe};
+use super::shredding::{self, ShredParts};
 use super::stores::{self, OpenDomain};
 use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective};
 use crate::catalog::{CacheOptions, CachedCatalog, Catalog, CatalogError, Revision};
@@ -12,6 +14,7 @@ use crate::jobs::{JobDomain, JobRegion};
 use crate::ops::{Domain, Gateway, OpsLimits, Region};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
+use crate::shred::{DomainLog, LoggedKeys, ShredDomain};
 use crate::tenants::{DomainName, RegionName, SPOOL_OWNER};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -26,6 +29,8 @@ pub(super) struct Opened {
     pub(super) gateway: Arc<Gateway>,
     pub(super) admin: Arc<Admin>,
     pub(super) domains: Vec<Arc<JobDomain>>,
+    pub(super) logs: Vec<Arc<DomainLog>>,
+    pub(super) shreds: Vec<Arc<ShredDomain>>,
     keys: Vec<Arc<KeyService>>,
 }
 
@@ -74,6 +79,7 @@ struct Parts {
     jobs: Arc<JobDomain>,
     admin: AdminDomain,
     keys: Arc<KeyService>,
+    log: Option<Arc<DomainLog>>,
 }
 
 /// Opens everything; creates nothing.
@@ -98,9 +104,12 @@ pub(super) async fn open(
     }
     let (mut regions, mut domains, mut jobs, mut keys) =
         (Vec::new(), BTreeMap::new(), Vec::new(), Vec::new());
+    let (mut logs, mut shreds) = (Vec::new(), Vec::new());
     for (name, of_domain) in served {
         let parts = open_parts(&shared, name, &of_domain).await?;
         regions.extend(parts.regions);
+        shreds.extend(parts.admin.shred.clone());
+        logs.extend(parts.log);
         domains.insert(name.clone(), parts.admin);
         jobs.push(parts.jobs);
         keys.push(parts.keys);
@@ -130,6 +139,8 @@ pub(super) async fn open(
         gateway: Arc::new(gateway),
         admin: Arc::new(admin),
         domains: jobs,
+        logs,
+        shreds,
         keys,
     })
 }
@@ -160,7 +171,8 @@ async fn open_parts(
 ) -> Result<Parts, CommandError> {
     let config = shared.config;
     let (domain_config, stores) = stores::domain_stores(config, name)?;
-    let OpenDomain { catalog, keys } = stores::open_domain(config, name, shared.dev).await?;
+    let OpenDomain { catalog, keys, log } = stores::open_domain(config, name, shared.dev).await?;
+    let opened_log = log.map(|log| shredding::log(domain_config, &keys, log)).transpose()?;
     let options = CacheOptions {
         lease: stores.lease,
         ..CacheOptions::default()
@@ -205,13 +217,36 @@ async fn open_parts(
     let jobs = Arc::new(JobDomain {
         name: name.clone(),
         catalog,
-        keys: keys.clone(),
+        keys: match &opened_log {
+            // What it makes is in the log, and seals, when a call returns.
+            Some((log, _)) => Arc::new(LoggedKeys {
+                keys: keys.clone(),
+                log: log.clone(),
+            }),
+            None => keys.clone(),
+        },
         directory: shared.directory.clone(),
         regions: job_regions,
         clock: shared.clock.clone(),
         upload_idle_days: config.limits.upload_idle_days,
     });
+    let log = opened_log.as_ref().map(|(log, _)| log.clone());
+    let shred = opened_log.and_then(|(log, signing)| {
+        let of_domain = ShredParts {
+            config: domain_config,
+            stores,
+            dev: shared.dev,
+            jobs: jobs.clone(),
+            keys: keys.clone(),
+            log,
+            signing,
+            pairs: pairs(config, name),
+        };
+        shredding::shreds(of_domain)
+    });
     let admin = AdminDomain {
+        shred,
+        trust: logs::trust_settings(domain_config, shared.dev),
         stores: jobs.clone(),
         jurisdiction: domain_config.jurisdiction.clone(),
         public_endpoint: domain_config.public_endpoint.clone(),
@@ -223,7 +258,16 @@ async fn open_parts(
         jobs,
         admin,
         keys,
+        log,
     })
+}
+
+fn pairs(config: &Config, name: &DomainName) -> BTreeMap<RegionName, Option<RegionName>> {
+    let regions = config.regions.iter();
+    let of_domain = regions.filter(|(_, region)| region.domain == *name);
+    of_domain
+        .map(|(region, config)| (region.clone(), config.pair.clone()))
+        .collect()
 }
 
 async fn open_region(

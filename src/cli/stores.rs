@@ -1,16 +1,18 @@
 //! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
 
 use super::error::CommandError;
+use super::logs::{self, OpenLog};
 use crate::catalog::{
     Catalog, CatalogError, DomainStore, SqlCatalog, StoreIdentities, StoreLocation, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::config::{Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
+use crate::signing::Signing;
 use crate::tenants::DomainName;
 use lethe_keys::{
-    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, StoreUrl, SystemClock,
-    check_apart,
+    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
+    SystemClock, check_apart,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -61,6 +63,11 @@ pub(super) fn key_config(
     keys.lease = stores.lease;
     keys.deadline = config.limits.store_deadline;
     keys.dev = dev;
+    // Without a log nothing waits for it, and nothing is shredded.
+    keys.log = match (&stores.log_dir, &stores.signing_dir) {
+        (Some(_), Some(_)) => Sequencing::Required,
+        _ => Sequencing::None,
+    };
     Ok(keys)
 }
 
@@ -68,6 +75,7 @@ pub(super) fn key_config(
 pub(super) struct OpenDomain {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) keys: Arc<KeyService>,
+    pub(super) log: Option<OpenLog>,
 }
 
 /// What of a domain there is after `domain init`.
@@ -113,6 +121,9 @@ pub(super) async fn init_domain(
     {
         make_dir(dir)?;
     }
+    if let Some(dir) = &stores.signing_dir {
+        Signing::create(dir, name, clock().now())?;
+    }
     Ok(Initialised {
         catalog: Arc::new(catalog),
         identities,
@@ -135,17 +146,30 @@ pub(super) async fn open_domain(
     name: &DomainName,
     dev: bool,
 ) -> Result<OpenDomain, CommandError> {
-    let (_, stores) = domain_stores(config, name)?;
+    let (domain, stores) = domain_stores(config, name)?;
     let catalog = open_catalog(config, name).await?;
     let identities = catalog.identities().await?;
     let keys = key_config(config, name, stores, dev)?;
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
-    let keys = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
+    // The log's keys are where the control role is; that gateway compares, and the others hold its epoch.
+    let log = match config.roles.control {
+        true => logs::open_log(name, domain, stores)?,
+        false => None,
+    };
+    let system = Arc::new(SystemClock);
+    let keys = match &log {
+        Some(log) => {
+            let recorded = KeyService::recorded_log_size(&keys).await?;
+            let newest = logs::newest(name, log, recorded).await?;
+            KeyService::open_at_checkpoint(&keys, expected, system, &newest).await?
+        }
+        None => KeyService::open(&keys, expected, system).await?,
+    };
     if let Err(error) = check_apart(&location(catalog.location()), keys.location()) {
         keys.close().await?;
         return Err(not_apart(name, "catalog and key store", &error));
     }
-    Ok(OpenDomain { catalog, keys })
+    Ok(OpenDomain { catalog, keys, log })
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.
@@ -206,6 +230,7 @@ fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
     for (key, dir) in [
         ("log", &stores.log_dir),
         ("key_backup", &stores.key_backup_dir),
+        ("signing", &stores.signing_dir),
     ] {
         if let Some(dir) = dir {
             make_dir(dir)?;

@@ -12,7 +12,7 @@ use crate::region::{
     Versioning,
 };
 use crate::tenants::{ObjectKey, TenantId};
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lethe_envelope::Header;
 use sha2::{Digest as _, Sha256};
@@ -259,13 +259,18 @@ impl Count<'_> {
         listed: Vec<(ListedObject, Option<VersionId>)>,
     ) -> Result<(), Stop> {
         let tenant = self.tenant;
-        let mut heads = stream::iter(listed)
-            .map(|(object, version)| async move {
-                let commitment = commitment(region, tenant, bucket, &object, version.as_ref());
-                let commitment = commitment.await;
-                (object, version, commitment)
+        let heads: Vec<_> = listed
+            .into_iter()
+            .map(|(object, version)| {
+                async move {
+                    let found = commitment(region, tenant, bucket, &object, version.as_ref());
+                    let found = found.await;
+                    (object, version, found)
+                }
+                .boxed()
             })
-            .buffered(HEADS_AT_ONCE);
+            .collect();
+        let mut heads = stream::iter(heads).buffered(HEADS_AT_ONCE);
         while let Some((object, version, commitment)) = heads.next().await {
             let commitment = match commitment {
                 Ok(Some(commitment)) => commitment,

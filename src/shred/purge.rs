@@ -11,7 +11,7 @@ use crate::region::{
 };
 use crate::tenants::{ObjectKey, SPOOL_OWNER, TenantId};
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -258,9 +258,11 @@ impl Purge<'_> {
         self.progress.place = Some(place);
         self.ledger.note(&self.progress).await?;
         let tenant = self.tenant;
-        let mut deletes = stream::iter(doomed)
-            .map(|one| async move { (one, delete(region, tenant, bucket, one).await) })
-            .buffer_unordered(DELETES_AT_ONCE);
+        let deletes: Vec<_> = doomed
+            .iter()
+            .map(|one| async move { (one, delete(region, tenant, bucket, one).await) }.boxed())
+            .collect();
+        let mut deletes = stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
         let mut failed = None;
         while let Some((one, gone)) = deletes.next().await {
             match gone {

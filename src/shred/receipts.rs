@@ -4,6 +4,7 @@ use super::domain::{ShredDomain, Witnessed};
 use super::error::ShredError;
 use crate::catalog::{ReceiptId, ReceiptRow, ReceiptStage};
 use crate::tenants::TenantId;
+use futures::future::BoxFuture;
 use lethe_receipts::log::{SignedCheckpoint, TreeHead};
 use lethe_receipts::{Envelope, FiledReceipt, Logged, LoggedKey, ReceiptFile, Statement};
 
@@ -11,21 +12,21 @@ use lethe_receipts::{Envelope, FiledReceipt, Logged, LoggedKey, ReceiptFile, Sta
 const PAGE_RECEIPTS: u32 = 100;
 
 impl ShredDomain {
-    /// Issues the receipt of a stage unless it was issued: `state` makes the statement. Whoever comes first has made it; then it
-    /// lies beside the log and is queued for it, which may happen any number of times.
+    /// Issues the receipt of a stage unless it was issued: `statement` makes it then, under `id`. Whoever comes first has made it;
+    /// then it lies beside the log and is queued for it, which may happen any number of times.
     pub(super) async fn issue(
         &self,
         tenant: TenantId,
         stage: ReceiptStage,
-        state: impl AsyncFnOnce(ReceiptId) -> Result<Statement, ShredError>,
+        id: ReceiptId,
+        statement: BoxFuture<'_, Result<Statement, ShredError>>,
     ) -> Result<ReceiptRow, ShredError> {
         let catalog = &self.stores.catalog;
         let issued = catalog.receipts(tenant).await?;
         let receipt = match issued.into_iter().find(|one| one.stage == stage) {
             Some(receipt) => receipt,
             None => {
-                let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
-                let statement = state(id).await?;
+                let statement = statement.await?;
                 let envelope = Envelope::issue(&statement, &self.signing.issuer());
                 let row = ReceiptRow {
                     id,

@@ -10,11 +10,11 @@ use super::inventory::{self, InventoryKey};
 use super::purge::{self, Ledger, Progress};
 use super::statements::{self, Erasure};
 use crate::catalog::{
-    CatalogError, Evidence, ReceiptStage, Shred, ShredState, Termination, TerminationState,
+    CatalogError, Evidence, ReceiptId, ReceiptStage, Shred, ShredState, Termination, TerminationState,
 };
 use crate::tenants::{TenantId, TenantState};
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use lethe_keys::{KeysError, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -128,17 +128,17 @@ impl Held<'_> {
             self.revoked(member).await?;
         }
         self.log_what_can_be().await;
-        stream::iter(members)
-            .map(|member| async move {
-                let found = self.inventory_of(member).await?;
-                of(ShredState::Inventoried, Some(member.tenant), &found)
-            })
+        let inventories: Vec<_> = members
+            .iter()
+            .map(|member| self.inventory_of(member).boxed())
+            .collect();
+        stream::iter(inventories)
             .buffered(INVENTORIES_AT_ONCE)
             .try_collect()
             .await
     }
 
-    async fn inventory_of(&self, member: &Termination) -> Result<Inventory, ShredError> {
+    async fn inventory_of(&self, member: &Termination) -> Result<Evidence, ShredError> {
         let domain = self.domain;
         let sealed = member
             .sealed_inventory_key
@@ -151,7 +151,8 @@ impl Held<'_> {
         let key = InventoryKey::from_bytes(&opened)
             .ok_or(ShredError::EvidenceMissing("inventory key"))?;
         let time = domain.inventory_time;
-        Ok(inventory::take(&domain.stores, member.tenant, &key, time).await?)
+        let found = inventory::take(&domain.stores, member.tenant, &key, time).await?;
+        of(ShredState::Inventoried, Some(member.tenant), &found)
     }
 
     async fn rekey(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
@@ -199,15 +200,17 @@ impl Held<'_> {
         let domain = self.domain;
         let catalog = &domain.stores.catalog;
         let fenced: Fenced = self.known(ShredState::Fenced, Some(member.tenant)).await?;
-        let state = async |id| {
+        let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
+        let statement = async {
             let tenant = catalog.tenant(member.tenant).await?;
             let creations = domain.keys.creations(member.tenant).await?;
             let keys = creations.into_iter().map(|one| one.creation).collect();
             let now = domain.stores.clock.now();
             statements::revoked(domain, id, &tenant, member, keys, &fenced, now)
         };
+        let stage = ReceiptStage::Revoked;
         domain
-            .issue(member.tenant, ReceiptStage::Revoked, state)
+            .issue(member.tenant, stage, id, statement.boxed())
             .await?;
         Ok(())
     }
@@ -222,7 +225,8 @@ impl Held<'_> {
         for member in members {
             let tenant = member.tenant;
             let inventory: Inventory = self.known(ShredState::Inventoried, Some(tenant)).await?;
-            let state = async |id| {
+            let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
+            let statement = async {
                 let revoked = domain.statement(tenant, ReceiptStage::Revoked).await?;
                 let erasure = Erasure {
                     rekeyed: &rekeyed,
@@ -234,7 +238,8 @@ impl Held<'_> {
                 let now = domain.stores.clock.now();
                 statements::erased(domain, id, &revoked, &erasure, now)
             };
-            domain.issue(tenant, ReceiptStage::Erased, state).await?;
+            let stage = ReceiptStage::Erased;
+            domain.issue(tenant, stage, id, statement.boxed()).await?;
             let from = [TenantState::Terminating];
             let catalog = &domain.stores.catalog;
             catalog
@@ -275,11 +280,13 @@ impl Held<'_> {
     async fn purged(&self, tenant: TenantId) -> Result<(), ShredError> {
         let domain = self.domain;
         let progress: Progress = self.known(ShredState::Purged, Some(tenant)).await?;
-        let state = async |id| {
+        let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
+        let statement = async {
             let erased = domain.statement(tenant, ReceiptStage::Erased).await?;
             statements::purged(id, &erased, &progress, domain.stores.clock.now())
         };
-        domain.issue(tenant, ReceiptStage::Purged, state).await?;
+        let stage = ReceiptStage::Purged;
+        domain.issue(tenant, stage, id, statement.boxed()).await?;
         Ok(())
     }
 

@@ -100,7 +100,8 @@ pub struct Signing {
     dir: PathBuf,
     list: Mutex<List>,
     issuer: ArcSwap<IssuerKey>,
-    log: Arc<LogKey>,
+    /// Its public half.
+    log: [u8; 32],
     origin: Origin,
 }
 
@@ -176,7 +177,7 @@ impl Signing {
             dir: dir.to_owned(),
             list: Mutex::new(list),
             issuer: ArcSwap::from_pointee(issuer),
-            log: Arc::new(log),
+            log: *log.verifier().public_key(),
             origin,
         })
     }
@@ -188,9 +189,11 @@ impl Signing {
     }
 
     /// The log's key.
-    #[must_use]
-    pub fn log_key(&self) -> Arc<LogKey> {
-        self.log.clone()
+    ///
+    /// # Errors
+    /// [`SigningError`] when its file is not what it was at the opening.
+    pub fn log_key(&self) -> Result<LogKey, SigningError> {
+        files::read_log(&self.dir, &self.log)
     }
 
     /// The log's name.
