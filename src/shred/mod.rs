@@ -31,3 +31,8 @@ pub use keys::DomainKeys;
 pub use log::{DomainLog, KeyLeaves, LoggedKeys};
 pub use runner::{ShredRunner, ShredRunnerSettings};
 pub use terminate::{Requested, TerminationView};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
