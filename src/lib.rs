@@ -24,3 +24,4 @@ pub mod region;
 pub mod shred;
 pub mod signing;
 pub mod tenants;
+pub mod witness;
