@@ -62,6 +62,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("signing", &["clock", "tenants"]),
+    ("witness", &["clock", "tenants", "log"]),
     (
         "log",
         &[
@@ -136,6 +137,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "log",
             "shred",
             "signing",
+            "witness",
             "admin",
             "config",
         ],

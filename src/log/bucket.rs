@@ -199,7 +199,7 @@ impl LogReader for BucketLog {
                 keys_max: (max - ids.len()).clamp(1, 1000),
             };
             let listing = self.store.list(NOBODY, &self.bucket, &request).await.map_err(away)?;
-            let id = |key: &str| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok();
+            let id = |key: &str| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse::<ReceiptId>().ok();
             ids.extend(listing.objects.iter().filter_map(|object| id(&object.key)));
             start_after = listing.next_start_after;
             if start_after.is_none() || ids.len() >= max {

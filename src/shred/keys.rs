@@ -78,7 +78,12 @@ impl DomainKeys {
 #[async_trait]
 impl ShredKeys for DomainKeys {
     async fn epoch(&self) -> Result<u64, KeysError> {
-        Ok(self.keys.lease_state().epoch.0)
+        let lease = self.keys.lease_state();
+        // A gateway without a lease may have slept through a move of the root.
+        match lease.remaining {
+            Some(_) => Ok(lease.epoch.0),
+            None => Err(KeysError::LeaseEnded),
+        }
     }
 
     async fn ready(&self) -> Result<(), KeysError> {
