@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: test test-rust test-clients test-clients-direct test-full lint deny docs bench bench-memory apt-packages clean-testbed
+.PHONY: test test-rust test-clients test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
 
 TESTBED := target/testbed
 VENV := $(TESTBED)/venv
@@ -20,7 +20,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 test: test-rust test-clients
 
-test-rust: apt-packages
+# Its programs are in the clients' environment.
+test-rust: apt-packages $(VENV)/installed
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc
 
@@ -63,6 +64,10 @@ bench: $(VENV)/installed
 bench-memory: $(VENV)/installed
 	cargo build --release --bin lethe
 	cd tests/clients && LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/release/lethe}" $(abspath $(VENV))/bin/python -m bench.memory
+
+# What a move of the root costs with 1,000, 100,000 and a million tenants. LETHE_BENCH_TENANTS names other numbers.
+bench-rekey: apt-packages
+	LETHE_BENCH_TENANTS="$${LETHE_BENCH_TENANTS:-1000,100000,1000000}" cargo test --release -p lethe-keys --lib rekey_benchmark -- --ignored --nocapture --test-threads 1
 
 # Debian's packages, asked for only where their programs are missing.
 apt-packages:

@@ -96,6 +96,8 @@ fn root_failed(operation: &'static str, error: RootError) -> KeysError {
         RootError::EpochMissing(epoch) => Refusal::RootEpochMissing { epoch }.into(),
         RootError::Foreign(epoch) => Refusal::RootForeign { epoch }.into(),
         RootError::Exposed { path, mode } => Refusal::RootExposed { path, mode }.into(),
+        RootError::Denied(cause) => Refusal::RootDenied { operation, cause }.into(),
+        RootError::Unfit { epoch, reason } => Refusal::RootUnfit { epoch, reason }.into(),
         RootError::Corrupt(epoch) => KeysError::Corrupt {
             what: format!("root key of epoch {epoch}"),
         },

@@ -1,7 +1,7 @@
 //! What a domain's keys are opened with.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -119,14 +119,27 @@ pub enum RootConfig {
         /// Their directory.
         dir: PathBuf,
     },
+    /// Keys of an OpenBao transit engine, one an epoch; `assurance: service`.
+    OpenBao(OpenBaoConfig),
 }
 
-impl RootConfig {
-    pub(crate) fn directory(&self) -> &Path {
-        match self {
-            Self::File { dir } => dir,
-        }
-    }
+/// Where an OpenBao transit engine is, and with what it is spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenBaoConfig {
+    /// `https://host[:port]`.
+    pub address: String,
+    /// Whether an `http://` address is permitted.
+    pub allow_plain_http: bool,
+    /// Where the transit engine is mounted, without slashes at its ends.
+    pub mount: String,
+    /// The namespace that the mount is in.
+    pub namespace: Option<String>,
+    /// A file with the token that opens wraps; read at every call.
+    pub token_file: PathBuf,
+    /// A file with the token that creates keys, wraps and destroys; without it, the first does all.
+    pub control_token_file: Option<PathBuf>,
+    /// Certificates to trust instead of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 /// Whether KEKs wait for the log.

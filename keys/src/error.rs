@@ -164,6 +164,22 @@ pub enum Refusal {
         /// Its permission bits.
         mode: u32,
     },
+    /// The root provider knows the caller and does not let it; its operator can change that at any time.
+    #[error("{operation}: {cause}")]
+    RootDenied {
+        /// What was being done.
+        operation: &'static str,
+        /// What was denied, and to whom.
+        cause: String,
+    },
+    /// The root provider's key could be given away, or has become another.
+    #[error("the root provider's key of epoch {epoch} {reason}")]
+    RootUnfit {
+        /// The epoch.
+        epoch: Epoch,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The lease is outside the allowed range.
     #[error("a lease of {lease_s} s is outside 30 to 900 s")]
     LeaseOutOfRange {
@@ -230,7 +246,9 @@ pub enum Refusal {
     #[error("a move of the root names no tenant")]
     NoVictims,
     /// More tenants than one move of the root leaves behind.
-    #[error("{victims} tenants are more than one move of the root leaves behind; move it again for the rest")]
+    #[error(
+        "{victims} tenants are more than one move of the root leaves behind; move it again for the rest"
+    )]
     TooManyVictims {
         /// How many were named.
         victims: usize,
@@ -250,7 +268,9 @@ pub enum Refusal {
         current: Epoch,
     },
     /// An earlier move of the root is not finished.
-    #[error("a move of the root before epoch {current} is not finished: its old epoch is not destroyed")]
+    #[error(
+        "a move of the root before epoch {current} is not finished: its old epoch is not destroyed"
+    )]
     MoveUnfinished {
         /// The store's epoch.
         current: Epoch,
@@ -268,7 +288,9 @@ pub enum Refusal {
         epoch: Epoch,
     },
     /// An epoch is only destroyed when a backup of what came after it passed its restore test.
-    #[error("no tested backup: epoch {epoch} is kept until the backup of what follows passed its restore test")]
+    #[error(
+        "no tested backup: epoch {epoch} is kept until the backup of what follows passed its restore test"
+    )]
     BackupUntested {
         /// The epoch to destroy.
         epoch: Epoch,

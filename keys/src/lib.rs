@@ -27,7 +27,7 @@ mod vault;
 pub use backup::{BackupDirectory, BackupError, BackupPlace, BackupReader, BackupWriter};
 pub use clock::{Clock, SystemClock};
 pub use config::{
-    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, RootConfig,
+    DomainName, DomainNameError, KeyServiceConfig, LEASE_MAX, LEASE_MIN, OpenBaoConfig, RootConfig,
     Sequencing, StoreUrl, StoreUrlError,
 };
 pub use error::{KeysError, Refusal};
@@ -37,6 +37,8 @@ pub use location::{Location, NotApart, POSTGRES_SYSTEM_IDENTIFIER_SQL, check_apa
 pub use service::{KeyService, Override, RestoreOptions, Restored, SECRET_BYTES_MAX};
 pub use tree::Epoch;
 pub use types::{
-    Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence, FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo,
-    KekState, KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RekeyEvidence, RestoreEvidence, SecretContext,
+    Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence,
+    FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo, KekState,
+    KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RekeyEvidence, RestoreEvidence,
+    RootKind, SecretContext,
 };

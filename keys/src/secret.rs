@@ -13,6 +13,57 @@ pub(crate) const WRAPPED_BYTES: usize = 104;
 /// A key as the key store holds it.
 pub(crate) type Wrapped = [u8; WRAPPED_BYTES];
 
+/// Longest wrap of a node that a root provider may make.
+pub(crate) const NODE_WRAP_BYTES_MAX: usize = 512;
+
+/// A node as the key store holds it: whatever its root provider made of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeWrap {
+    length: u16,
+    bytes: [u8; NODE_WRAP_BYTES_MAX],
+}
+
+impl NodeWrap {
+    /// `None` for more bytes than a wrap may have.
+    pub(crate) fn new(wrapped: &[u8]) -> Option<Self> {
+        let mut bytes = [0; NODE_WRAP_BYTES_MAX];
+        bytes.get_mut(..wrapped.len())?.copy_from_slice(wrapped);
+        let length = u16::try_from(wrapped.len()).ok()?;
+        Some(Self { length, bytes })
+    }
+}
+
+impl From<Wrapped> for NodeWrap {
+    fn from(wrapped: Wrapped) -> Self {
+        let mut bytes = [0; NODE_WRAP_BYTES_MAX];
+        bytes[..WRAPPED_BYTES].copy_from_slice(&wrapped);
+        Self {
+            length: WRAPPED_BYTES as u16,
+            bytes,
+        }
+    }
+}
+
+impl std::ops::Deref for NodeWrap {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl std::ops::DerefMut for NodeWrap {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..usize::from(self.length)]
+    }
+}
+
+impl fmt::Debug for NodeWrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeWrap({} bytes)", self.length)
+    }
+}
+
 /// The operating system gave no randomness, or a wrap could not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gave no randomness")]

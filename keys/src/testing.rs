@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::backup::BackupPlace;
-use crate::{KeyService, RestoreOptions, Restored};
 use crate::clock::Clock;
 use crate::config::KeyServiceConfig;
 use crate::error::KeysError;
@@ -15,6 +14,7 @@ use crate::root::faulty::FaultyRoot;
 use crate::service::Backing;
 use crate::store::faulty::FaultyKeyStore;
 use crate::types::{KeyStoreIdentity, NewestCheckpoint};
+use crate::{KeyService, RestoreOptions, Restored};
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
@@ -144,11 +144,9 @@ impl Faults {
     /// Whether a call is to claim that it did what it does not.
     pub(crate) fn pretends(&self, call: Call) -> bool {
         let mut planned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lie = planned
-            .iter_mut()
-            .find(|(planned, fault, times)| {
-                *planned == call && *fault == Fault::Lying && *times > 0
-            });
+        let lie = planned.iter_mut().find(|(planned, fault, times)| {
+            *planned == call && *fault == Fault::Lying && *times > 0
+        });
         lie.map(|entry| entry.2 -= 1).is_some()
     }
 

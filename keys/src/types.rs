@@ -187,13 +187,34 @@ pub struct CreationEntry {
 pub enum Assurance {
     /// Files on a disk: as good as the disk's erasure and the absence of copies.
     Software,
+    /// A key service of its own: it gives its keys to nobody, and its own backups hold them until they expire.
+    Service,
 }
 
 impl fmt::Display for Assurance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Software => f.write_str("software"),
+            Self::Service => f.write_str("service"),
         }
+    }
+}
+
+/// Which root provider a domain has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootKind {
+    /// Files on a disk.
+    File,
+    /// A transit engine of OpenBao, or one that speaks like it.
+    OpenBao,
+}
+
+impl fmt::Display for RootKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "file",
+            Self::OpenBao => "openbao",
+        })
     }
 }
 

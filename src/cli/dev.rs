@@ -159,7 +159,9 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
     Ok(DomainStores {
         catalog: sqlite(&dir.join("catalog/catalog.db"))?,
         key_store: name(&format!("sqlite:{}", dir.join("keys/keys.db").display()))?,
-        root_dir: dir.join("root"),
+        root: lethe_keys::RootConfig::File {
+            dir: dir.join("root"),
+        },
         key_backup_dir: Some(dir.join("key-backup")),
         log_dir: Some(dir.join("log")),
         signing_dir: Some(dir.join("signing")),

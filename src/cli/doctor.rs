@@ -84,6 +84,25 @@ async fn directory(config: &Config) -> Result<(), CommandError> {
     Ok(directory.ping().await?)
 }
 
+async fn keys(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {
+    let subject = format!("domain {name}: key store, root, apart");
+    let keys = match stores::open_domain(config, name, false).await {
+        Ok(opened) => opened.keys,
+        Err(error) => {
+            findings.push(Finding::of(subject, Err(error)));
+            return;
+        }
+    };
+    // A gateway that only serves data needs to open nodes, and just has.
+    if config.roles.control {
+        let control = keys.check_root_control().await.map_err(CommandError::from);
+        let subject = format!("domain {name}: root {}, control", keys.root_kind());
+        findings.push(Finding::of(subject, control));
+    }
+    let closed = keys.close().await.map_err(CommandError::from);
+    findings.push(Finding::of(subject, closed));
+}
+
 async fn of_domain(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {
     let catalog = match stores::open_catalog(config, name).await {
         Ok(catalog) => catalog,
@@ -94,14 +113,7 @@ async fn of_domain(config: &Config, name: &DomainName, findings: &mut Vec<Findin
     };
     let pinged = catalog.ping().await.map_err(CommandError::from);
     findings.push(Finding::of(format!("domain {name}: catalog"), pinged));
-    let keys = match stores::open_domain(config, name, false).await {
-        Ok(opened) => opened.keys.close().await.map_err(CommandError::from),
-        Err(error) => Err(error),
-    };
-    findings.push(Finding::of(
-        format!("domain {name}: key store, root, apart"),
-        keys,
-    ));
+    keys(config, name, findings).await;
     for region in &config.serves {
         let backend = config.regions.get(region).filter(|of| of.domain == *name);
         let Some(backend) = backend.and_then(|region| region.backend.as_ref()) else {

@@ -57,7 +57,6 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
         backups: Arc::new(BackupDirectory::new(backups)),
         scratch: scratch(parts.stores),
         lease: parts.stores.lease,
-        provider: "file",
         clock: parts.jobs.clock.clone(),
     };
     let organization = receipts.organization.clone();

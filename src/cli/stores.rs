@@ -56,9 +56,13 @@ pub(super) fn key_config(
         .as_str()
         .parse()
         .map_err(|error| CommandError::Usage(format!("domain {name}: {error}")))?;
-    let root = RootConfig::File {
-        dir: stores.root_dir.clone(),
-    };
+    let mut root = stores.root.clone();
+    if let RootConfig::OpenBao(openbao) = &mut root
+        && !config.roles.control
+    {
+        // Only control loads the credential that rotates and destroys roots.
+        openbao.control_token_file = None;
+    }
     let mut keys = KeyServiceConfig::new(domain, stores.key_store.clone(), root);
     keys.lease = stores.lease;
     keys.deadline = config.limits.store_deadline;

@@ -11,6 +11,7 @@ use super::raw::{
 };
 use super::receipts::receipts;
 use super::regions::{check_regions, endpoint};
+use super::root::check_root;
 use super::store_url::store_url;
 use crate::admin::{Principal, Role};
 use crate::tenants::{DomainName, RegionName};
@@ -276,7 +277,7 @@ fn domain_stores(
             key_store,
             raw.key_store_password_file.as_ref(),
         )?,
-        root_dir: directory("root", "file", root)?,
+        root: check_root(base, name, root)?,
         key_backup_dir: raw
             .key_backup
             .as_ref()

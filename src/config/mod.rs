@@ -9,6 +9,7 @@ mod model;
 mod raw;
 mod receipts;
 mod regions;
+mod root;
 mod store_url;
 
 pub use environment::Environment;

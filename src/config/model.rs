@@ -4,6 +4,7 @@ use super::receipts::ReceiptConfig;
 use crate::admin::Principal;
 use crate::catalog;
 use crate::tenants::{DomainName, RegionName};
+use lethe_keys::RootConfig;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -85,8 +86,8 @@ pub struct DomainStores {
     pub catalog: catalog::StoreUrl,
     /// The key store.
     pub key_store: lethe_keys::StoreUrl,
-    /// The file root provider's directory.
-    pub root_dir: PathBuf,
+    /// The root provider.
+    pub root: RootConfig,
     /// The key backup's directory.
     pub key_backup_dir: Option<PathBuf>,
     /// The log's directory.

@@ -103,7 +103,7 @@ pub(super) struct RawDomain {
     pub(super) key_backup: Option<RawPlace>,
     pub(super) log: Option<RawPlace>,
     pub(super) lease_s: Option<u64>,
-    pub(super) root: Option<RawPlace>,
+    pub(super) root: Option<RawRoot>,
     pub(super) signing: Option<RawPlace>,
     pub(super) shred: Option<RawShred>,
     #[serde(default)]
@@ -145,6 +145,21 @@ pub(super) struct RawWitness {
 pub(super) struct RawPlace {
     pub(super) kind: String,
     pub(super) path: PathBuf,
+}
+
+// One flat table, as that of a backend.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoot {
+    pub(super) kind: String,
+    pub(super) path: Option<PathBuf>,
+    pub(super) address: Option<String>,
+    pub(super) allow_plain_http: Option<bool>,
+    pub(super) mount: Option<String>,
+    pub(super) namespace: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) control_token_file: Option<PathBuf>,
+    pub(super) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]

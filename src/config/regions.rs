@@ -52,7 +52,7 @@ pub(super) fn endpoint(path: &[&str], text: &str, allow_plain_http: bool) -> Res
         "http" => Err(Problem::at(
             path,
             "is plain HTTP",
-            "use https://; where an upstream has no TLS, permit it with allow_plain_http = true in its backend",
+            "use https://; where a server has no TLS, permit it with allow_plain_http = true beside it",
         )),
         _ => Err(Problem::at(path, "is neither https nor http", form)),
     }

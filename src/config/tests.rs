@@ -1,4 +1,5 @@
 use super::*;
+use lethe_keys::RootConfig;
 use std::path::PathBuf;
 
 const MINIMAL: &str = r#"[s3]
@@ -53,7 +54,10 @@ fn config_minimal_has_documented_defaults_and_resolved_paths() {
     let eu = &config.domains[&"eu".parse().unwrap()];
     let stores = eu.stores.as_ref().unwrap();
     assert_eq!(stores.lease.as_secs(), 300);
-    assert_eq!(stores.root_dir, PathBuf::from("/etc/lethe/root/eu"));
+    let RootConfig::File { dir } = &stores.root else {
+        panic!("not a file root");
+    };
+    assert_eq!(*dir, PathBuf::from("/etc/lethe/root/eu"));
     assert_eq!(
         stores.catalog.to_string(),
         "sqlite:/etc/lethe/eu/catalog.db"
@@ -67,6 +71,43 @@ fn config_minimal_has_documented_defaults_and_resolved_paths() {
         (backend.region.as_str(), backend.bucket_prefix.as_str()),
         ("us-east-1", "lethe")
     );
+}
+
+#[test]
+fn config_openbao_root_has_documented_defaults_and_resolved_paths() {
+    let root = "kind = \"openbao\", address = \"https://bao.example:8200/\", token_file = \"t\"";
+    let read_root = |root: &str| {
+        let config = read(&with("kind = \"file\", path = \"root/eu\"", root)).unwrap();
+        let stores = config.domains[&"eu".parse().unwrap()].stores.as_ref();
+        match &stores.unwrap().root {
+            RootConfig::OpenBao(openbao) => openbao.clone(),
+            RootConfig::File { .. } => panic!("not openbao"),
+        }
+    };
+    let expected = lethe_keys::OpenBaoConfig {
+        address: "https://bao.example:8200".to_owned(),
+        allow_plain_http: false,
+        mount: "transit".to_owned(),
+        namespace: None,
+        token_file: PathBuf::from("/etc/lethe/t"),
+        control_token_file: None,
+        ca: None,
+    };
+    assert_eq!(read_root(root), expected);
+    let all = format!(
+        "{}, mount = \"a/b\", namespace = \"eu\", control_token_file = \"/c\", ca = \"ca.pem\", allow_plain_http = true",
+        root.replace("https://", "http://")
+    );
+    let expected = lethe_keys::OpenBaoConfig {
+        address: "http://bao.example:8200".to_owned(),
+        allow_plain_http: true,
+        mount: "a/b".to_owned(),
+        namespace: Some("eu".to_owned()),
+        control_token_file: Some(PathBuf::from("/c")),
+        ca: Some(PathBuf::from("/etc/lethe/ca.pem")),
+        ..expected
+    };
+    assert_eq!(read_root(&all), expected);
 }
 
 /// What is wrong → the line and key that the message names, and a word of how to mend it.
@@ -159,10 +200,73 @@ fn config_refusals_name_file_line_key_and_mending() {
         ),
         (
             "kind = \"file\", path = \"root/eu\"",
-            "kind = \"openbao\", path = \"x\"",
+            "kind = \"pkcs11\", path = \"x\"",
             14,
             "domains.eu.root.kind",
-            "file",
+            "file or openbao",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", path = \"x\"",
+            14,
+            "domains.eu.root.path",
+            "remove",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"file\", path = \"root/eu\", ca = \"x\"",
+            14,
+            "domains.eu.root.ca",
+            "remove",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\"",
+            14,
+            "domains.eu.root",
+            "address",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", address = \"https://bao\"",
+            14,
+            "domains.eu.root",
+            "token_file",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\", address = \"http://127.0.0.1:8200\"",
+            14,
+            "domains.eu.root.address",
+            "allow_plain_http",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\", address = \"https://bao/v1\"",
+            14,
+            "domains.eu.root.address",
+            "without a path",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\", address = \"https://bao\", mount = \"a/../b\"",
+            14,
+            "domains.eu.root.mount",
+            "names of letters",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\", address = \"https://bao\", control_token_file = \"t\"",
+            14,
+            "domains.eu.root.control_token_file",
+            "of its own",
+        ),
+        (
+            "kind = \"file\", path = \"root/eu\"",
+            "kind = \"openbao\", token_file = \"t\", address = \"https://bao\", token = \"s.x\"",
+            14,
+            "domains.eu.root.token",
+            "token_file",
         ),
         (
             "catalog = \"sqlite:eu/catalog.db\"\n",

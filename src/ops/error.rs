@@ -8,7 +8,7 @@ use crate::catalog::CatalogError;
 use crate::clock::UnixMs;
 use crate::region::{BodyError, Missing, RegionError, VersionId};
 use crate::tenants::{AuthError, RegionName};
-use lethe_keys::KeysError;
+use lethe_keys::{KeysError, Refusal};
 use std::borrow::Cow;
 use std::error::Error;
 
@@ -419,11 +419,16 @@ impl From<KeysError> for OpError {
                 Self::access_denied("This tenant is being shredded.").caused_by(error)
             }
             KeysError::LeaseEnded => Self::unavailable("The key lease ended. Please retry.", error),
+            KeysError::KekPending { .. } | KeysError::CreationHeld => {
+                Self::unavailable("The tenant's keys are being made. Please retry.", error)
+            }
             // A rotation came between choosing the key and using it: the next try takes the new one.
             KeysError::KekNotSealing { .. }
-            | KeysError::KekPending { .. }
-            | KeysError::CreationHeld
-            | KeysError::Unavailable { .. } => {
+            | KeysError::Unavailable { .. }
+            // A token that expired: its operator brings a new one.
+            | KeysError::Refused {
+                reason: Refusal::RootDenied { .. },
+            } => {
                 Self::unavailable("The key store is unavailable. Please retry.", error)
             }
             KeysError::NotAuthentic | KeysError::Refused { .. } | KeysError::Corrupt { .. } => {

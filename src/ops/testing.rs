@@ -57,6 +57,7 @@ impl Testbed {
             RootConfig::File { dir: path("root") },
         );
         config.dev = true;
+        config.log = lethe_keys::Sequencing::None;
         let identity = KeyService::init(&config).await.unwrap();
         let keys = KeyService::open(&config, identity, key_clock)
             .await

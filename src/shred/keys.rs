@@ -33,8 +33,6 @@ pub struct DomainKeys {
     pub scratch: PathBuf,
     /// How long a gateway may use keys without an answer.
     pub lease: Duration,
-    /// The root provider's kind, such as `file`.
-    pub provider: &'static str,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -163,11 +161,12 @@ impl ShredKeys for DomainKeys {
         })?;
         let gone = self.keys.destroy_epoch(Epoch(epoch_from), &sha256).await?;
         let assurance = self.keys.assurance().to_string();
+        let provider = self.keys.root_kind();
         Ok(Destroyed {
-            provider: self.provider.to_owned(),
+            provider: provider.to_string(),
             evidence: format!(
-                "canary of epoch {} opened at {} ms and was refused at {} ms (Unix time) by the {} provider",
-                gone.epoch_destroyed, gone.canary_opened_ms, gone.destroyed_ms, self.provider
+                "canary of epoch {} opened at {} ms and was refused at {} ms (Unix time) by the provider {provider}",
+                gone.epoch_destroyed, gone.canary_opened_ms, gone.destroyed_ms
             ),
             assurance,
             epoch_destroyed: gone.epoch_destroyed.0,

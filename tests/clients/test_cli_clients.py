@@ -86,6 +86,8 @@ def tree(tmp_path) -> Path:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body(size, name))
+        # Stores tell whole seconds: a file as young as its upload would look newer than it, and be uploaded again.
+        os.utime(path, (path.stat().st_mtime - 10,) * 2)
     return root
 
 

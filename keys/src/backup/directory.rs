@@ -152,7 +152,11 @@ impl BackupWriter for DirectoryWriter {
         Ok(())
     }
 
-    async fn publish(mut self: Box<Self>, name: &str, sha256: &[u8; 32]) -> Result<(), BackupError> {
+    async fn publish(
+        mut self: Box<Self>,
+        name: &str,
+        sha256: &[u8; 32],
+    ) -> Result<(), BackupError> {
         let aside = self.aside.take().ok_or_else(broken)?;
         let (path, name, sum) = (self.place.path(name)?, name.to_owned(), hex::encode(sha256));
         blocking("publishing a backup", move || {
@@ -178,7 +182,9 @@ impl BackupReader for DirectoryReader {
         };
         let read = move || {
             let mut bytes = Vec::with_capacity(READ_BYTES);
-            (&mut file).take(READ_BYTES as u64).read_to_end(&mut bytes)?;
+            (&mut file)
+                .take(READ_BYTES as u64)
+                .read_to_end(&mut bytes)?;
             Ok((file, bytes))
         };
         let (file, bytes) = blocking("reading a backup", read).await?;

@@ -3,7 +3,7 @@
 use lethe_envelope::{KekId, TenantId};
 use sha2::{Digest, Sha256};
 
-use crate::secret::WRAPPED_BYTES;
+use crate::secret::{NodeWrap, WRAPPED_BYTES};
 use crate::store::{
     Canary, EntryRecord, FenceRow, KekRow, MoveRow, MoveState, NodeRow, Record, StoreRecord,
 };
@@ -226,6 +226,12 @@ impl Body {
         self.bytes(&number.to_be_bytes())
     }
 
+    fn canary(self, canary: &Canary) -> Self {
+        self.number(canary.wrapped.len() as u64)
+            .bytes(&canary.wrapped)
+            .bytes(&canary.sum)
+    }
+
     fn time(self, ms: i64) -> Self {
         self.bytes(&ms.to_be_bytes())
     }
@@ -322,10 +328,8 @@ fn move_body(body: Body, row: &MoveRow) -> Body {
         .number(row.keks_rewrapped)
         .number(row.keks_deleted)
         .number(row.bytes)
-        .bytes(&row.canary_from.wrapped)
-        .bytes(&row.canary_from.sum)
-        .bytes(&row.canary_to.wrapped)
-        .bytes(&row.canary_to.sum)
+        .canary(&row.canary_from)
+        .canary(&row.canary_to)
         .time(row.canary_opened_ms)
         .time(row.rekeyed_ms)
         .bytes(&row.backup.map_or([0; 32], |(sha256, _)| sha256))
@@ -381,7 +385,7 @@ fn decode(kind: u8, body: &[u8]) -> Option<Record> {
             place: fields.place()?,
             generation: fields.number()?,
             epoch: Epoch(fields.number()?),
-            wrapped: fields.wrapped()?,
+            wrapped: NodeWrap::new(std::mem::take(&mut fields.0))?,
         }),
         KEK => Record::Kek(kek(&mut fields)?),
         ENTRY => Record::Entry(entry(&mut fields)?),
@@ -447,7 +451,9 @@ fn kek(fields: &mut Fields<'_>) -> Option<KekRow> {
 
 fn entry(fields: &mut Fields<'_>) -> Option<EntryRecord> {
     let number = fields.number()?;
-    let index = fields.number().map(|index| (index != ABSENT).then_some(index))?;
+    let index = fields
+        .number()
+        .map(|index| (index != ABSENT).then_some(index))?;
     let created_ms = fields.time()?;
     let entry = fields.bytes()?;
     let (subject, creation) = match fields.bytes()? {
@@ -490,10 +496,18 @@ fn movement(fields: &mut Fields<'_>) -> Option<MoveRow> {
         3 => MoveState::Destroyed,
         _ => return None,
     };
-    let counts = [fields.number()?, fields.number()?, fields.number()?, fields.number()?];
+    let counts = [
+        fields.number()?,
+        fields.number()?,
+        fields.number()?,
+        fields.number()?,
+    ];
     let mut canary = || {
+        let length = usize::try_from(fields.number()?).ok()?;
+        let (wrapped, rest) = fields.0.split_at_checked(length)?;
+        fields.0 = rest;
         Some(Canary {
-            wrapped: fields.wrapped()?,
+            wrapped: NodeWrap::new(wrapped)?,
             sum: fields.bytes()?,
         })
     };

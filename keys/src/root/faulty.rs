@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{NodeToWrap, RootError, RootProvider, WrappedNode};
-use crate::secret::{KeyBytes, NodeKey, Wrapped};
+use crate::secret::{KeyBytes, NodeKey, NodeWrap};
 use crate::testing::{Call, Faults};
 use crate::tree::Epoch;
-use crate::types::Assurance;
+use crate::types::{Assurance, RootKind};
 
 /// See the module's text.
 pub(crate) struct FaultyRoot {
@@ -43,8 +43,8 @@ impl RootProvider for FaultyRoot {
         &self,
         epoch: Epoch,
         nodes: &[NodeToWrap<'_>],
-    ) -> Result<Vec<Wrapped>, RootError> {
-        let lie = |mut wrapped: Vec<Wrapped>| {
+    ) -> Result<Vec<NodeWrap>, RootError> {
+        let lie = |mut wrapped: Vec<NodeWrap>| {
             wrapped.iter_mut().for_each(|wrapped| wrapped[50] ^= 1);
             wrapped
         };
@@ -81,6 +81,18 @@ impl RootProvider for FaultyRoot {
         self.faults
             .run(Call::RootDestroyEpoch, injected, real, |()| ())
             .await
+    }
+
+    async fn check_control(&self, epoch: Epoch) -> Result<(), RootError> {
+        self.inner.check_control(epoch).await
+    }
+
+    fn kind(&self) -> RootKind {
+        self.inner.kind()
+    }
+
+    fn destruction(&self, epoch: Epoch) -> String {
+        self.inner.destruction(epoch)
     }
 
     fn assurance(&self) -> Assurance {

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{NodeToWrap, RootError, RootProvider, WrappedNode};
-use crate::secret::{KeyBytes, NodeKey, RootKey, Wrapped};
+use crate::secret::{KeyBytes, NoRandomness, NodeKey, NodeWrap, RootKey};
 use crate::tree::Epoch;
-use crate::types::{Assurance, KeyStoreIdentity};
+use crate::types::{Assurance, KeyStoreIdentity, RootKind};
 
 /// A file is this label, the owning key store's identity, the epoch (u64-BE), the key and the SHA-256 of all that.
 const LABEL: &[u8; 16] = b"lethe/v1/root\0\0\0";
@@ -192,12 +192,15 @@ impl RootProvider for FileRoot {
         &self,
         epoch: Epoch,
         nodes: &[NodeToWrap<'_>],
-    ) -> Result<Vec<Wrapped>, RootError> {
+    ) -> Result<Vec<NodeWrap>, RootError> {
         let key = self.run(move |root| root.read(epoch)).await?;
         nodes
             .iter()
-            .map(|node| key.0.wrap(&node.context, node.key.0.expose()))
-            .collect::<Result<_, _>>()
+            .map(|node| {
+                let wrapped = key.0.wrap(&node.context, node.key.0.expose())?;
+                Ok(NodeWrap::from(wrapped))
+            })
+            .collect::<Result<_, NoRandomness>>()
             .map_err(|error| RootError::Unavailable(error.to_string()))
     }
 
@@ -214,7 +217,28 @@ impl RootProvider for FileRoot {
         self.run(move |root| root.destroy(epoch)).await
     }
 
+    async fn check_control(&self, _epoch: Epoch) -> Result<(), RootError> {
+        self.run(|root| {
+            root.check_directory()?;
+            // Nothing is written: the kernel is asked.
+            rustix::fs::access(&root.dir, rustix::fs::Access::WRITE_OK)
+                .map_err(|_| RootError::Denied(format!("{} can't be written", root.dir.display())))
+        })
+        .await
+    }
+
+    fn kind(&self) -> RootKind {
+        RootKind::File
+    }
+
     fn assurance(&self) -> Assurance {
         Assurance::Software
+    }
+
+    fn destruction(&self, epoch: Epoch) -> String {
+        format!(
+            "the file of root key epoch {epoch} was overwritten with random bytes and synced, removed, and its directory \
+             synced; copies of the file and blocks that the medium kept are not reached"
+        )
     }
 }

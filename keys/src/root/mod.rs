@@ -1,6 +1,7 @@
 //! Root providers: wrapping nodes under an epoch's root key is the only thing one does.
 
 mod file;
+mod openbao;
 
 #[cfg(test)]
 mod suite;
@@ -13,10 +14,11 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 pub(crate) use file::FileRoot;
+pub(crate) use openbao::{OpenBaoRoot, Transit};
 
-use crate::secret::{NodeKey, Wrapped};
+use crate::secret::{NodeKey, NodeWrap};
 use crate::tree::Epoch;
-use crate::types::Assurance;
+use crate::types::{Assurance, RootKind};
 
 /// Why a call of the root provider failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +38,12 @@ pub(crate) enum RootError {
     /// What is stored is no root key.
     #[error("root key of epoch {0} is corrupt")]
     Corrupt(Epoch),
+    /// The provider knows the caller and does not let it.
+    #[error("{0}")]
+    Denied(String),
+    /// The provider holds a key that it could give away or that is not this epoch's alone.
+    #[error("root key of epoch {epoch} {reason}")]
+    Unfit { epoch: Epoch, reason: &'static str },
 }
 
 /// One node to wrap.
@@ -47,7 +55,7 @@ pub(crate) struct NodeToWrap<'a> {
 /// One node to unwrap.
 pub(crate) struct WrappedNode {
     pub(crate) context: Vec<u8>,
-    pub(crate) wrapped: Wrapped,
+    pub(crate) wrapped: NodeWrap,
 }
 
 /// One key store's root keys. Every call is idempotent and answers for a whole batch, in its order.
@@ -57,8 +65,11 @@ pub(crate) trait RootProvider: Send + Sync {
     async fn create_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
     /// Wraps nodes, each under its own context.
-    async fn wrap(&self, epoch: Epoch, nodes: &[NodeToWrap<'_>])
-    -> Result<Vec<Wrapped>, RootError>;
+    async fn wrap(
+        &self,
+        epoch: Epoch,
+        nodes: &[NodeToWrap<'_>],
+    ) -> Result<Vec<NodeWrap>, RootError>;
 
     /// Opens wraps that [`RootProvider::wrap`] made under the same epoch and contexts.
     async fn unwrap(&self, epoch: Epoch, nodes: &[WrappedNode]) -> Result<Vec<NodeKey>, RootError>;
@@ -66,6 +77,15 @@ pub(crate) trait RootProvider: Send + Sync {
     /// Destroys the epoch's key for good; an epoch that is not there is destroyed.
     async fn destroy_epoch(&self, epoch: Epoch) -> Result<(), RootError>;
 
-    /// What a receipt may say of the provider.
+    /// Whether creating, wrapping and destroying would be permitted; changes nothing.
+    async fn check_control(&self, epoch: Epoch) -> Result<(), RootError>;
+
+    /// Which provider, as receipts name it.
+    fn kind(&self) -> RootKind;
+
+    /// How well it keeps its keys.
     fn assurance(&self) -> Assurance;
+
+    /// What a returned [`RootProvider::destroy_epoch`] has done, for the receipt: the same text at every repetition.
+    fn destruction(&self, epoch: Epoch) -> String;
 }

@@ -11,10 +11,10 @@ use crate::secret::KeyBytes;
 use crate::testing::{Call, Fault, Faults};
 use crate::types::KeyStoreIdentity;
 
-const OWNER: KeyStoreIdentity = KeyStoreIdentity::from_bytes([1; 16]);
+pub(super) const OWNER: KeyStoreIdentity = KeyStoreIdentity::from_bytes([1; 16]);
 const STRANGER: KeyStoreIdentity = KeyStoreIdentity::from_bytes([2; 16]);
 
-fn keys(count: usize) -> Vec<NodeKey> {
+pub(super) fn keys(count: usize) -> Vec<NodeKey> {
     (0..count)
         .map(|_| NodeKey(KeyBytes::random().unwrap()))
         .collect()
@@ -24,7 +24,7 @@ fn context(number: usize) -> Vec<u8> {
     format!("place {number}").into_bytes()
 }
 
-async fn wrap(
+pub(super) async fn wrap(
     root: &dyn RootProvider,
     epoch: Epoch,
     keys: &[NodeKey],
@@ -86,7 +86,9 @@ async fn wrap_of_another_epoch_or_context_is_foreign(root: &dyn RootProvider) {
         root.unwrap(Epoch(3), &swapped).await,
         Err(RootError::Foreign(_))
     ));
-    for bit in 0..wrapped[0].wrapped.len() * 8 {
+    // Every bit of a short wrap; of a long one, which a server opens, one in every byte.
+    let bits = wrapped[0].wrapped.len() * 8;
+    for bit in (0..bits).step_by(if bits > 1000 { 9 } else { 1 }) {
         let mut flipped = wrapped[0].wrapped;
         flipped[bit / 8] ^= 1 << (bit % 8);
         let flipped = [WrappedNode {
@@ -146,11 +148,90 @@ async fn faults_are_retryable(real: Arc<dyn RootProvider>) {
     ));
 }
 
-async fn whole_suite(root: Arc<dyn RootProvider>) {
+async fn whole_tree_is_one_call(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(7)).await.unwrap();
+    let keys = keys(1025);
+    let mut wrapped = wrap(root, Epoch(7), &keys).await.unwrap();
+    let opened = root.unwrap(Epoch(7), &wrapped).await.unwrap();
+    assert_eq!(opened.len(), keys.len());
+    assert!(
+        keys.iter()
+            .zip(&opened)
+            .all(|(key, opened)| key.0.same_as(&opened.0))
+    );
+    // One bad node anywhere, and the call answers none.
+    wrapped.swap(300, 700);
+    wrapped[300].context = context(300);
+    wrapped[700].context = context(700);
+    assert!(matches!(
+        root.unwrap(Epoch(7), &wrapped).await,
+        Err(RootError::Foreign(_))
+    ));
+    assert!(wrap(root, Epoch(7), &[]).await.unwrap().is_empty());
+    assert!(root.unwrap(Epoch(7), &[]).await.unwrap().is_empty());
+}
+
+async fn another_key_stores_root_is_foreign(own: &dyn RootProvider, stranger: &dyn RootProvider) {
+    own.create_epoch(Epoch(8)).await.unwrap();
+    let wrapped = wrap(own, Epoch(8), &keys(1)).await.unwrap();
+    // Two key stores in one place either have keys of their own or know whose a key is.
+    let shared = match stranger.create_epoch(Epoch(8)).await {
+        Ok(()) => false,
+        Err(RootError::Foreign(Epoch(8))) => true,
+        Err(error) => panic!("{error}"),
+    };
+    assert!(matches!(
+        stranger.unwrap(Epoch(8), &wrapped).await,
+        Err(RootError::Foreign(Epoch(8)))
+    ));
+    assert_eq!(stranger.destroy_epoch(Epoch(8)).await.is_err(), shared);
+    assert!(own.unwrap(Epoch(8), &wrapped).await.is_ok());
+}
+
+async fn destroyed_epoch_stays_destroyed_after_a_restart(make: Make<'_>) {
+    let root = make(OWNER);
+    root.create_epoch(Epoch(9)).await.unwrap();
+    root.create_epoch(Epoch(10)).await.unwrap();
+    let gone = wrap(&*root, Epoch(9), &keys(1)).await.unwrap();
+    let kept = wrap(&*root, Epoch(10), &keys(1)).await.unwrap();
+    root.destroy_epoch(Epoch(9)).await.unwrap();
+    drop(root);
+    let root = make(OWNER);
+    assert!(matches!(
+        root.unwrap(Epoch(9), &gone).await,
+        Err(RootError::EpochMissing(Epoch(9)))
+    ));
+    assert!(root.unwrap(Epoch(10), &kept).await.is_ok());
+    // A new key of the same number is another key.
+    root.create_epoch(Epoch(9)).await.unwrap();
+    assert!(matches!(
+        root.unwrap(Epoch(9), &gone).await,
+        Err(RootError::Foreign(Epoch(9)))
+    ));
+}
+
+async fn control_is_permitted_and_evidence_is_stable(root: &dyn RootProvider) {
+    root.create_epoch(Epoch(11)).await.unwrap();
+    root.check_control(Epoch(11)).await.unwrap();
+    let before = root.destruction(Epoch(11));
+    root.destroy_epoch(Epoch(11)).await.unwrap();
+    assert_eq!(root.destruction(Epoch(11)), before);
+    assert_ne!(root.destruction(Epoch(12)), before);
+}
+
+/// Makes the provider of one key store; every one that it makes has the same place.
+type Make<'a> = &'a dyn Fn(KeyStoreIdentity) -> Arc<dyn RootProvider>;
+
+pub(super) async fn whole_suite(make: Make<'_>) {
+    let root = make(OWNER);
     batch_comes_back_in_order(&*root).await;
     creating_an_epoch_again_keeps_its_key(&*root).await;
     wrap_of_another_epoch_or_context_is_foreign(&*root).await;
     destroyed_epoch_opens_nothing(&*root).await;
+    whole_tree_is_one_call(&*root).await;
+    another_key_stores_root_is_foreign(&*root, &*make(STRANGER)).await;
+    destroyed_epoch_stays_destroyed_after_a_restart(make).await;
+    control_is_permitted_and_evidence_is_stable(&*root).await;
     faults_are_retryable(root).await;
 }
 
@@ -167,14 +248,17 @@ fn chmod(path: &Path, mode: u32) {
 #[tokio::test]
 async fn file_root_passes_the_suite() {
     let directory = directory();
-    whole_suite(Arc::new(FileRoot::new(directory.path(), OWNER))).await;
+    whole_suite(&|owner| Arc::new(FileRoot::new(directory.path(), owner))).await;
 }
 
 #[tokio::test]
 async fn faultless_faulty_root_passes_the_suite() {
     let directory = directory();
-    let real = Arc::new(FileRoot::new(directory.path(), OWNER));
-    whole_suite(Arc::new(FaultyRoot::new(real, Arc::default()))).await;
+    whole_suite(&|owner| {
+        let real = Arc::new(FileRoot::new(directory.path(), owner));
+        Arc::new(FaultyRoot::new(real, Arc::default()))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -262,6 +346,29 @@ async fn file_root_with_any_byte_changed_is_not_used() {
         root.create_epoch(Epoch(2)).await,
         Err(RootError::Corrupt(Epoch(2)))
     );
+}
+
+#[tokio::test]
+async fn file_root_destroyed_is_overwritten_before_it_is_removed() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let path = directory.path().join("epoch-1.key");
+    let before = fs::read(&path).unwrap();
+    // A second name for the same bytes shows what becomes of them; a copy would not, and is the provider's limit.
+    let (link, copy) = (directory.path().join("link"), directory.path().join("copy"));
+    fs::hard_link(&path, &link).unwrap();
+    fs::copy(&path, &copy).unwrap();
+    root.destroy_epoch(Epoch(1)).await.unwrap();
+    assert!(!path.exists());
+    let after = fs::read(&link).unwrap();
+    assert_eq!(after.len(), before.len());
+    assert!(
+        after
+            .windows(8)
+            .all(|piece| !before.windows(8).any(|was| was == piece))
+    );
+    assert_eq!(fs::read(&copy).unwrap(), before);
 }
 
 #[tokio::test]

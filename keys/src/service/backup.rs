@@ -17,7 +17,9 @@ use crate::calls::StoreCalls;
 use crate::config::StoreUrl;
 use crate::error::{KeysError, Refusal};
 use crate::secret::NodeKey;
-use crate::store::{Imported, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord, Ungated};
+use crate::store::{
+    Imported, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord, Ungated,
+};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::{BackupEvidence, RestoreEvidence};
 
@@ -185,13 +187,19 @@ async fn write_aside(
         pending.extend(encoder.take());
         if pending.len() >= PIECE_BYTES {
             let piece = std::mem::take(&mut pending);
-            writer.write(piece).await.map_err(|error| place_failed(&error))?;
+            writer
+                .write(piece)
+                .await
+                .map_err(|error| place_failed(&error))?;
         }
     }
     let (nodes, keks) = (encoder.nodes, encoder.keks);
     let (last, sha256, bytes) = encoder.finish();
     pending.extend(last);
-    writer.write(pending).await.map_err(|error| place_failed(&error))?;
+    writer
+        .write(pending)
+        .await
+        .map_err(|error| place_failed(&error))?;
     Ok(Written {
         writer,
         head: head.ok_or_else(|| corrupt("export"))?,
@@ -271,7 +279,9 @@ impl<'a> Feed<'a> {
     async fn open(place: &dyn BackupPlace, name: &'a str) -> Result<Self, KeysError> {
         let reader = match place.read(name).await {
             Ok(reader) => reader,
-            Err(BackupError::Missing(_)) => return Err(rejected(name, "there is none of this name")),
+            Err(BackupError::Missing(_)) => {
+                return Err(rejected(name, "there is none of this name"));
+            }
             Err(error) => return Err(place_failed(&error)),
         };
         Ok(Self {
@@ -289,9 +299,16 @@ impl<'a> Feed<'a> {
     /// The next records; `false` at the file's end.
     async fn fill(&mut self) -> Result<bool, KeysError> {
         while self.page.is_empty() {
-            let piece = self.reader.next().await.map_err(|error| place_failed(&error))?;
+            let piece = self
+                .reader
+                .next()
+                .await
+                .map_err(|error| place_failed(&error))?;
             let Some(piece) = piece else { return Ok(false) };
-            self.page = self.decoder.push(&piece).map_err(|error| self.wrong(error))?;
+            self.page = self
+                .decoder
+                .push(&piece)
+                .map_err(|error| self.wrong(error))?;
         }
         Ok(true)
     }
@@ -384,7 +401,10 @@ impl Mover<'_> {
             for record in &page {
                 let Record::Kek(row) = record else { continue };
                 if victims.contains(&row.tenant) {
-                    return Err(rejected(name, "it holds keys of a tenant that was shredded"));
+                    return Err(rejected(
+                        name,
+                        "it holds keys of a tenant that was shredded",
+                    ));
                 }
                 let node = nodes
                     .get(&row.place)

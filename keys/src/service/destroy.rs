@@ -36,7 +36,10 @@ impl KeyService {
         mover.check_destroyable(&row, backup_sha256).await?;
         mover.see_canaries_open(&row).await?;
         core.root
-            .call("destroying a root epoch", core.root.root.destroy_epoch(epoch))
+            .call(
+                "destroying a root epoch",
+                core.root.root.destroy_epoch(epoch),
+            )
             .await?;
         mover.see_canary_refused(&row).await?;
         if !mover.opens(row.to, &row.canary_to).await? {
@@ -55,7 +58,10 @@ impl KeyService {
 impl Mover<'_> {
     pub(super) async fn movement(&self, from: Epoch) -> Result<MoveRow, KeysError> {
         self.store
-            .call("reading a move of the root", self.store.store.movement(from))
+            .call(
+                "reading a move of the root",
+                self.store.store.movement(from),
+            )
             .await?
             .ok_or(Refusal::MoveMissing { epoch: from }.into())
     }
@@ -63,7 +69,9 @@ impl Mover<'_> {
     /// `false` from the store means that another runner was first; the next read shows what it has done.
     pub(super) async fn mark(&self, from: Epoch, mark: MoveMark) -> Result<bool, KeysError> {
         let marking = self.store.store.mark_move(from, mark);
-        self.store.call("recording a move's progress", marking).await
+        self.store
+            .call("recording a move's progress", marking)
+            .await
     }
 
     async fn check_destroyable(&self, row: &MoveRow, backup: &[u8; 32]) -> Result<(), KeysError> {
@@ -139,7 +147,8 @@ impl Mover<'_> {
 
 impl MoveRow {
     fn destroyed(&self) -> Result<DestroyEvidence, KeysError> {
-        let (Some(destroyed_ms), Some((backup_sha256, _))) = (self.destroyed_ms, self.backup) else {
+        let (Some(destroyed_ms), Some((backup_sha256, _))) = (self.destroyed_ms, self.backup)
+        else {
             return Err(KeysError::Corrupt {
                 what: format!("move of the root from epoch {}", self.from),
             });

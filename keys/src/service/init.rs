@@ -1,5 +1,7 @@
 //! `lethe domain init`: store identity, root epoch 1 and the first tree.
 
+use std::path::Path;
+
 use lethe_envelope::NodeContext;
 
 use super::KeyService;
@@ -10,7 +12,7 @@ use crate::config::{KeyServiceConfig, RootConfig, StoreUrl};
 use crate::error::{KeysError, Refusal};
 use crate::location::Location;
 use crate::root::{FileRoot, NodeToWrap, WrappedNode};
-use crate::secret::{KeyBytes, NodeKey, Wrapped};
+use crate::secret::{KeyBytes, NodeKey, NodeWrap};
 use crate::store::{NodeRow, Phase, StoreHead};
 use crate::tree::{Epoch, FIRST_GENERATION, Place};
 use crate::types::KeyStoreIdentity;
@@ -69,9 +71,10 @@ pub(super) fn create_directories(config: &KeyServiceConfig) -> Result<(), KeysEr
         operation,
         cause: error.kind().to_string(),
     };
-    let RootConfig::File { dir } = &config.root;
-    FileRoot::create_directory(dir)
-        .map_err(|error| failed("creating the root directory", &error))?;
+    if let RootConfig::File { dir } = &config.root {
+        FileRoot::create_directory(dir)
+            .map_err(|error| failed("creating the root directory", &error))?;
+    }
     if let StoreUrl::Sqlite { path } = &config.key_store
         && let Some(parent) = path
             .parent()
@@ -129,7 +132,7 @@ async fn wrap_checked(
     config: &KeyServiceConfig,
     root: &RootCalls,
     keys: &[(Place, NodeKey)],
-) -> Result<Vec<Wrapped>, KeysError> {
+) -> Result<Vec<NodeWrap>, KeysError> {
     let context = |place: &Place| node_context(config.domain.as_str(), *place, FIRST_GENERATION);
     let to_wrap: Vec<_> = keys
         .iter()
@@ -210,8 +213,8 @@ pub(super) fn no_randomness() -> KeysError {
 }
 
 /// Whether the key store's directory and the root's may be told apart at all: see [`check_root_place`].
-pub(super) fn root_location(config: &KeyServiceConfig) -> Result<Location, KeysError> {
-    Location::of_directory(config.root.directory()).map_err(|error| KeysError::Unavailable {
+pub(super) fn root_location(dir: &Path) -> Result<Location, KeysError> {
+    Location::of_directory(dir).map_err(|error| KeysError::Unavailable {
         operation: "locating the root directory",
         cause: error.kind().to_string(),
     })

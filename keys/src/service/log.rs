@@ -97,7 +97,10 @@ impl KeyService {
     ///
     /// # Errors
     /// [`KeysError::Unavailable`], [`KeysError::Corrupt`].
-    pub async fn creation_entries(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, KeysError> {
+    pub async fn creation_entries(
+        &self,
+        tenant: TenantId,
+    ) -> Result<Vec<CreationEntry>, KeysError> {
         let store = &self.core.store;
         store
             .call("reading creation entries", store.store.creations(tenant))
@@ -146,7 +149,10 @@ pub(super) async fn catch_up(
     // All of them are pending here, or nothing is recorded.
     for entry in newest.beyond.iter().take(missing) {
         let known = store
-            .call("looking for the log's entries", store.store.entry_index(entry))
+            .call(
+                "looking for the log's entries",
+                store.store.entry_index(entry),
+            )
             .await?;
         if known.is_none() {
             return Err(behind().into());

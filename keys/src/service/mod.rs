@@ -1,6 +1,8 @@
 //! One domain's keys: opening them, the lease, and what callers may ask.
 
 mod backup;
+#[cfg(test)]
+mod bench;
 mod data;
 mod destroy;
 mod fences;
@@ -31,7 +33,8 @@ use crate::config::{DomainName, Sequencing};
 use crate::error::KeysError;
 use crate::held::Leased;
 use crate::location::Location;
-use crate::types::{Assurance, GatewayId, KeyStoreIdentity, LeaseState};
+use crate::tree::Epoch;
+use crate::types::{Assurance, GatewayId, KeyStoreIdentity, LeaseState, RootKind};
 use crate::vault::Vault;
 
 /// Loads of different keys that may run at once; loads of one key wait for one another.
@@ -105,6 +108,29 @@ impl KeyService {
     #[must_use]
     pub fn assurance(&self) -> Assurance {
         self.core.root.root.assurance()
+    }
+
+    /// Which root provider the domain has.
+    #[must_use]
+    pub fn root_kind(&self) -> RootKind {
+        self.core.root.root.kind()
+    }
+
+    /// What the destruction of an epoch's root key, once done, has done: a receipt's evidence. The same text every time.
+    #[must_use]
+    pub fn root_destruction(&self, epoch: Epoch) -> String {
+        self.core.root.root.destruction(epoch)
+    }
+
+    /// Whether this process could rotate and destroy roots: what a gateway of role `control` needs. Changes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError::Refused`] when the root provider would not let it; [`KeysError::Unavailable`] when it does not answer.
+    pub async fn check_root_control(&self) -> Result<(), KeysError> {
+        let epoch = self.core.vault.lease_state().epoch;
+        let root = &self.core.root;
+        root.call("asking the root provider", root.root.check_control(epoch))
+            .await
     }
 
     /// The lease, for `/readyz`.

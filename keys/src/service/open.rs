@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{KeyServiceConfig, RootConfig};
 use crate::error::{KeysError, Refusal};
 use crate::location::{Location, check_apart};
-use crate::root::{FileRoot, RootProvider};
+use crate::root::{FileRoot, OpenBaoRoot, RootProvider, Transit};
 use crate::store::{KeyStore, Phase, SqlKeyStore, StoreHead, Ungated};
 use crate::types::{GatewayId, KeyStoreIdentity, NewestCheckpoint};
 use crate::vault::Vault;
@@ -21,8 +21,28 @@ use crate::vault::Vault;
 /// The outside world of a key service: a real key store and root, or ones that inject faults.
 pub(crate) struct Backing {
     pub(crate) store: Arc<dyn KeyStore>,
-    /// Makes the root provider of one key store.
-    pub(crate) root: Box<dyn Fn(KeyStoreIdentity) -> Arc<dyn RootProvider> + Send + Sync>,
+    pub(crate) root: Providers,
+}
+
+/// Makes the root provider of one key store.
+type Providers = Box<dyn Fn(KeyStoreIdentity) -> Arc<dyn RootProvider> + Send + Sync>;
+
+fn providers(config: &KeyServiceConfig) -> Result<Providers, KeysError> {
+    Ok(match &config.root {
+        RootConfig::File { dir } => {
+            let dir = dir.clone();
+            Box::new(move |owner| Arc::new(FileRoot::new(&dir, owner)))
+        }
+        RootConfig::OpenBao(openbao) => {
+            let transit =
+                Transit::new(openbao, config.deadline).map_err(|cause| KeysError::Unavailable {
+                    operation: "reading the root provider's certificates",
+                    cause,
+                })?;
+            let transit = Arc::new(transit);
+            Box::new(move |owner| Arc::new(OpenBaoRoot::new(transit.clone(), owner)))
+        }
+    })
 }
 
 impl Backing {
@@ -32,10 +52,9 @@ impl Backing {
                 operation: "opening the key store",
                 cause: error.to_string(),
             })?;
-        let RootConfig::File { dir } = config.root.clone();
         Ok(Self {
             store: Arc::new(store),
-            root: Box::new(move |owner| Arc::new(FileRoot::new(&dir, owner))),
+            root: providers(config)?,
         })
     }
 
@@ -186,13 +205,15 @@ fn check_head(
 
 /// A file root beside the key store would be lost, copied and restored together with it.
 ///
-/// Of a PostgreSQL key store's volume nothing is known here: its operator keeps the root off it.
+/// An OpenBao server is a place of its own. Of a PostgreSQL key store's volume nothing is known here: its operator keeps the root off it.
 pub(super) fn check_root_place(
     config: &KeyServiceConfig,
     store: &Location,
 ) -> Result<(), KeysError> {
-    let RootConfig::File { dir } = &config.root;
-    check_apart(store, &root_location(config)?).map_err(Refusal::from)?;
+    let RootConfig::File { dir } = &config.root else {
+        return Ok(());
+    };
+    check_apart(store, &root_location(dir)?).map_err(Refusal::from)?;
     if let Location::Directory { canonical } = store
         && !config.dev
         && volume(canonical)? == volume(dir)?

@@ -12,7 +12,7 @@ use crate::config::DomainName;
 use crate::error::{KeysError, Refusal};
 use crate::fields;
 use crate::root::{NodeToWrap, WrappedNode};
-use crate::secret::{KeyBytes, NodeKey, Wrapped};
+use crate::secret::{KeyBytes, NodeKey, NodeWrap, Wrapped};
 use crate::store::{Canary, KekRow, MoveOutcome, MovePlan, MoveRow, MoveState, NodeRow, Rewrap};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::RekeyEvidence;
@@ -147,7 +147,11 @@ impl Mover<'_> {
             .await?;
         if head.epoch != from {
             let current = head.epoch;
-            return Err(Refusal::EpochNotCurrent { epoch: from, current }.into());
+            return Err(Refusal::EpochNotCurrent {
+                epoch: from,
+                current,
+            }
+            .into());
         }
         if head.held && fenced {
             return Err(Refusal::MoveUnfinished { current: from }.into());
@@ -164,11 +168,10 @@ impl Mover<'_> {
                 what: format!("kek {kek_id}"),
             }),
             // Another runner was first; its move counts if it is this one.
-            Ok(MoveOutcome::NotCurrent) => {
-                self.made(&plan.victims, from)
-                    .await?
-                    .ok_or(Refusal::MoveUnfinished { current: from }.into())
-            }
+            Ok(MoveOutcome::NotCurrent) => self
+                .made(&plan.victims, from)
+                .await?
+                .ok_or(Refusal::MoveUnfinished { current: from }.into()),
             // It may have been made all the same.
             Err(error) => match self.made(&plan.victims, from).await {
                 Ok(Some(row)) => Ok(row),
@@ -184,7 +187,9 @@ impl Mover<'_> {
             .call("reading a move of the root", movement)
             .await?;
         match made {
-            Some(row) if row.victims != victims => Err(Refusal::MoveOfOthers { epoch: from }.into()),
+            Some(row) if row.victims != victims => {
+                Err(Refusal::MoveOfOthers { epoch: from }.into())
+            }
             made => Ok(made),
         }
     }
@@ -210,7 +215,10 @@ impl Mover<'_> {
         let mut nodes = Vec::with_capacity(rows.len());
         let mut kept = Vec::with_capacity(rows.len());
         for (row, key) in rows.iter().zip(old) {
-            if victims.iter().any(|victim| Place::of_tenant(*victim) == row.place) {
+            if victims
+                .iter()
+                .any(|victim| Place::of_tenant(*victim) == row.place)
+            {
                 let new = NodeKey(KeyBytes::random().map_err(|_| no_randomness())?);
                 let copy = KeyBytes::from_slice(new.0.expose()).ok_or_else(no_randomness)?;
                 pairs.insert(row.place, (row.generation, key, NodeKey(copy)));
@@ -292,9 +300,12 @@ impl Mover<'_> {
         epoch: Epoch,
         nodes: &[(Place, u64)],
         keys: &[NodeKey],
-    ) -> Result<Vec<Wrapped>, KeysError> {
+    ) -> Result<Vec<NodeWrap>, KeysError> {
         let mut all = Vec::with_capacity(nodes.len());
-        for (nodes, keys) in nodes.chunks(NODES_PER_CALL).zip(keys.chunks(NODES_PER_CALL)) {
+        for (nodes, keys) in nodes
+            .chunks(NODES_PER_CALL)
+            .zip(keys.chunks(NODES_PER_CALL))
+        {
             let context = |(place, generation): &(Place, u64)| {
                 node_context(self.domain.as_str(), *place, *generation)
             };
@@ -320,12 +331,18 @@ impl Mover<'_> {
                 .collect();
             let opened = self
                 .root
-                .call("checking wrapped nodes", self.root.root.unwrap(epoch, &to_open))
+                .call(
+                    "checking wrapped nodes",
+                    self.root.root.unwrap(epoch, &to_open),
+                )
                 .await;
             let same = opened.is_ok_and(|opened| {
                 wrapped.len() == keys.len()
                     && opened.len() == keys.len()
-                    && keys.iter().zip(&opened).all(|(key, opened)| key.0.same_as(&opened.0))
+                    && keys
+                        .iter()
+                        .zip(&opened)
+                        .all(|(key, opened)| key.0.same_as(&opened.0))
             });
             if !same {
                 return Err(wrong_answer());
@@ -339,10 +356,7 @@ impl Mover<'_> {
     async fn canary(&self, epoch: Epoch) -> Result<Canary, KeysError> {
         let key = NodeKey(KeyBytes::random().map_err(|_| no_randomness())?);
         let context = canary_context(self.domain, epoch);
-        let to_wrap = [NodeToWrap {
-            context,
-            key: &key,
-        }];
+        let to_wrap = [NodeToWrap { context, key: &key }];
         let wrapped = self
             .root
             .call("wrapping a canary", self.root.root.wrap(epoch, &to_wrap))
@@ -420,7 +434,8 @@ impl Rewrap for NodeRewrap {
 pub(super) fn open_kek(domain: &DomainName, row: &KekRow, node: &NodeKey) -> Option<KeyBytes> {
     let context = kek_context(domain, row, row.generation);
     let kek = node.0.unwrap(&context, &row.wrapped).ok()?;
-    (kek_commitment(kek.expose(), row.tenant, row.info.kek_id) == row.info.commitment).then_some(kek)
+    (kek_commitment(kek.expose(), row.tenant, row.info.kek_id) == row.info.commitment)
+        .then_some(kek)
 }
 
 fn kek_context(domain: &DomainName, row: &KekRow, generation: u64) -> Vec<u8> {

@@ -15,9 +15,7 @@ use super::{
 use crate::location::Location;
 use crate::testing::{Call, Faults};
 use crate::tree::{Epoch, Place};
-use crate::types::{
-    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
-};
+use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
 
 /// See the module's text.
 pub(crate) struct FaultyKeyStore {
@@ -191,7 +189,17 @@ impl KeyStore for FaultyKeyStore {
     async fn newest_kek(&self, tenant: TenantId) -> Result<Option<KekRow>, StoreError> {
         let real = self.inner.newest_kek(tenant);
         self.faults
-            .run(Call::StoreNewestKek, injected, real, |row: Option<KekRow>| row.map(|row| KekRow { tenant: TenantId::from_bytes([0xEE; 16]), ..row }))
+            .run(
+                Call::StoreNewestKek,
+                injected,
+                real,
+                |row: Option<KekRow>| {
+                    row.map(|row| KekRow {
+                        tenant: TenantId::from_bytes([0xEE; 16]),
+                        ..row
+                    })
+                },
+            )
             .await
     }
 
@@ -202,17 +210,28 @@ impl KeyStore for FaultyKeyStore {
             .await
     }
 
-    async fn queue_entry(&self, announcement: Announcement, entry: &[u8; 32], created_ms: i64) -> Result<(), StoreError> {
+    async fn queue_entry(
+        &self,
+        announcement: Announcement,
+        entry: &[u8; 32],
+        created_ms: i64,
+    ) -> Result<(), StoreError> {
         let real = self.inner.queue_entry(announcement, entry, created_ms);
         self.faults
             .run(Call::StoreQueueEntry, injected, real, |()| ())
             .await
     }
 
-    async fn record_sequenced(&self, first_index: u64, entries: &[[u8; 32]]) -> Result<Sequenced, StoreError> {
+    async fn record_sequenced(
+        &self,
+        first_index: u64,
+        entries: &[[u8; 32]],
+    ) -> Result<Sequenced, StoreError> {
         let real = self.inner.record_sequenced(first_index, entries);
         self.faults
-            .run(Call::StoreRecordSequenced, injected, real, |_| Sequenced::Gap { log_size: 0 })
+            .run(Call::StoreRecordSequenced, injected, real, |_| {
+                Sequenced::Gap { log_size: 0 }
+            })
             .await
     }
 
@@ -233,21 +252,43 @@ impl KeyStore for FaultyKeyStore {
     async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError> {
         let real = self.inner.creations(tenant);
         self.faults
-            .run(Call::StoreCreations, injected, real, |mut creations: Vec<CreationEntry>| { creations.pop(); creations })
+            .run(
+                Call::StoreCreations,
+                injected,
+                real,
+                |mut creations: Vec<CreationEntry>| {
+                    creations.pop();
+                    creations
+                },
+            )
             .await
     }
 
     async fn nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         let real = self.inner.nodes();
         self.faults
-            .run(Call::StoreNodes, injected, real, |mut rows: Vec<NodeRow>| { rows.iter_mut().for_each(|row| flip(&mut row.wrapped)); rows })
+            .run(
+                Call::StoreNodes,
+                injected,
+                real,
+                |mut rows: Vec<NodeRow>| {
+                    rows.iter_mut().for_each(|row| flip(&mut row.wrapped));
+                    rows
+                },
+            )
             .await
     }
 
-    async fn move_root(&self, plan: &MovePlan, rewrap: &dyn Rewrap) -> Result<MoveOutcome, StoreError> {
+    async fn move_root(
+        &self,
+        plan: &MovePlan,
+        rewrap: &dyn Rewrap,
+    ) -> Result<MoveOutcome, StoreError> {
         let real = self.inner.move_root(plan, rewrap);
         self.faults
-            .run(Call::StoreMoveRoot, injected, real, |_| MoveOutcome::NotCurrent)
+            .run(Call::StoreMoveRoot, injected, real, |_| {
+                MoveOutcome::NotCurrent
+            })
             .await
     }
 
@@ -293,7 +334,10 @@ impl KeyStore for FaultyKeyStore {
             .await
     }
 
-    async fn import(&self, records: mpsc::Receiver<Option<Vec<Record>>>) -> Result<Imported, StoreError> {
+    async fn import(
+        &self,
+        records: mpsc::Receiver<Option<Vec<Record>>>,
+    ) -> Result<Imported, StoreError> {
         let real = self.inner.import(records);
         self.faults
             .run(Call::StoreImport, injected, real, |_| Imported::Broken)

@@ -23,11 +23,9 @@ pub(crate) use moves::{Canary, MoveMark, MoveOutcome, MovePlan, MoveRow, MoveSta
 pub(crate) use records::{EntryRecord, Imported, Record, StoreRecord};
 
 use crate::location::Location;
-use crate::secret::Wrapped;
+use crate::secret::{NodeWrap, Wrapped};
 use crate::tree::{Epoch, Place};
-use crate::types::{
-    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
-};
+use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
 
 /// Why a call of the key store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +88,7 @@ pub(crate) struct NodeRow {
     pub(crate) place: Place,
     pub(crate) generation: u64,
     pub(crate) epoch: Epoch,
-    pub(crate) wrapped: Wrapped,
+    pub(crate) wrapped: NodeWrap,
 }
 
 /// A KEK under its node.

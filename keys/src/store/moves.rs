@@ -3,7 +3,7 @@
 use lethe_envelope::TenantId;
 
 use super::{KekRow, NodeRow};
-use crate::secret::Wrapped;
+use crate::secret::{NodeWrap, Wrapped};
 use crate::tree::Epoch;
 
 /// How far a move of the root is.
@@ -36,7 +36,7 @@ impl MoveState {
 /// A known key under an epoch, by which it is seen whether that epoch still opens anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Canary {
-    pub(crate) wrapped: Wrapped,
+    pub(crate) wrapped: NodeWrap,
     /// SHA-256 of the 32 bytes wrapped.
     pub(crate) sum: [u8; 32],
 }

@@ -16,6 +16,7 @@ use crate::tree::{FIRST_GENERATION, PLACES};
 use crate::types::KekState;
 
 mod kills;
+mod moves;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
 
@@ -31,7 +32,7 @@ fn node(place: Place) -> NodeRow {
         place,
         generation: FIRST_GENERATION,
         epoch: Epoch::FIRST,
-        wrapped: [place.number() as u8; WRAPPED_BYTES],
+        wrapped: [place.number() as u8; WRAPPED_BYTES].into(),
     }
 }
 
@@ -59,7 +60,7 @@ fn kek(tenant: TenantId, version: u32) -> (KekRow, PendingLeaf) {
         place: Place::of_tenant(tenant),
         generation: FIRST_GENERATION,
         wrapped: [0xAB; WRAPPED_BYTES],
-        leaf_hash: [0xCD; 32],
+        leaf_hash: random(),
     };
     (
         row,
@@ -68,6 +69,12 @@ fn kek(tenant: TenantId, version: u32) -> (KekRow, PendingLeaf) {
             previous_hash: [0; 32],
         },
     )
+}
+
+fn random() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).unwrap();
+    bytes
 }
 
 async fn count(pool: &AnyPool, sql: &'static str) -> i64 {
@@ -86,8 +93,10 @@ async fn init_is_repeatable_and_keeps_the_first_identity(url: &StoreUrl) {
         StoreHead {
             identity: IDENTITY,
             domain: "eu".into(),
-            ready: false,
-            epoch: Epoch(0)
+            phase: Phase::Initializing,
+            epoch: Epoch(0),
+            held: false,
+            log_size: 0
         }
     );
     let second = store
@@ -101,7 +110,7 @@ async fn init_is_repeatable_and_keeps_the_first_identity(url: &StoreUrl) {
         "a ready store was made ready again"
     );
     let head = store.head().await.unwrap();
-    assert!(head.ready);
+    assert_eq!(head.phase, Phase::Ready);
     assert_eq!(head.epoch, Epoch::FIRST);
     assert_eq!(
         count(&store.pool, "SELECT COUNT(*) FROM nodes").await,
@@ -134,7 +143,11 @@ async fn kek_inserted_is_read_back_as_written(url: &StoreUrl) {
     assert_eq!(store.keks(tenant).await.unwrap(), vec![row.info]);
     assert_eq!(store.kek(KekId::random().unwrap()).await.unwrap(), None);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_pending").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         1
     );
 }
@@ -153,7 +166,11 @@ async fn first_version_twice_is_taken(url: &StoreUrl) {
     assert_eq!(outcomes, [InsertKek::Inserted, InsertKek::VersionTaken]);
     assert_eq!(store.keks(tenant).await.unwrap().len(), 1);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_pending").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         1
     );
 }
@@ -210,7 +227,11 @@ async fn kek_under_superseded_node_is_refused(url: &StoreUrl) {
     );
     assert_eq!(store.keks(tenant).await.unwrap(), vec![]);
     assert_eq!(
-        count(&store.pool, "SELECT COUNT(*) FROM log_pending").await,
+        count(
+            &store.pool,
+            "SELECT COUNT(*) FROM log_entries WHERE log_index IS NULL"
+        )
+        .await,
         0
     );
 }
@@ -269,9 +290,12 @@ async fn renewal_reports_fences_in_order(url: &StoreUrl) {
             .raise_fence(FenceScope::Tenant(tenant), 1)
             .await
             .unwrap(),
-        1
+        RaiseFence::Raised(1)
     );
-    assert_eq!(store.raise_fence(FenceScope::Nodes, 1).await.unwrap(), 2);
+    assert_eq!(
+        store.raise_fence(FenceScope::Nodes, 1).await.unwrap(),
+        RaiseFence::Raised(2)
+    );
     let expected = [
         FenceRow {
             fence: 1,
@@ -314,7 +338,10 @@ async fn fences_raised_at_once_get_different_numbers(url: &StoreUrl) {
         .collect();
     let mut numbers = Vec::new();
     for task in raised {
-        numbers.push(task.await.unwrap());
+        match task.await.unwrap() {
+            RaiseFence::Raised(number) => numbers.push(number),
+            RaiseFence::NothingToLift => panic!("a fence of nodes is no lift"),
+        }
     }
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=8).collect::<Vec<_>>());
@@ -373,6 +400,11 @@ async fn whole_suite(fresh: &dyn Fn() -> StoreUrl, missing: &StoreUrl) {
     kills::init_killed_at_any_statement_is_finished_by_a_retry(fresh).await;
     kills::kek_killed_at_any_statement_is_whole_or_absent(&fresh()).await;
     injected_faults_do_what_they_say(&fresh()).await;
+    moves::pending_kek_seals_when_its_entry_is_recorded(&fresh()).await;
+    moves::log_that_is_not_this_stores_is_not_recorded(&fresh()).await;
+    moves::move_leaves_the_victims_behind(&fresh()).await;
+    moves::move_killed_at_any_statement_is_whole_or_absent(fresh).await;
+    moves::export_is_imported_as_it_was(fresh).await;
 }
 
 #[tokio::test]

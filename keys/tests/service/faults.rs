@@ -53,7 +53,7 @@ async fn inits_at_once_make_one_domain(domain: &Domain) {
 async fn create_with_a_fault_makes_one_version(domain: &Domain) {
     let keys = domain.ready().await;
     for call in [
-        Call::StoreActiveKek,
+        Call::StoreNewestKek,
         Call::StoreNode,
         Call::RootUnwrap,
         Call::StoreInsertKek,
@@ -88,7 +88,7 @@ async fn create_with_a_fault_makes_one_version(domain: &Domain) {
 
 async fn rotate_with_a_fault_makes_one_version(domain: &Domain) {
     let keys = domain.ready().await;
-    for call in [Call::StoreActiveKek, Call::StoreInsertKek] {
+    for call in [Call::StoreNewestKek, Call::StoreInsertKek] {
         for fault in [Fault::Failed, Fault::FailedButPersisted, Fault::Lying] {
             let object = Object::new(&keys).await;
             domain.faults.inject(call, fault, 1);
@@ -251,7 +251,7 @@ async fn store_away_serves_from_memory_while_the_lease_lasts() {
     for call in [
         Call::StoreKek,
         Call::StoreNode,
-        Call::StoreActiveKek,
+        Call::StoreNewestKek,
         Call::StorePing,
         Call::StoreRenew,
     ] {

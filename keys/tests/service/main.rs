@@ -6,8 +6,11 @@ mod domain;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+mod backups;
 mod data;
 mod faults;
 mod lease;
+mod log;
+mod moves;
 mod refusals;
 mod secrecy;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use lethe_envelope::{Dek, DekContext, KekId, Kind, ObjectId, Suite, TenantId};
 use lethe_keys::testing::{Faults, ManualClock};
-use lethe_keys::{KeyService, KeyServiceConfig, KeyStoreIdentity, KeysError, RootConfig, StoreUrl};
+use lethe_keys::{
+    BackupDirectory, DestroyEvidence, Epoch, FenceScope, KeyService, KeyServiceConfig,
+    KeyStoreIdentity, KeysError, RootConfig, Sequencing, StoreUrl,
+};
 
 pub const LEASE: Duration = Duration::from_secs(300);
 
@@ -37,6 +40,7 @@ impl Domain {
         };
         let mut config = KeyServiceConfig::new("eu".parse().unwrap(), store, root);
         config.dev = true;
+        config.log = Sequencing::None;
         config.lease = LEASE;
         config.deadline = Duration::from_secs(20);
         Self {
@@ -45,6 +49,12 @@ impl Domain {
             clock: Arc::default(),
             faults: Arc::default(),
         }
+    }
+
+    /// KEKs wait for the log.
+    pub fn sequenced(mut self) -> Self {
+        self.config.log = Sequencing::Required;
+        self
     }
 
     pub async fn init(&self) -> Result<KeyStoreIdentity, KeysError> {
@@ -70,6 +80,27 @@ impl Domain {
             .await
             .unwrap();
         (gateway, clock, faults)
+    }
+
+    pub fn backups(&self) -> BackupDirectory {
+        BackupDirectory::new(&self.directory.path().join("backups"))
+    }
+
+    /// A KEK's wrap as the store holds it.
+    pub async fn wrapped_of(&self, kek_id: KekId) -> Vec<u8> {
+        sqlx::any::install_default_drivers();
+        let StoreUrl::Sqlite { path } = &self.config.key_store else {
+            panic!("only asked of SQLite");
+        };
+        let url = format!("sqlite://{}", path.display());
+        let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+        let wrapped = sqlx::query_scalar("SELECT wrapped FROM keks WHERE kek_id = $1")
+            .bind(kek_id.as_bytes().to_vec())
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+        wrapped
     }
 
     /// Runs a statement on the key store behind everybody's back.
@@ -116,7 +147,11 @@ pub struct Object {
 
 impl Object {
     pub async fn new(keys: &KeyService) -> Self {
-        let tenant = tenant();
+        Self::of(keys, tenant()).await
+    }
+
+    /// Under the tenant's sealing KEK; its first, when it has none.
+    pub async fn of(keys: &KeyService, tenant: TenantId) -> Self {
         let kek_id = keys.create_tenant_keys(tenant).await.unwrap().kek_id;
         let dek = Dek::generate().unwrap();
         let wrapped = keys
@@ -146,6 +181,33 @@ impl Object {
             .await
             .is_ok_and(|dek| dek.expose() == self.dek.expose())
     }
+}
+
+/// Fences a tenant and waits until this gateway has dropped its keys.
+pub async fn fence(keys: &KeyService, tenant: TenantId) {
+    keys.raise_fence(FenceScope::Tenant(tenant)).await.unwrap();
+    for _ in 0..20_000 {
+        if matches!(
+            keys.sealing_kek(tenant).await,
+            Err(KeysError::TenantFenced { .. })
+        ) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never fenced");
+}
+
+/// Backs up, tries the backup and destroys the epoch that was left.
+pub async fn finish_move(domain: &Domain, keys: &KeyService, from: Epoch) -> DestroyEvidence {
+    let place = domain.backups();
+    let backup = keys.backup(&place).await.unwrap();
+    let tested = keys
+        .test_restore(&place, &backup.name, domain.directory.path())
+        .await
+        .unwrap();
+    assert_eq!(tested.sha256, backup.sha256);
+    keys.destroy_epoch(from, &backup.sha256).await.unwrap()
 }
 
 /// Waits for what background tasks do after the clock was moved; how long is of no consequence to the outcome.

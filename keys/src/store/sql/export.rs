@@ -20,7 +20,11 @@ impl SqlKeyStore {
         records: mpsc::Sender<Vec<Record>>,
     ) -> Result<(), StoreError> {
         self.gate.pass()?;
-        let mut transaction = self.pool.begin().await.map_err(|error| store_error(&error))?;
+        let mut transaction = self
+            .pool
+            .begin()
+            .await
+            .map_err(|error| store_error(&error))?;
         if let StoreUrl::Postgres { .. } = &self.url {
             // SQLite's read transactions are snapshots; PostgreSQL's have to be asked for one.
             sqlx::query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -28,10 +32,17 @@ impl SqlKeyStore {
                 .await
                 .map_err(|error| store_error(&error))?;
         }
-        let mut export = Export { transaction, records };
+        let mut export = Export {
+            transaction,
+            records,
+        };
         // The receiver's end is the export's end: whoever reads says why.
         let _sent = export.all(self).await?;
-        export.transaction.rollback().await.map_err(|error| store_error(&error))
+        export
+            .transaction
+            .rollback()
+            .await
+            .map_err(|error| store_error(&error))
     }
 }
 
@@ -66,14 +77,23 @@ impl Export {
         }
         // Nodes before their KEKs, so that a reader needs the nodes alone in memory.
         let nodes = "SELECT place, generation, epoch, wrapped FROM nodes WHERE place > $1 ORDER BY place LIMIT $2";
-        let fences = "SELECT fence, kind, tenant FROM fences WHERE fence > $1 ORDER BY fence LIMIT $2";
+        let fences =
+            "SELECT fence, kind, tenant FROM fences WHERE fence > $1 ORDER BY fence LIMIT $2";
         let entries = "SELECT number, kind, entry, log_index, tenant, version, kek_id, nonce, commitment, previous, \
                        receipt_id, created_ms FROM log_entries WHERE number > $1 ORDER BY number LIMIT $2";
-        let moves = format!("SELECT {MOVE_COLUMNS} FROM moves WHERE epoch_from > $1 ORDER BY epoch_from LIMIT $2");
-        Ok(self.numbered(nodes, "place", |row| rows::node(row).map(Record::Node)).await?
+        let moves = format!(
+            "SELECT {MOVE_COLUMNS} FROM moves WHERE epoch_from > $1 ORDER BY epoch_from LIMIT $2"
+        );
+        Ok(self
+            .numbered(nodes, "place", |row| rows::node(row).map(Record::Node))
+            .await?
             && self.keks().await?
-            && self.numbered(entries, "number", |row| entry(row).map(Record::Entry)).await?
-            && self.numbered(fences, "fence", |row| rows::fence(row).map(Record::Fence)).await?
+            && self
+                .numbered(entries, "number", |row| entry(row).map(Record::Entry))
+                .await?
+            && self
+                .numbered(fences, "fence", |row| rows::fence(row).map(Record::Fence))
+                .await?
             && self
                 .numbered(&moves, "epoch_from", |row| {
                     movement(row).map(Box::new).map(Record::Move)
@@ -96,7 +116,9 @@ impl Export {
                 .fetch_all(&mut *self.transaction)
                 .await
                 .map_err(|error| store_error(&error))?;
-            let Some(last) = page.last() else { return Ok(true) };
+            let Some(last) = page.last() else {
+                return Ok(true);
+            };
             after = rows::integer(last, key)?;
             let page = page.iter().map(record).collect::<Result<_, _>>()?;
             if self.records.send(page).await.is_err() {
@@ -121,7 +143,9 @@ impl Export {
             .iter()
             .map(rows::kek)
             .collect::<Result<Vec<_>, _>>()?;
-            let Some(last) = page.last() else { return Ok(true) };
+            let Some(last) = page.last() else {
+                return Ok(true);
+            };
             after = last.info.kek_id.as_bytes().to_vec();
             let page = page.into_iter().map(Record::Kek).collect();
             if self.records.send(page).await.is_err() {

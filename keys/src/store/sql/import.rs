@@ -5,15 +5,15 @@ use tokio::sync::mpsc;
 
 use super::super::pool::store_error;
 use super::super::{
-    EntryRecord, FenceRow, Imported, KekRow, NodeRow, Phase, Record, StoreError, StoreRecord,
+    EntryRecord, FenceRow, Imported, KekRow, Phase, Record, StoreError, StoreRecord,
 };
 use super::init::insert_nodes;
 use super::moves::insert_move;
 use super::{SqlKeyStore, rows};
 use crate::types::{EntrySubject, FenceScope};
 
-/// Rows of one INSERT of KEKs, of ten values each: far below either database's limit on parameters.
-const KEKS_PER_INSERT: usize = 256;
+/// Rows of one INSERT, of twelve values each at most: far below either database's limit on parameters.
+const ROWS_PER_INSERT: usize = 256;
 
 impl SqlKeyStore {
     pub(super) async fn take_records(
@@ -98,13 +98,13 @@ async fn insert_all(
     transaction: &mut Transaction<'static, Any>,
     page: Vec<Record>,
 ) -> Result<(), StoreError> {
-    let (mut nodes, mut keks) = (Vec::new(), Vec::new());
+    let (mut nodes, mut keks, mut entries) = (Vec::new(), Vec::new(), Vec::new());
     for record in page {
         match record {
             Record::Store(_) => return Err(StoreError::Corrupt("order of records")),
             Record::Node(row) => nodes.push(row),
             Record::Kek(row) => keks.push(row),
-            Record::Entry(entry) => insert_entry(transaction, &entry).await?,
+            Record::Entry(entry) => entries.push(entry),
             Record::Fence(fence) => insert_fence(transaction, &fence).await?,
             Record::Move(row) => {
                 insert_epoch_left(transaction, &row).await?;
@@ -113,10 +113,12 @@ async fn insert_all(
         }
     }
     for chunk in nodes.chunks(super::init::NODES_PER_INSERT) {
-        let chunk: &[NodeRow] = chunk;
         insert_nodes(transaction, chunk).await?;
     }
-    for chunk in keks.chunks(KEKS_PER_INSERT) {
+    for chunk in entries.chunks(ROWS_PER_INSERT) {
+        insert_entries(transaction, chunk).await?;
+    }
+    for chunk in keks.chunks(ROWS_PER_INSERT) {
         insert_keks(transaction, chunk).await?;
     }
     Ok(())
@@ -140,24 +142,16 @@ async fn insert_epoch_left(
         .map_err(|error| store_error(&error))
 }
 
-pub(super) async fn insert_keks(
+async fn insert_keks(
     transaction: &mut Transaction<'static, Any>,
     keks: &[KekRow],
 ) -> Result<(), StoreError> {
     const COLUMNS: usize = 10;
-    let values: Vec<String> = (0..keks.len())
-        .map(|row| {
-            let all: Vec<String> = (1..=COLUMNS)
-                .map(|column| format!("${}", row * COLUMNS + column))
-                .collect();
-            format!("({})", all.join(", "))
-        })
-        .collect();
     // Safe: the text is made of this crate's column names and placeholders.
     let statement = AssertSqlSafe(format!(
         "INSERT INTO keks ({}) VALUES {}",
         rows::KEK_COLUMNS,
-        values.join(", ")
+        placeholders(keks.len(), COLUMNS)
     ));
     let mut query = sqlx::query(statement).persistent(false);
     for row in keks {
@@ -180,40 +174,61 @@ pub(super) async fn insert_keks(
         .map_err(|error| store_error(&error))
 }
 
-async fn insert_entry(
+async fn insert_entries(
     transaction: &mut Transaction<'static, Any>,
-    entry: &EntryRecord,
+    entries: &[EntryRecord],
 ) -> Result<(), StoreError> {
-    let (kind, tenant, receipt_id) = match entry.subject {
-        EntrySubject::Kek { tenant, .. } => ("kek", Some(tenant.as_bytes().to_vec()), None),
-        EntrySubject::Statement { receipt_id } => ("statement", None, Some(receipt_id.to_vec())),
-        EntrySubject::Override => ("override", None, None),
-    };
-    let creation = entry.creation.as_ref();
-    let index = entry
-        .index
-        .map(|index| rows::stored(index, "log index"))
-        .transpose()?;
-    sqlx::query(
+    const COLUMNS: usize = 12;
+    // Safe: the text is made of this module's column names and placeholders.
+    let statement = AssertSqlSafe(format!(
         "INSERT INTO log_entries (number, kind, entry, log_index, tenant, version, kek_id, nonce, commitment, \
-         previous, receipt_id, created_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-    )
-    .bind(rows::stored(entry.number, "entry number")?)
-    .bind(kind)
-    .bind(entry.entry.to_vec())
-    .bind(index)
-    .bind(tenant)
-    .bind(creation.map(|creation| i64::from(creation.version)))
-    .bind(creation.map(|creation| creation.kek_id.as_bytes().to_vec()))
-    .bind(creation.map(|creation| creation.nonce.to_vec()))
-    .bind(creation.map(|creation| creation.commitment.to_vec()))
-    .bind(creation.map(|creation| creation.previous.to_vec()))
-    .bind(receipt_id)
-    .bind(entry.created_ms)
-    .execute(&mut **transaction)
-    .await
-    .map(|_| ())
-    .map_err(|error| store_error(&error))
+         previous, receipt_id, created_ms) VALUES {}",
+        placeholders(entries.len(), COLUMNS)
+    ));
+    let mut query = sqlx::query(statement).persistent(false);
+    for entry in entries {
+        let (kind, tenant, receipt_id) = match entry.subject {
+            EntrySubject::Kek { tenant, .. } => ("kek", Some(tenant.as_bytes().to_vec()), None),
+            EntrySubject::Statement { receipt_id } => {
+                ("statement", None, Some(receipt_id.to_vec()))
+            }
+            EntrySubject::Override => ("override", None, None),
+        };
+        let creation = entry.creation.as_ref();
+        let index = entry
+            .index
+            .map(|index| rows::stored(index, "log index"))
+            .transpose()?;
+        query = query
+            .bind(rows::stored(entry.number, "entry number")?)
+            .bind(kind)
+            .bind(entry.entry.to_vec())
+            .bind(index)
+            .bind(tenant)
+            .bind(creation.map(|creation| i64::from(creation.version)))
+            .bind(creation.map(|creation| creation.kek_id.as_bytes().to_vec()))
+            .bind(creation.map(|creation| creation.nonce.to_vec()))
+            .bind(creation.map(|creation| creation.commitment.to_vec()))
+            .bind(creation.map(|creation| creation.previous.to_vec()))
+            .bind(receipt_id)
+            .bind(entry.created_ms);
+    }
+    query
+        .execute(&mut **transaction)
+        .await
+        .map(|_| ())
+        .map_err(|error| store_error(&error))
+}
+
+/// `($1, $2, …), …`: so many rows of so many columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let row = |row: usize| {
+        let all: Vec<String> = (1..=columns)
+            .map(|column| format!("${}", row * columns + column))
+            .collect();
+        format!("({})", all.join(", "))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 async fn insert_fence(

@@ -83,10 +83,12 @@ impl SqlKeyStore {
 
     pub(super) async fn read_head(&self) -> Result<StoreHead, StoreError> {
         self.gate.pass()?;
-        let row = sqlx::query("SELECT identity, domain, state, epoch, held, log_size FROM key_store WHERE id = 1")
-            .fetch_optional(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?;
+        let row = sqlx::query(
+            "SELECT identity, domain, state, epoch, held, log_size FROM key_store WHERE id = 1",
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?;
         rows::head(&row.ok_or(StoreError::Missing)?)
     }
 

@@ -92,8 +92,7 @@ impl SqlKeyStore {
     pub(super) async fn read_kek(&self, kek_id: KekId) -> Result<Option<KekRow>, StoreError> {
         self.gate.pass()?;
         let columns = rows::KEK_COLUMNS;
-        let statement =
-            AssertSqlSafe(format!("SELECT {columns} FROM keks WHERE kek_id = $1"));
+        let statement = AssertSqlSafe(format!("SELECT {columns} FROM keks WHERE kek_id = $1"));
         self.one_kek(sqlx::query(statement).bind(kek_id.as_bytes().to_vec()))
             .await
     }
@@ -164,14 +163,16 @@ async fn follows_the_active(
         KekState::Pending => KekState::Active,
         KekState::Active | KekState::DecryptOnly => KekState::DecryptOnly,
     };
-    sqlx::query("UPDATE keks SET state = $1 WHERE tenant = $2 AND version = $3 AND state = 'active'")
-        .bind(state.as_str())
-        .bind(row.tenant.as_bytes().to_vec())
-        .bind(i64::from(row.info.version) - 1)
-        .execute(&mut **transaction)
-        .await
-        .map(|done| done.rows_affected() == 1)
-        .map_err(|error| store_error(&error))
+    sqlx::query(
+        "UPDATE keks SET state = $1 WHERE tenant = $2 AND version = $3 AND state = 'active'",
+    )
+    .bind(state.as_str())
+    .bind(row.tenant.as_bytes().to_vec())
+    .bind(i64::from(row.info.version) - 1)
+    .execute(&mut **transaction)
+    .await
+    .map(|done| done.rows_affected() == 1)
+    .map_err(|error| store_error(&error))
 }
 
 async fn insert_kek(

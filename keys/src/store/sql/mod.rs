@@ -27,9 +27,7 @@ use super::{
 use crate::config::StoreUrl;
 use crate::location::{Location, POSTGRES_SYSTEM_IDENTIFIER_SQL};
 use crate::tree::{Epoch, Place};
-use crate::types::{
-    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry,
-};
+use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
 
 /// Passed before each statement and after each commit; tests make it fail to kill a change in its middle.
 pub(crate) trait StatementGate: Send + Sync {

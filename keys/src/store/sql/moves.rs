@@ -24,10 +24,10 @@ const KEKS_PER_PAGE: usize = 500;
 pub(super) const MOVE_COLUMNS: &str = "epoch_from, epoch_to, state, victims, nodes, keks_rewrapped, keks_deleted, bytes, \
      canary_from, sum_from, canary_to, sum_to, canary_opened_ms, rekeyed_ms, backup, backup_ms, destroyed_ms";
 
-/// The bytes of a KEK's row that a move writes: id, generation and wrap; and of a node's: place, generation, epoch
-/// and wrap.
+/// The bytes of a KEK's row that a move writes: id, generation and wrap; and of a node's: place, generation and epoch,
+/// beside its wrap.
 const KEK_BYTES: u64 = 16 + 8 + WRAPPED_BYTES as u64;
-const NODE_BYTES: u64 = 24 + WRAPPED_BYTES as u64;
+const NODE_BYTES: u64 = 24;
 
 impl SqlKeyStore {
     pub(super) async fn write_move(
@@ -75,7 +75,7 @@ impl SqlKeyStore {
             nodes: plan.nodes.len() as u64,
             keks_rewrapped,
             keks_deleted,
-            bytes: plan.nodes.len() as u64 * NODE_BYTES + keks_rewrapped * KEK_BYTES,
+            bytes: plan.node_bytes() + keks_rewrapped * KEK_BYTES,
             canary_from: plan.canary_from.clone(),
             canary_to: plan.canary_to.clone(),
             canary_opened_ms: plan.now_ms,
@@ -95,7 +95,10 @@ impl SqlKeyStore {
         transaction: &mut Transaction<'static, Any>,
         plan: &MovePlan,
     ) -> Result<bool, StoreError> {
-        let (from, to) = (rows::stored(plan.from.0, "epoch")?, rows::stored(plan.to.0, "epoch")?);
+        let (from, to) = (
+            rows::stored(plan.from.0, "epoch")?,
+            rows::stored(plan.to.0, "epoch")?,
+        );
         self.gate.pass()?;
         let turned = sqlx::query(
             "UPDATE key_store SET epoch = $1, held = 1 WHERE id = 1 AND epoch = $2 \
@@ -210,13 +213,15 @@ impl SqlKeyStore {
 
     pub(super) async fn read_nodes(&self) -> Result<Vec<NodeRow>, StoreError> {
         self.gate.pass()?;
-        sqlx::query("SELECT place, generation, epoch, wrapped FROM nodes ORDER BY place, generation")
-            .fetch_all(&self.pool)
-            .await
-            .map_err(|error| store_error(&error))?
-            .iter()
-            .map(rows::node)
-            .collect()
+        sqlx::query(
+            "SELECT place, generation, epoch, wrapped FROM nodes ORDER BY place, generation",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?
+        .iter()
+        .map(rows::node)
+        .collect()
     }
 
     pub(super) async fn count_nodes_up_to(&self, epoch: Epoch) -> Result<u64, StoreError> {
@@ -298,9 +303,9 @@ impl SqlKeyStore {
                 "UPDATE key_store SET held = 0 WHERE id = 1 \
                  AND NOT EXISTS (SELECT 1 FROM moves WHERE state <> 'destroyed')",
             )
-                .execute(&mut *transaction)
-                .await
-                .map_err(|error| store_error(&error))?;
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| store_error(&error))?;
         }
         self.commit(transaction).await?;
         Ok(true)
@@ -321,12 +326,19 @@ impl SqlKeyStore {
         if busy == 0 {
             Ok(())
         } else {
-            Err(StoreError::Unavailable("the write-ahead log is in use".to_owned()))
+            Err(StoreError::Unavailable(
+                "the write-ahead log is in use".to_owned(),
+            ))
         }
     }
 }
 
 impl MovePlan {
+    fn node_bytes(&self) -> u64 {
+        let bytes = |node: &NodeRow| NODE_BYTES + node.wrapped.len() as u64;
+        self.nodes.iter().map(bytes).sum()
+    }
+
     /// New nodes in the victims' places, and those that only change their epoch.
     fn split_nodes(&self) -> (Vec<NodeRow>, Vec<NodeRow>) {
         let places: BTreeSet<Place> = self.victims.iter().copied().map(Place::of_tenant).collect();
@@ -459,12 +471,15 @@ pub(super) async fn insert_move(
 }
 
 pub(super) fn movement(row: &AnyRow) -> Result<MoveRow, StoreError> {
-    let victims: Vec<u8> = row.try_get("victims").map_err(|error| store_error(&error))?;
+    let victims: Vec<u8> = row
+        .try_get("victims")
+        .map_err(|error| store_error(&error))?;
     let (victims, rest) = victims.as_chunks::<16>();
     if !rest.is_empty() {
         return Err(StoreError::Corrupt("victims"));
     }
-    let backup = rows::optional_bytes(row, "backup")?.zip(rows::optional_integer(row, "backup_ms")?);
+    let backup =
+        rows::optional_bytes(row, "backup")?.zip(rows::optional_integer(row, "backup_ms")?);
     Ok(MoveRow {
         from: Epoch(rows::count(row, "epoch_from")?),
         to: Epoch(rows::count(row, "epoch_to")?),
@@ -475,11 +490,11 @@ pub(super) fn movement(row: &AnyRow) -> Result<MoveRow, StoreError> {
         keks_deleted: rows::count(row, "keks_deleted")?,
         bytes: rows::count(row, "bytes")?,
         canary_from: Canary {
-            wrapped: rows::bytes(row, "canary_from")?,
+            wrapped: rows::node_wrap(row, "canary_from")?,
             sum: rows::bytes(row, "sum_from")?,
         },
         canary_to: Canary {
-            wrapped: rows::bytes(row, "canary_to")?,
+            wrapped: rows::node_wrap(row, "canary_to")?,
             sum: rows::bytes(row, "sum_to")?,
         },
         canary_opened_ms: rows::integer(row, "canary_opened_ms")?,

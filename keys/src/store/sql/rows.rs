@@ -7,12 +7,14 @@ use lethe_envelope::{KekId, TenantId};
 
 use super::super::pool::store_error;
 use super::super::{FenceRow, GatewayRow, KekRow, NodeRow, Phase, StoreError, StoreHead};
+use crate::secret::NodeWrap;
 use crate::tree::{Epoch, Place};
 use crate::types::{FenceScope, GatewayId, KekInfo, KekState, KeyStoreIdentity};
 
 pub(super) const KEK_INFO_COLUMNS: &str = "kek_id, version, commitment, state, created_ms";
 
-pub(super) const KEK_COLUMNS: &str = "tenant, kek_id, version, commitment, state, created_ms, place, generation, wrapped, leaf_hash";
+pub(super) const KEK_COLUMNS: &str =
+    "tenant, kek_id, version, commitment, state, created_ms, place, generation, wrapped, leaf_hash";
 
 pub(super) fn integer(row: &AnyRow, column: &str) -> Result<i64, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
@@ -26,7 +28,10 @@ pub(super) fn text(row: &AnyRow, column: &str) -> Result<String, StoreError> {
     row.try_get(column).map_err(|error| store_error(&error))
 }
 
-pub(super) fn bytes<const N: usize>(row: &AnyRow, column: &'static str) -> Result<[u8; N], StoreError> {
+pub(super) fn bytes<const N: usize>(
+    row: &AnyRow,
+    column: &'static str,
+) -> Result<[u8; N], StoreError> {
     let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
     bytes.try_into().map_err(|_| StoreError::Corrupt(column))
 }
@@ -60,6 +65,11 @@ pub(super) fn tenant(row: &AnyRow) -> Result<TenantId, StoreError> {
 
 pub(super) fn version(row: &AnyRow) -> Result<u32, StoreError> {
     u32::try_from(integer(row, "version")?).map_err(|_| StoreError::Corrupt("version"))
+}
+
+pub(super) fn node_wrap(row: &AnyRow, column: &'static str) -> Result<NodeWrap, StoreError> {
+    let bytes: Vec<u8> = row.try_get(column).map_err(|error| store_error(&error))?;
+    NodeWrap::new(&bytes).ok_or(StoreError::Corrupt(column))
 }
 
 pub(super) fn stored(number: u64, column: &'static str) -> Result<i64, StoreError> {
@@ -97,7 +107,7 @@ pub(super) fn node(row: &AnyRow) -> Result<NodeRow, StoreError> {
         place: place(row)?,
         generation: count(row, "generation")?,
         epoch: epoch(row)?,
-        wrapped: bytes(row, "wrapped")?,
+        wrapped: node_wrap(row, "wrapped")?,
     })
 }
 

@@ -3,18 +3,18 @@
 use super::*;
 
 /// Fails at the n-th statement, and lets everything pass before and after.
-struct FailAt {
+pub(super) struct FailAt {
     remaining: AtomicUsize,
 }
 
 impl FailAt {
-    fn statement(number: usize) -> Arc<Self> {
+    pub(super) fn statement(number: usize) -> Arc<Self> {
         Arc::new(Self {
             remaining: AtomicUsize::new(number),
         })
     }
 
-    fn has_failed(&self) -> bool {
+    pub(super) fn has_failed(&self) -> bool {
         self.remaining.load(Ordering::SeqCst) == usize::MAX
     }
 }
@@ -61,13 +61,13 @@ pub(super) async fn init_killed_at_any_statement_is_finished_by_a_retry(
             .begin_init(KeyStoreIdentity::from_bytes([9; 16]), "eu", 1)
             .await
             .unwrap();
-        if !head.ready {
+        if head.phase != Phase::Ready {
             assert!(store.finish_init(&tree(), 2).await.unwrap());
         }
         let after = store.head().await.unwrap();
         assert_eq!(
-            (after.identity, after.ready),
-            (head.identity, true),
+            (after.identity, after.phase),
+            (head.identity, Phase::Ready),
             "killed at statement {statement}"
         );
         assert_eq!(
@@ -110,7 +110,7 @@ pub(super) async fn kek_killed_at_any_statement_is_whole_or_absent(url: &StoreUr
             );
             assert_eq!(store.keks(tenant).await.unwrap().len(), version as usize);
             let leaves: i64 =
-                sqlx::query_scalar("SELECT COUNT(*) FROM log_pending WHERE tenant = $1")
+                sqlx::query_scalar("SELECT COUNT(*) FROM log_entries WHERE tenant = $1")
                     .bind(tenant.as_bytes().to_vec())
                     .fetch_one(&store.pool)
                     .await

@@ -1,0 +1,251 @@
+//! What a move of the root costs with many tenants: `make bench-rekey`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lethe_envelope::{KekContext, KekId, TenantId, kek_commitment};
+use tokio::sync::mpsc;
+
+use super::KeyService;
+use super::init::node_context;
+use super::open::Backing;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{KeyServiceConfig, RootConfig, Sequencing, StoreUrl};
+use crate::root::NodeToWrap;
+use crate::secret::{KeyBytes, NodeKey};
+use crate::store::{EntryRecord, Imported, KekRow, NodeRow, Record, StoreRecord};
+use crate::tree::{Epoch, Place};
+use crate::types::{CreationEntry, EntrySubject, FenceScope, KekInfo, KekState, KeyStoreIdentity};
+
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
+
+const ROWS_PER_PAGE: usize = 1_000;
+
+/// How many tenants; `LETHE_BENCH_TENANTS` names others, `make bench-rekey` a million.
+fn tenants() -> Vec<u64> {
+    let named = std::env::var("LETHE_BENCH_TENANTS").unwrap_or("1000,100000".to_owned());
+    named
+        .split(',')
+        .map(|count| count.trim().parse().unwrap())
+        .collect()
+}
+
+fn config(directory: &std::path::Path, store: StoreUrl) -> KeyServiceConfig {
+    let dir = directory.join("root");
+    let mut config = KeyServiceConfig::new("eu".parse().unwrap(), store, RootConfig::File { dir });
+    config.dev = true;
+    config.log = Sequencing::None;
+    config.deadline = Duration::from_secs(60);
+    config
+}
+
+/// A domain with so many tenants, made as a restore makes one: a million calls would take longer than what is measured.
+async fn populated(config: &KeyServiceConfig, tenants: u64) -> (KeyStoreIdentity, TenantId) {
+    let backing = Backing::real(config).unwrap();
+    super::init::create_directories(config).unwrap();
+    let store = backing.store_calls(config);
+    let identity = KeyStoreIdentity::random().unwrap();
+    store.store.begin_init(identity, "eu", 1).await.unwrap();
+    let root = backing.root_calls(config, identity).root;
+    root.create_epoch(Epoch::FIRST).await.unwrap();
+    let keys: Vec<_> = Place::all()
+        .map(|place| (place, NodeKey(KeyBytes::random().unwrap())))
+        .collect();
+    let to_wrap: Vec<_> = keys
+        .iter()
+        .map(|(place, key)| NodeToWrap {
+            context: node_context("eu", *place, 1),
+            key,
+        })
+        .collect();
+    let wrapped = root.wrap(Epoch::FIRST, &to_wrap).await.unwrap();
+    let nodes = keys.iter().zip(wrapped).map(|((place, _), wrapped)| {
+        Record::Node(NodeRow {
+            place: *place,
+            generation: 1,
+            epoch: Epoch::FIRST,
+            wrapped,
+        })
+    });
+    let head = Record::Store(StoreRecord {
+        identity,
+        domain: "eu".to_owned(),
+        epoch: Epoch::FIRST,
+        held: false,
+        fence: 0,
+        entry: tenants,
+        log_size: tenants,
+        created_ms: 1,
+    });
+    let (sender, receiver) = mpsc::channel(2);
+    let victim = TenantId::random().unwrap();
+    let importing = tokio::spawn({
+        let store = store.store.clone();
+        async move { store.import(receiver).await }
+    });
+    sender.send(Some(vec![head])).await.unwrap();
+    sender.send(Some(nodes.collect())).await.unwrap();
+    let mut page = Vec::new();
+    for number in 0..tenants {
+        let tenant = if number == 0 {
+            victim
+        } else {
+            TenantId::random().unwrap()
+        };
+        page.extend(tenant_records(&keys, tenant, number));
+        if page.len() >= ROWS_PER_PAGE {
+            sender.send(Some(std::mem::take(&mut page))).await.unwrap();
+        }
+    }
+    sender.send(Some(page)).await.unwrap();
+    sender.send(None).await.unwrap();
+    assert_eq!(importing.await.unwrap(), Ok(Imported::Imported));
+    assert!(store.store.finish_restore().await.unwrap());
+    (identity, victim)
+}
+
+fn tenant_records(nodes: &[(Place, NodeKey)], tenant: TenantId, number: u64) -> [Record; 2] {
+    let place = Place::of_tenant(tenant);
+    let kek_id = KekId::random().unwrap();
+    let kek = KeyBytes::random().unwrap();
+    let commitment = kek_commitment(kek.expose(), tenant, kek_id);
+    let context = KekContext {
+        domain: "eu",
+        node: place.number(),
+        tenant,
+        kek_id,
+        generation: 1,
+    };
+    let node = &nodes[usize::from(place.number())].1;
+    let wrapped = node.0.wrap(&context.to_bytes(), kek.expose()).unwrap();
+    let mut entry = [0; 32];
+    entry[..8].copy_from_slice(&number.to_be_bytes());
+    let creation = CreationEntry {
+        version: 1,
+        kek_id,
+        commitment,
+        nonce: [0; 32],
+        previous: [0; 32],
+        entry,
+        index: Some(number),
+    };
+    let row = KekRow {
+        tenant,
+        info: KekInfo {
+            kek_id,
+            version: 1,
+            commitment,
+            state: KekState::Active,
+            created_ms: 1,
+        },
+        place,
+        generation: 1,
+        wrapped,
+        leaf_hash: entry,
+    };
+    let entry = EntryRecord {
+        number: number + 1,
+        subject: EntrySubject::Kek { tenant, version: 1 },
+        entry,
+        index: Some(number),
+        created_ms: 1,
+        creation: Some(creation),
+    };
+    [Record::Entry(entry), Record::Kek(row)]
+}
+
+fn cpu() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap(),
+    )
+}
+
+/// The most memory that the process has had, in KiB.
+fn peak_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+async fn measure(name: &str, store: StoreUrl, tenants: u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path(), store);
+    let began = Instant::now();
+    let (identity, victim) = populated(&config, tenants).await;
+    eprintln!(
+        "{name}, {tenants} tenants: made in {:.1} s",
+        began.elapsed().as_secs_f64()
+    );
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let keys = KeyService::open(&config, identity, clock).await.unwrap();
+    keys.raise_fence(FenceScope::Tenant(victim)).await.unwrap();
+    let (began, cpu_before, peak_before) = (Instant::now(), cpu(), peak_kib());
+    let moved = keys.rekey(&[victim], Epoch::FIRST).await.unwrap();
+    let (wall, used) = (began.elapsed(), cpu() - cpu_before);
+    let peak = peak_kib() - peak_before;
+    // T/1024 + 1,025 wraps, but for the chance that tenants fall unevenly.
+    assert_eq!((moved.nodes, moved.keks_deleted), (1_025, 1));
+    assert!(
+        moved.keks_rewrapped <= tenants / 1_024 * 2 + 64,
+        "{moved:?}"
+    );
+    println!(
+        "{name}, {tenants} tenants: {} wraps ({} nodes, {} keks), {} bytes written, {:.2} s, {:.2} s cpu of this process, \
+         {peak} KiB more memory at most",
+        moved.nodes + moved.keks_rewrapped,
+        moved.nodes,
+        moved.keks_rewrapped,
+        moved.bytes,
+        wall.as_secs_f64(),
+        used.as_secs_f64()
+    );
+    let backups = crate::BackupDirectory::new(&directory.path().join("backups"));
+    let began = Instant::now();
+    let backup = keys.backup(&backups).await.unwrap();
+    println!(
+        "{name}, {tenants} tenants: backup of {} bytes, {:.2} s",
+        backup.bytes,
+        began.elapsed().as_secs_f64()
+    );
+    let began = Instant::now();
+    let tested = keys
+        .test_restore(&backups, &backup.name, directory.path())
+        .await
+        .unwrap();
+    assert_eq!(tested.keks, tenants - 1);
+    println!(
+        "{name}, {tenants} tenants: restore test, {:.2} s",
+        began.elapsed().as_secs_f64()
+    );
+    keys.destroy_epoch(Epoch::FIRST, &backup.sha256)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+#[ignore = "a benchmark"]
+async fn rekey_benchmark_sqlite() {
+    for count in tenants() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keys.db");
+        measure("sqlite", StoreUrl::Sqlite { path }, count).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "a benchmark"]
+async fn rekey_benchmark_postgres() {
+    let Some(cluster) = postgres::Cluster::start() else {
+        return;
+    };
+    for count in tenants() {
+        let store = cluster.database().parse().unwrap();
+        measure("postgresql", store, count).await;
+    }
+}
