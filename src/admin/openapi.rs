@@ -1,7 +1,7 @@
 //! The API's description, served at `/openapi.json`.
 
 use super::{
-    credentials, domains, error, health, keys, objects, receipts, regions, shredding, tenants,
+    credentials, domains, error, health, keys, logs, objects, receipts, regions, shredding, tenants,
 };
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         shredding::terminate, shredding::approve, shredding::cancel, shredding::terminations,
         shredding::shreds, shredding::run, shredding::resume,
         receipts::list, receipts::file, receipts::trust, receipts::rotate, receipts::back_up,
+        logs::statements, logs::file,
         health::livez, health::readyz, health::metrics,
     ),
     components(schemas(error::ErrorBody)),

@@ -4,7 +4,8 @@ use super::error::ApiError;
 use super::principal::{Role, authenticate};
 use super::state::Admin;
 use super::{
-    credentials, domains, health, keys, objects, openapi, receipts, regions, shredding, tenants,
+    credentials, domains, health, keys, logs, objects, openapi, receipts, regions, shredding,
+    tenants,
 };
 use crate::tenants::TenantId;
 use axum::body::Body;
@@ -155,6 +156,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/domains/{domain}/trust", get(receipts::trust))
         .route("/v1/domains/{domain}/trust/rotate", post(receipts::rotate))
         .route("/v1/regions", get(regions::list))
+        .route("/v1/log/{domain}/statements", get(logs::statements))
+        .route("/v1/log/{domain}/{*path}", get(logs::file))
         .route("/v1/objects/inspect", post(objects::inspect))
         .route("/metrics", get(health::metrics))
         .route("/readyz", get(health::readyz))

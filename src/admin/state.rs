@@ -2,10 +2,11 @@
 
 use super::error::ApiError;
 use super::principal::Principal;
+use crate::catalog::ApprovalMode;
 use crate::catalog::{CatalogError, RegionCheck, Revision};
 use crate::clock::Clock;
-use crate::catalog::ApprovalMode;
 use crate::jobs::JobDomain;
+use crate::log::LogReader;
 use crate::shred::ShredDomain;
 use crate::signing::TrustSettings;
 use crate::tenants::{DomainName, RegionName, Tenant, TenantId, TenantName};
@@ -85,6 +86,8 @@ pub struct AdminDomain {
     pub shred: Option<Arc<ShredDomain>>,
     /// Who else its trust file names.
     pub trust: TrustSettings,
+    /// Its log, where its section names one.
+    pub log: Option<Arc<dyn LogReader>>,
 }
 
 /// Bounds of the admin API.

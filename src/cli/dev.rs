@@ -165,6 +165,7 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
         key_backup_dir: Some(dir.join("key-backup")),
         log_dir: Some(dir.join("log")),
         signing_dir: Some(dir.join("signing")),
+        log_bucket: None,
         lease: Duration::from_secs(300),
     })
 }

@@ -62,9 +62,8 @@ fn name(domain: &str) -> Result<DomainName, CommandError> {
 
 fn place(domain: &DomainName, stores: &DomainStores) -> Result<BackupDirectory, CommandError> {
     let dir = stores.key_backup_dir.as_deref();
-    let dir = dir.ok_or_else(|| {
-        CommandError::Usage(format!("[domains.{domain}] names no key_backup"))
-    })?;
+    let dir =
+        dir.ok_or_else(|| CommandError::Usage(format!("[domains.{domain}] names no key_backup")))?;
     Ok(BackupDirectory::new(dir))
 }
 
@@ -116,7 +115,7 @@ async fn restore(
     let (domain_config, domain_stores) = stores::domain_stores(&config, &asked.domain)?;
     let place = place(&asked.domain, domain_stores)?;
     let keys = stores::key_config(&config, &asked.domain, domain_stores, false)?;
-    let log = logs::open_log(&asked.domain, domain_config, domain_stores)?;
+    let log = logs::open_log(&config, &asked.domain, domain_config, domain_stores).await?;
     let (newest, forget) = match &log {
         None => (None, Vec::new()),
         Some(log) => {

@@ -1,14 +1,15 @@
 //! A domain's log and signing keys, opened for whoever grows the log or issues receipts.
 
 use super::error::CommandError;
-use crate::config::{DomainConfig, DomainStores};
-use crate::log::{DirLog, LogReader, LogStore, WitnessPeer, Witnesses, read_tile};
+use super::log_store;
+use crate::config::{Config, DomainConfig, DomainStores};
+use crate::log::{LogReader, LogStore, WitnessPeer, Witnesses, read_tile};
 use crate::signing::{Signing, SigningError, TrustSettings};
 use crate::tenants::DomainName;
 use lethe_keys::{BEYOND_MAX, NewestCheckpoint};
 use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, decode_entries};
-use lethe_receipts::{PublicKey, TrustedWitness};
 use lethe_receipts::text::Base64;
+use lethe_receipts::{PublicKey, TrustedWitness};
 use std::sync::Arc;
 
 /// A domain's log with the keys that sign for it.
@@ -25,26 +26,34 @@ impl From<SigningError> for CommandError {
 }
 
 /// Opens a domain's log; `None` where its section has no log or no signing keys.
-pub(super) fn open_log(
+pub(super) async fn open_log(
+    config: &Config,
     name: &DomainName,
     domain: &DomainConfig,
     stores: &DomainStores,
 ) -> Result<Option<OpenLog>, CommandError> {
-    let (Some(log_dir), Some(signing_dir)) = (&stores.log_dir, &stores.signing_dir) else {
+    let Some(signing_dir) = &stores.signing_dir else {
+        return Ok(None);
+    };
+    let Some(store) = log_store::open(config, name, stores).await? else {
         return Ok(None);
     };
     let signing = Arc::new(Signing::open(signing_dir, name)?);
-    let peers = domain.receipts.witnesses.iter().map(|(url, key)| WitnessPeer {
-        url: url.clone(),
-        key: key.clone(),
-    });
+    let peers = domain
+        .receipts
+        .witnesses
+        .iter()
+        .map(|(url, key)| WitnessPeer {
+            url: url.clone(),
+            key: key.clone(),
+        });
     let verifiers = vec![signing.log_key()?.verifier()];
     let origin = signing.origin().clone();
     let witnesses = Witnesses::new(origin, verifiers, peers.collect(), None)
         .map_err(|error| CommandError::Failed(format!("domain {name}: witnesses: {error}")))?;
     Ok(Some(OpenLog {
         signing,
-        store: Arc::new(DirLog::new(log_dir.clone())),
+        store,
         witnesses,
     }))
 }
@@ -87,7 +96,9 @@ pub(super) async fn newest(
     let newest = log.witnesses.newest(log.store.as_ref()).await;
     let newest = newest.map_err(|error| failed(&error))?;
     if newest.rolled_back() {
-        return Err(failed(&"a witness has seen more of it than its store holds: it was rolled back"));
+        return Err(failed(
+            &"a witness has seen more of it than its store holds: it was rolled back",
+        ));
     }
     for (witness, problem) in &newest.silent {
         tracing::warn!(op = "open", %name, witness, problem, outcome = "unasked", "a witness could not be asked for the newest checkpoint");
@@ -102,11 +113,7 @@ pub(super) async fn newest(
 }
 
 /// The log's entries from `first` to `size`; none when they are more than a crash explains.
-async fn entries(
-    reader: &dyn LogReader,
-    first: u64,
-    size: u64,
-) -> Result<Vec<[u8; 32]>, String> {
+async fn entries(reader: &dyn LogReader, first: u64, size: u64) -> Result<Vec<[u8; 32]>, String> {
     let most = u64::try_from(BEYOND_MAX).unwrap_or(u64::MAX);
     if first >= size || size - first > most {
         return Ok(Vec::new());

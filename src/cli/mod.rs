@@ -12,6 +12,8 @@ mod error;
 mod files;
 mod key_store;
 mod local;
+mod log_store;
+mod log_verify;
 mod logging;
 mod logs;
 mod open;
@@ -22,12 +24,13 @@ mod serve;
 mod shredding;
 mod shreds;
 mod stores;
+mod witness;
 
 pub use args::Arguments;
 pub use error::CommandError;
 
 use crate::config::Environment;
-use args::Command;
+use args::{Command, LogCommand};
 use dev::DevOptions;
 use std::process::ExitCode;
 
@@ -77,6 +80,10 @@ async fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(),
         Command::KeyStore { command } => {
             key_store::key_store(&arguments.api, command, environment, format).await
         }
+        Command::Log {
+            command: LogCommand::Verify(verify),
+        } => log_verify::verify(&arguments.api, verify, environment, format).await,
+        Command::Witness(witness) => witness::witness(witness, format).await,
         Command::Object { command } => {
             commands::object(&arguments.api, command, environment, format).await
         }

@@ -1,6 +1,7 @@
 //! Opens everything that a configuration names and puts the gateway together.
 
 use super::error::CommandError;
+use super::log_store;
 use super::logs;
 use super::regions::{self, EFFECTIVE_POLL, Probe};
 use super::shredding::{self, ShredParts};
@@ -11,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{Backend, Config};
 use crate::directory::{Directory, SqlDirectory};
 use crate::jobs::{JobDomain, JobRegion};
+use crate::log::LogReader;
 use crate::ops::{Domain, Gateway, OpsLimits, Region};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
@@ -172,7 +174,9 @@ async fn open_parts(
     let config = shared.config;
     let (domain_config, stores) = stores::domain_stores(config, name)?;
     let OpenDomain { catalog, keys, log } = stores::open_domain(config, name, shared.dev).await?;
-    let opened_log = log.map(|log| shredding::log(domain_config, &keys, log)).transpose()?;
+    let opened_log = log
+        .map(|log| shredding::log(domain_config, &keys, log))
+        .transpose()?;
     let options = CacheOptions {
         lease: stores.lease,
         ..CacheOptions::default()
@@ -252,6 +256,9 @@ async fn open_parts(
         public_endpoint: domain_config.public_endpoint.clone(),
         regions: admin_regions,
         effective: Arc::new(OwnCache(cached)),
+        log: log_store::open(config, name, stores)
+            .await?
+            .map(|log| -> Arc<dyn LogReader> { log }),
     };
     Ok(Parts {
         regions,

@@ -157,7 +157,7 @@ pub(super) async fn open_domain(
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
     // The log's keys are where the control role is; that gateway compares, and the others hold its epoch.
     let log = match config.roles.control {
-        true => logs::open_log(name, domain, stores)?,
+        true => logs::open_log(config, name, domain, stores).await?,
         false => None,
     };
     let system = Arc::new(SystemClock);

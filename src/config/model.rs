@@ -94,6 +94,8 @@ pub struct DomainStores {
     pub log_dir: Option<PathBuf>,
     /// The directory of the issuer's and the log's keys.
     pub signing_dir: Option<PathBuf>,
+    /// The store of the log's bucket, `<bucket_prefix>-log`, where the log is in one.
+    pub log_bucket: Option<S3Backend>,
     /// How long a gateway may use keys after it asked for the lease.
     pub lease: Duration,
 }

@@ -70,7 +70,9 @@ impl BucketLog {
         let first = Bytes::from_static(b"first");
         self.put(PROBE, first.clone(), PutCondition::Absent).await?;
         let second = Bytes::from_static(b"second");
-        let absent = self.put(PROBE, second.clone(), PutCondition::Absent).await?;
+        let absent = self
+            .put(PROBE, second.clone(), PutCondition::Absent)
+            .await?;
         let other = PutCondition::Matches("00000000000000000000000000000000".to_owned());
         let matches = self.put(PROBE, second, other).await?;
         if absent == Put::Stored || matches == Put::Stored {
@@ -153,7 +155,11 @@ impl BucketLog {
                 Err(error) => return Err(LogStoreError::away("writing", path, error)),
             }
         }
-        Err(LogStoreError::away("writing", path, "other writes are always in progress"))
+        Err(LogStoreError::away(
+            "writing",
+            path,
+            "other writes are always in progress",
+        ))
     }
 
     async fn write_once(&self, path: LogPath, bytes: Bytes) -> Result<(), LogStoreError> {
@@ -164,7 +170,11 @@ impl BucketLog {
         match self.get(&name, path.bytes_max()).await? {
             Some(held) if held.bytes == bytes => Ok(()),
             Some(_) => Err(LogStoreError::Differs { path: name }),
-            None => Err(LogStoreError::lying("writing", &name, "it is there and not there")),
+            None => Err(LogStoreError::lying(
+                "writing",
+                &name,
+                "it is there and not there",
+            )),
         }
     }
 }
@@ -198,8 +208,17 @@ impl LogReader for BucketLog {
                 start_after,
                 keys_max: (max - ids.len()).clamp(1, 1000),
             };
-            let listing = self.store.list(NOBODY, &self.bucket, &request).await.map_err(away)?;
-            let id = |key: &str| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse::<ReceiptId>().ok();
+            let listing = self
+                .store
+                .list(NOBODY, &self.bucket, &request)
+                .await
+                .map_err(away)?;
+            let id = |key: &str| {
+                key.strip_prefix(&prefix)?
+                    .strip_suffix(".json")?
+                    .parse::<ReceiptId>()
+                    .ok()
+            };
             ids.extend(listing.objects.iter().filter_map(|object| id(&object.key)));
             start_after = listing.next_start_after;
             if start_after.is_none() || ids.len() >= max {
@@ -241,5 +260,73 @@ impl LogStore for BucketLog {
             Put::Stored => Swap::Done,
             Put::Refused => Swap::Lost,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::suite::{suite, whole_log};
+    use super::*;
+    use crate::region::embedded::EmbeddedStore;
+    use crate::region::faulty::{Fault, FaultyStore, Op};
+    use crate::region::testbed::{Testbed, full_profile};
+
+    fn bucket() -> UpstreamBucket {
+        UpstreamBucket::from_catalog("lethe-test-log".to_owned())
+    }
+
+    async fn open(store: &Arc<dyn RegionStore>, domain: &str) -> Result<BucketLog, LogStoreError> {
+        BucketLog::open(store.clone(), bucket(), &domain.parse().unwrap()).await
+    }
+
+    async fn passes(store: Arc<dyn RegionStore>) {
+        suite(Arc::new(open(&store, "eu").await.unwrap())).await;
+        // Another domain in the same bucket has another log; opening one twice changes nothing.
+        open(&store, "us").await.unwrap();
+        whole_log(Arc::new(open(&store, "us").await.unwrap())).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_an_embedded_store_passes_the_suite() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::create(&dir.path().join("region")).unwrap();
+        passes(Arc::new(store)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_seaweedfs_passes_the_suite() {
+        let testbed = Testbed::seaweed().await;
+        passes(Arc::new(testbed.store(full_profile()).await)).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn bucket_of_a_store_that_ignores_conditions_is_refused() {
+        let testbed = Testbed::rclone().await;
+        let store: Arc<dyn RegionStore> = Arc::new(testbed.store(full_profile()).await);
+        let refused = open(&store, "eu").await;
+        assert!(
+            matches!(refused, Err(LogStoreError::Lying { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn lost_answer_of_a_swap_is_found_by_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::create(&dir.path().join("region")).unwrap();
+        let faulty = Arc::new(FaultyStore::new(Arc::new(store)));
+        let store: Arc<dyn RegionStore> = faulty.clone();
+        let log = open(&store, "eu").await.unwrap();
+        faulty.fail_next(Op::Put, Fault::FailedButPersisted);
+        let lost = log
+            .swap(Head::Checkpoint, None, Bytes::from_static(b"one"))
+            .await;
+        assert!(matches!(lost, Err(LogStoreError::Away { .. })), "{lost:?}");
+        let again = log
+            .swap(Head::Checkpoint, None, Bytes::from_static(b"one"))
+            .await;
+        assert_eq!(again.unwrap(), Swap::Lost);
+        let held = log.head(Head::Checkpoint).await.unwrap().unwrap();
+        assert_eq!(held.bytes, "one");
     }
 }

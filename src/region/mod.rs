@@ -16,6 +16,8 @@ mod types;
 
 pub use error::{Missing, RegionError};
 pub use keys::key_problem;
+#[cfg(test)]
+pub(crate) use s3::testbed;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,

@@ -23,7 +23,7 @@ mod xml;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
-pub(in crate::region) mod testbed;
+pub(crate) mod testbed;
 #[cfg(test)]
 mod tests_bodies;
 #[cfg(test)]

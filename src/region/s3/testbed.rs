@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running store.
-pub(in crate::region) struct Testbed {
+pub(crate) struct Testbed {
     child: Child,
     dir: TempDir,
     port: u16,
@@ -26,7 +26,7 @@ impl Drop for Testbed {
 }
 
 /// A profile that asks everything of a store.
-pub(in crate::region) fn full_profile() -> RegionProfile {
+pub(crate) fn full_profile() -> RegionProfile {
     RegionProfile {
         conditional_put: true,
         conditional_complete: true,
@@ -43,7 +43,7 @@ pub(in crate::region) fn full_profile() -> RegionProfile {
 }
 
 /// What `region check` finds out about SeaweedFS.
-pub(in crate::region) fn seaweed_profile() -> RegionProfile {
+pub(crate) fn seaweed_profile() -> RegionProfile {
     RegionProfile {
         conditional_complete: false,
         conditional_copy: false,
@@ -63,7 +63,7 @@ pub(in crate::region) fn seaweed_profile() -> RegionProfile {
 }
 
 /// A configuration for a store on this machine with credentials that [`write_credentials`] wrote.
-pub(in crate::region) fn config(dir: &Path, endpoint: String) -> UpstreamConfig {
+pub(crate) fn config(dir: &Path, endpoint: String) -> UpstreamConfig {
     UpstreamConfig {
         endpoint,
         region: "us-east-1".to_owned(),
@@ -76,7 +76,7 @@ pub(in crate::region) fn config(dir: &Path, endpoint: String) -> UpstreamConfig 
     }
 }
 
-pub(in crate::region) fn write_credentials(dir: &Path) {
+pub(crate) fn write_credentials(dir: &Path) {
     let text = "[default]\naws_access_key_id = test-key\naws_secret_access_key = test-secret\n";
     std::fs::write(dir.join("credentials"), text).unwrap();
 }
@@ -113,7 +113,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
 
 impl Testbed {
     /// Starts SeaweedFS with one identity that may do everything.
-    pub(in crate::region) async fn seaweed() -> Self {
+    pub(crate) async fn seaweed() -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_credentials(dir.path());
         let identities = r#"{"identities":[{"name":"test","credentials":[{"accessKey":"test-key","secretKey":"test-secret"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#;
@@ -158,7 +158,7 @@ impl Testbed {
     }
 
     /// Starts `rclone serve s3`, which ignores conditions.
-    pub(in crate::region) async fn rclone() -> Self {
+    pub(crate) async fn rclone() -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_credentials(dir.path());
         std::fs::create_dir(dir.path().join("data")).unwrap();
@@ -208,11 +208,11 @@ impl Testbed {
         }
     }
 
-    pub(in crate::region) fn config(&self) -> UpstreamConfig {
+    pub(crate) fn config(&self) -> UpstreamConfig {
         config(self.dir.path(), format!("http://127.0.0.1:{}", self.port))
     }
 
-    pub(in crate::region) async fn store(&self, profile: RegionProfile) -> S3Store {
+    pub(crate) async fn store(&self, profile: RegionProfile) -> S3Store {
         S3Store::connect(self.config(), profile).await.unwrap()
     }
 }
