@@ -68,9 +68,11 @@ pub(super) fn key_config(
     keys.deadline = config.limits.store_deadline;
     keys.dev = dev;
     // Without a log nothing waits for it, and nothing is shredded.
-    keys.log = match (&stores.log_dir, &stores.signing_dir) {
-        (Some(_), Some(_)) => Sequencing::Required,
-        _ => Sequencing::None,
+    let has_log = stores.log_dir.is_some() || stores.log_bucket.is_some();
+    keys.log = if has_log && stores.signing_dir.is_some() {
+        Sequencing::Required
+    } else {
+        Sequencing::None
     };
     Ok(keys)
 }
