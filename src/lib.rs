@@ -21,5 +21,7 @@ pub mod log;
 pub mod ops;
 pub mod placement;
 pub mod region;
+pub mod shred;
+pub mod signing;
 pub mod tenants;
 pub mod witness;

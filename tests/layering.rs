@@ -51,6 +51,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "jobs",
+        &[
+            "clock",
+            "tenants",
+            "placement",
+            "region",
+            "catalog",
+            "directory",
+        ],
+    ),
+    ("signing", &["clock", "tenants"]),
+    ("witness", &["clock", "tenants", "log"]),
+    (
         "log",
         &[
             "clock",
@@ -61,10 +74,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "directory",
         ],
     ),
-    // Another process on another machine: of the gateway it shares the clock. (Its tests grow real logs.)
-    ("witness", &["clock", "log"]),
     (
-        "jobs",
+        "shred",
         &[
             "clock",
             "tenants",
@@ -72,6 +83,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "region",
             "catalog",
             "directory",
+            "jobs",
+            "log",
+            "signing",
         ],
     ),
     (
@@ -85,6 +99,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "directory",
             "jobs",
             "log",
+            "shred",
+            "signing",
         ],
     ),
     // Configuration knows what it configures.
@@ -100,6 +116,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ops",
             "edge",
             "jobs",
+            "log",
+            "shred",
+            "signing",
             "admin",
         ],
     ),
@@ -115,10 +134,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ops",
             "edge",
             "jobs",
+            "log",
+            "shred",
+            "signing",
+            "witness",
             "admin",
             "config",
-            "log",
-            "witness",
         ],
     ),
 ];

@@ -11,8 +11,10 @@ mod logs;
 mod objects;
 mod openapi;
 mod principal;
+mod receipts;
 mod regions;
 mod server;
+mod shredding;
 mod state;
 mod tenants;
 
@@ -26,8 +28,10 @@ pub use keys::KekView;
 pub use objects::ObjectView;
 pub use openapi::document;
 pub use principal::{Principal, Role, authenticate};
+pub use receipts::{AuditPage, AuditRow, BackUpKeys, IssuerBody, KeyBackupBody, Period};
 pub use regions::{RegionCheckView, RegionView};
 pub use server::{router, serve};
+pub use shredding::{RunShred, ShredBody, TerminateTenant, TerminationBody};
 pub use state::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, RegionProbe};
 pub use tenants::TenantView;
 

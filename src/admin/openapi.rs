@@ -1,6 +1,8 @@
 //! The API's description, served at `/openapi.json`.
 
-use super::{credentials, domains, error, health, keys, logs, objects, regions, tenants};
+use super::{
+    credentials, domains, error, health, keys, logs, objects, receipts, regions, shredding, tenants,
+};
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -15,6 +17,9 @@ use utoipa::{Modify, OpenApi};
         regions::list, regions::check,
         keys::list, keys::rotate,
         objects::inspect,
+        shredding::terminate, shredding::approve, shredding::cancel, shredding::terminations,
+        shredding::shreds, shredding::run, shredding::resume,
+        receipts::list, receipts::file, receipts::trust, receipts::rotate, receipts::back_up,
         logs::statements, logs::file,
         health::livez, health::readyz, health::metrics,
     ),

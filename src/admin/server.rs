@@ -3,7 +3,10 @@
 use super::error::ApiError;
 use super::principal::{Role, authenticate};
 use super::state::Admin;
-use super::{credentials, domains, health, keys, logs, objects, openapi, regions, tenants};
+use super::{
+    credentials, domains, health, keys, logs, objects, openapi, receipts, regions, shredding,
+    tenants,
+};
 use crate::tenants::TenantId;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
@@ -54,6 +57,24 @@ impl Acting {
         )))
     }
 
+    /// Who it is.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the principal may approve; in development the operator does.
+    pub(super) fn approves(&self, dev: bool) -> Result<(), ApiError> {
+        match self.role {
+            Role::Approver => Ok(()),
+            Role::Operator if dev => Ok(()),
+            role => Err(ApiError::forbidden(format!(
+                "principal {} has the role {}, and approver it takes",
+                self.name,
+                role.as_str()
+            ))),
+        }
+    }
+
     /// Logs what the principal did.
     pub(super) fn done(&self, op: &'static str, tenant: Option<TenantId>) {
         let tenant = tenant.map(|tenant| tenant.to_string());
@@ -97,6 +118,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let limits = admin.limits;
     let slow = Router::new()
         .route("/v1/regions/{region}/check", post(regions::check))
+        .route(
+            "/v1/domains/{domain}/key-store/backup",
+            post(receipts::back_up),
+        )
         .layer(from_fn_with_state(limits.check_deadline, deadline));
     let effects = Router::new()
         .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
@@ -124,6 +149,17 @@ pub fn router(admin: Arc<Admin>) -> Router {
         )
         .route("/v1/tenants/{tenant}/keys", get(keys::list))
         .route("/v1/tenants/{tenant}/keys/rotate", post(keys::rotate))
+        .route("/v1/tenants/{tenant}/terminate", post(shredding::terminate))
+        .route("/v1/tenants/{tenant}/approve", post(shredding::approve))
+        .route("/v1/tenants/{tenant}/cancel", post(shredding::cancel))
+        .route("/v1/tenants/{tenant}/receipt", get(receipts::file))
+        .route("/v1/terminations", get(shredding::terminations))
+        .route("/v1/shreds", get(shredding::shreds))
+        .route("/v1/shreds/run", post(shredding::run))
+        .route("/v1/shreds/resume", post(shredding::resume))
+        .route("/v1/receipts", get(receipts::list))
+        .route("/v1/domains/{domain}/trust", get(receipts::trust))
+        .route("/v1/domains/{domain}/trust/rotate", post(receipts::rotate))
         .route("/v1/regions", get(regions::list))
         .route("/v1/log/{domain}/statements", get(logs::statements))
         .route("/v1/log/{domain}/{*path}", get(logs::file))

@@ -2,10 +2,12 @@
 
 use super::error::ApiError;
 use super::principal::Principal;
-use crate::catalog::{CatalogError, Effect, Effective, RegionCheck};
+use crate::catalog::{ApprovalMode, CatalogError, Effect, Effective, RegionCheck};
 use crate::clock::Clock;
 use crate::jobs::JobDomain;
 use crate::log::LogReader;
+use crate::shred::ShredDomain;
+use crate::signing::TrustSettings;
 use crate::tenants::{DomainName, RegionName, Tenant, TenantId, TenantName};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -66,6 +68,10 @@ pub struct AdminDomain {
     pub regions: BTreeMap<RegionName, AdminRegion>,
     /// When changes are effective.
     pub effective: Arc<dyn Effective>,
+    /// What shreds its tenants; absent where the domain's configuration has no key backup, log or signing keys.
+    pub shred: Option<Arc<ShredDomain>>,
+    /// Who else its trust file names.
+    pub trust: TrustSettings,
     /// Its log, where its section names one.
     pub log: Option<Arc<dyn LogReader>>,
 }
@@ -212,6 +218,12 @@ async fn tenant_in(domain: &AdminDomain, reference: &str) -> Result<Option<Tenan
 }
 
 impl AdminDomain {
+    /// Whether one approval is enough here.
+    pub(super) fn is_dev(&self) -> bool {
+        let mode = self.shred.as_ref().map(|shred| shred.policy.mode);
+        mode == Some(ApprovalMode::Dev)
+    }
+
     /// Returns once what the catalog holds now is effective on every gateway of the domain.
     pub(super) async fn effective_now(&self, deadline: Duration) -> Result<Effect, ApiError> {
         let revision = self.stores.catalog.revision().await?;

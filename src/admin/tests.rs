@@ -316,6 +316,8 @@ async fn api() -> Api {
         public_endpoint: "https://s3.eu.example.com".to_owned(),
         regions: BTreeMap::from([(eu(), embedded_region())]),
         effective: waited.clone(),
+        shred: None,
+        trust: crate::signing::TrustSettings::default(),
         log: Some(log.1.clone()),
     };
     let admin = Admin {
@@ -440,7 +442,7 @@ async fn log_is_served_read_only_to_an_auditor() {
 }
 
 /// Every path that changes something.
-const CHANGES: [(&str, &str); 8] = [
+const CHANGES: [(&str, &str); 14] = [
     ("/v1/tenants", r#"{"name":"x","region":"eu-central-1"}"#),
     ("/v1/tenants/acme/suspend", "{}"),
     ("/v1/tenants/acme/resume", "{}"),
@@ -452,6 +454,12 @@ const CHANGES: [(&str, &str); 8] = [
     ("/v1/tenants/acme/credentials/AKIA1/revoke", "{}"),
     ("/v1/tenants/acme/keys/rotate", "{}"),
     ("/v1/regions/eu-central-1/check", "{}"),
+    ("/v1/tenants/acme/terminate", "{}"),
+    ("/v1/tenants/acme/cancel", "{}"),
+    ("/v1/shreds/run", "{}"),
+    ("/v1/shreds/resume", "{}"),
+    ("/v1/domains/eu/trust/rotate", "{}"),
+    ("/v1/domains/eu/key-store/backup", "{}"),
 ];
 
 #[tokio::test]
@@ -489,12 +497,14 @@ async fn changes_in_the_description_are_all_tested() {
     let description = serde_json::to_value(document()).unwrap();
     let mut changes: Vec<String> = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
-        let reads_only = path == "/v1/objects/inspect";
+        // An approval is the approver's, and has a test of its own.
+        let reads_only = path == "/v1/objects/inspect" || path == "/v1/tenants/{tenant}/approve";
         if methods.get("post").is_some() && !reads_only {
             changes.push(
                 path.replace("{tenant}", "acme")
                     .replace("{id}", "AKIA1")
-                    .replace("{region}", "eu-central-1"),
+                    .replace("{region}", "eu-central-1")
+                    .replace("{domain}", "eu"),
             );
         }
     }
@@ -629,4 +639,29 @@ async fn readyz_with_everything_away_lists_it_and_stays_ready() {
         .iter()
         .find(|one| one["kind"] == "catalog");
     assert_eq!(catalog.unwrap()["ok"], json!(false));
+}
+
+#[tokio::test]
+async fn approval_is_an_approvers_and_needs_a_domain_that_shreds() {
+    let api = api().await;
+    api.acme().await;
+    for (who, expected) in [
+        ("mallory", StatusCode::UNAUTHORIZED),
+        ("alice", StatusCode::FORBIDDEN),
+        ("bob", StatusCode::FORBIDDEN),
+        ("carol", StatusCode::CONFLICT),
+    ] {
+        let path = "/v1/tenants/acme/approve";
+        let (status, answer) = api.call(who, Method::POST, path, json!({})).await;
+        assert_eq!(status, expected, "{who}: {answer}");
+    }
+    let path = "/v1/tenants/acme/terminate";
+    let (status, answer) = api.call("alice", Method::POST, path, json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("key_backup"), "{message}");
+    let (_, tenant) = api
+        .call("bob", Method::GET, "/v1/tenants/acme", json!(null))
+        .await;
+    assert_eq!(tenant["state"], "active");
 }

@@ -2,7 +2,8 @@
 
 use super::forward::{
     forward_bucket_store, forward_credential_store, forward_domain_store, forward_gateway_store,
-    forward_job_store, forward_tenant_store, forward_upload_store,
+    forward_job_store, forward_receipt_store, forward_shred_store, forward_tenant_store,
+    forward_upload_store,
 };
 use super::{Catalog, CatalogError};
 use std::collections::BTreeMap;
@@ -134,3 +135,5 @@ forward_upload_store!(FaultyCatalog, inject);
 forward_job_store!(FaultyCatalog, inject);
 forward_domain_store!(FaultyCatalog, inject);
 forward_gateway_store!(FaultyCatalog, inject);
+forward_shred_store!(FaultyCatalog, inject);
+forward_receipt_store!(FaultyCatalog, inject);

@@ -10,6 +10,7 @@ mod effect;
 #[cfg(any(test, feature = "testing"))]
 mod faulty;
 mod forward;
+mod shredding;
 mod sql;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -20,6 +21,11 @@ pub use database::{OpenError, StoreLocation, StoreOptions, StoreUrl, StoreUrlErr
 pub use effect::{Effect, Effective, GatewayEffect};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultKind, FaultyCatalog};
+pub use shredding::{
+    Approval, ApprovalMode, Evidence, NewTermination, ReceiptId, ReceiptRow, ReceiptStage,
+    ReceiptStore, RowIdError, Shred, ShredFence, ShredId, ShredState, ShredStore, Termination,
+    TerminationId, TerminationState,
+};
 pub use sql::SqlCatalog;
 
 pub use types::{
@@ -410,6 +416,8 @@ pub trait Catalog:
     + JobStore
     + DomainStore
     + GatewayStore
+    + ShredStore
+    + ReceiptStore
     + 'static
 {
 }
@@ -421,6 +429,8 @@ impl<
         + JobStore
         + DomainStore
         + GatewayStore
+        + ShredStore
+        + ReceiptStore
         + 'static,
 > Catalog for T
 {

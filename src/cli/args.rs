@@ -93,6 +93,21 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: ObjectCommand,
     },
+    /// Shreds.
+    Shred {
+        #[command(subcommand)]
+        command: ShredCommand,
+    },
+    /// Receipts, and who is trusted for them.
+    Receipt {
+        #[command(subcommand)]
+        command: ReceiptCommand,
+    },
+    /// Key stores and their backups.
+    KeyStore {
+        #[command(subcommand)]
+        command: KeyStoreCommand,
+    },
     /// Look for what keeps a gateway from serving, and say how to mend it.
     Doctor {
         /// The configuration.
@@ -174,6 +189,9 @@ pub(super) enum TenantCommand {
         /// At most so many of each domain.
         #[arg(long)]
         limit: Option<u32>,
+        /// Those that are to be terminated, with when and what is missing.
+        #[arg(long)]
+        due: bool,
     },
     /// Show a tenant.
     Show(TenantReference),
@@ -181,6 +199,138 @@ pub(super) enum TenantCommand {
     Suspend(TenantReference),
     /// Serve a suspended tenant again.
     Resume(TenantReference),
+    /// Ask for a tenant's termination: it is read-only from here on, and shredded after the grace once others approve.
+    Terminate {
+        #[command(flatten)]
+        of: TenantReference,
+        /// Days until the shred may run; at least the domain's.
+        #[arg(long)]
+        grace_days: Option<u32>,
+    },
+    /// Approve a tenant's termination.
+    Approve(TenantReference),
+    /// Call a tenant's termination off.
+    Cancel(TenantReference),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ShredCommand {
+    /// Show shreds and how far they are.
+    Status {
+        /// Of one domain only.
+        #[arg(long)]
+        domain: Option<String>,
+    },
+    /// Shred what is due now, without waiting for the daily window.
+    Run {
+        /// Of one domain only.
+        #[arg(long)]
+        domain: Option<String>,
+        /// A tenant that must be among them.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Do not wait for the daily window.
+        #[arg(long, required = true)]
+        now: bool,
+    },
+    /// Let shreds that wait after a failure go on at once.
+    Resume {
+        /// Of one domain only.
+        #[arg(long)]
+        domain: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ReceiptCommand {
+    /// List a period's terminations with due date, shred date, receipts and exceptions.
+    List {
+        /// The domain; needed where there are several.
+        #[arg(long)]
+        domain: Option<String>,
+        /// Requested on this day or later, such as 2026-01-01 (UTC).
+        #[arg(long)]
+        from: Option<String>,
+        /// Requested before this day (UTC).
+        #[arg(long)]
+        to: Option<String>,
+        /// Print CSV.
+        #[arg(long)]
+        csv: bool,
+    },
+    /// Fetch a tenant's receipt file.
+    Get {
+        #[command(flatten)]
+        of: TenantReference,
+        /// Where to write it; standard output when left out.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Check a receipt file offline: exit 0 verified, 3 invalid, 4 valid but not yet complete.
+    Verify {
+        /// The receipt file.
+        file: PathBuf,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// What `object inspect -o json` printed of an object: its header must name a destroyed KEK.
+        #[arg(long, value_name = "FILE")]
+        object: Option<PathBuf>,
+    },
+    /// Sign a verified receipt file as a second party.
+    Validate {
+        /// The receipt file; the signed one replaces it.
+        file: PathBuf,
+        /// Whom to trust.
+        #[arg(long, value_name = "FILE")]
+        trust: PathBuf,
+        /// The validator's own secret key (PKCS#8 PEM, Ed25519).
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+    /// Fetch a domain's trust file, or make a new issuer key.
+    Trust {
+        /// The domain.
+        domain: String,
+        /// Where to write it; standard output when left out.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Make a new issuer key first.
+        #[arg(long)]
+        rotate: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeyStoreCommand {
+    /// Back a domain's key store up, and try the backup out.
+    Backup {
+        /// The domain.
+        domain: String,
+    },
+    /// Try a backup out: every key in it is opened and compared with its commitment.
+    TestRestore {
+        /// The domain.
+        domain: String,
+        /// The backup's name.
+        file: String,
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Restore a backup into an empty key store; refused when it is behind the log.
+    Restore {
+        /// The domain.
+        domain: String,
+        /// The backup's name.
+        file: String,
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Restore although it is behind the log, for this reason; the log keeps it.
+        #[arg(long, value_name = "REASON")]
+        accept_behind: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -119,12 +119,35 @@ impl Client {
         self.call(Method::POST, path, body.into()).await
     }
 
+    /// An answer as it is, byte for byte.
+    pub(super) async fn raw(&self, path: &str) -> Result<Bytes, CommandError> {
+        self.exchange(Method::GET, path, Bytes::new()).await
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<T, CommandError> {
+        let answer = self.exchange(method, path, body).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            CommandError::failed(
+                format!(
+                    "{}: the answer is not this version's: {error}",
+                    self.endpoint
+                ),
+                "use the command line of the gateway's version",
+            )
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Bytes, CommandError> {
         let away = |error: &dyn std::fmt::Display| {
             CommandError::failed(
                 format!("{}: {error}", self.endpoint),
@@ -162,8 +185,7 @@ impl Client {
             .await
             .map_err(|_| away(&"no answer in time"))??;
         if status.is_success() {
-            return serde_json::from_slice(&answer)
-                .map_err(|error| away(&format!("the answer is not this version's: {error}")));
+            return Ok(answer);
         }
         Err(match serde_json::from_slice::<ErrorBody>(&answer) {
             Ok(body) => CommandError::failed(body.error.message, body.error.hint),

@@ -8,6 +8,7 @@ use super::client::{Client, encoded, secret};
 use super::error::CommandError;
 use super::local;
 use super::output::{Format, print};
+use super::shreds;
 use crate::admin::{
     CredentialView, DomainView, Effected, IssuedCredential, KekView, ObjectView, RegionView,
     TenantView,
@@ -50,7 +51,7 @@ const REGION: [&str; 7] = [
     "check.missing",
 ];
 
-fn path(of: &TenantReference, rest: &str) -> String {
+pub(super) fn path(of: &TenantReference, rest: &str) -> String {
     let query = of
         .domain
         .as_ref()
@@ -130,7 +131,11 @@ pub(super) async fn tenant(
             domain,
             after,
             limit,
+            due,
         } => {
+            if due {
+                return shreds::due(&client, domain.as_deref(), format).await;
+            }
             let limit = limit.map(|limit| limit.to_string());
             let pairs = [("domain", domain), ("after", after), ("limit", limit)];
             let query: Vec<String> = pairs
@@ -148,6 +153,15 @@ pub(super) async fn tenant(
         }
         TenantCommand::Resume(of) => {
             return effected_tenant(&client, &path(&of, "/resume"), format).await;
+        }
+        TenantCommand::Terminate { of, grace_days } => {
+            return shreds::terminate(&client, &of, grace_days, format).await;
+        }
+        TenantCommand::Approve(of) => {
+            return shreds::decide(&client, &path(&of, "/approve"), format).await;
+        }
+        TenantCommand::Cancel(of) => {
+            return shreds::decide(&client, &path(&of, "/cancel"), format).await;
         }
     };
     print(format, &TENANT, &tenant)

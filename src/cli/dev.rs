@@ -12,7 +12,7 @@ use crate::admin::{Principal, Role, create_tenant, import_credential};
 use crate::catalog::{SqlCatalog, StoreUrl};
 use crate::config::{
     self, Backend, Config, DomainConfig, DomainStores, Environment, Limits, Listener, LogConfig,
-    LogFormat, RegionConfig, Roles,
+    LogFormat, ReceiptConfig, RegionConfig, Roles,
 };
 use crate::region::check::CheckStep;
 use crate::tenants::{AccessKeyId, DomainName, RegionName, TenantName};
@@ -116,6 +116,7 @@ fn dev_config(
             jurisdiction: jurisdiction.to_owned(),
             public_endpoint: reachable("https", s3_listen),
             stores: Some(stores),
+            receipts: ReceiptConfig::dev(),
         };
         domains.insert(name(domain)?, domain_config);
     }
@@ -162,8 +163,9 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
         root: lethe_keys::RootConfig::File {
             dir: dir.join("root"),
         },
-        key_backup_dir: None,
-        log_dir: None,
+        key_backup_dir: Some(dir.join("key-backup")),
+        log_dir: Some(dir.join("log")),
+        signing_dir: Some(dir.join("signing")),
         log_bucket: None,
         lease: Duration::from_secs(300),
     })

@@ -21,6 +21,14 @@ pub enum CommandError {
     /// Something could not be read, reached or done, or was refused.
     #[error("{0}")]
     Failed(String),
+    /// A receipt is not verified.
+    #[error("{message}")]
+    Verdict {
+        /// 3 for invalid, 4 for not yet complete (design §4).
+        code: u8,
+        /// The check that decided.
+        message: String,
+    },
 }
 
 impl CommandError {
@@ -35,12 +43,13 @@ impl CommandError {
         Self::Failed(format!("{}: {step}: {error}", path.display()))
     }
 
-    /// 1 for usage, 2 for everything else.
+    /// 1 for usage, 3 and 4 for receipts, 2 for everything else.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(1),
             Self::Failed(_) => ExitCode::from(2),
+            Self::Verdict { code, .. } => ExitCode::from(*code),
         }
     }
 }

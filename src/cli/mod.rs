@@ -10,14 +10,19 @@ mod dev_tls;
 mod doctor;
 mod error;
 mod files;
+mod key_store;
 mod local;
 mod log_store;
 mod log_verify;
 mod logging;
+mod logs;
 mod open;
 mod output;
+mod receipts;
 mod regions;
 mod serve;
+mod shredding;
+mod shreds;
 mod stores;
 mod witness;
 
@@ -69,6 +74,11 @@ async fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(),
         }
         Command::Key { command } => {
             commands::key(&arguments.api, command, environment, format).await
+        }
+        Command::Shred { command } => shreds::shred(&arguments.api, command, format).await,
+        Command::Receipt { command } => receipts::receipt(&arguments.api, command, format).await,
+        Command::KeyStore { command } => {
+            key_store::key_store(&arguments.api, command, environment, format).await
         }
         Command::Log {
             command: LogCommand::Verify(verify),

@@ -2,7 +2,9 @@
 
 use super::error::CommandError;
 use super::log_store;
+use super::logs;
 use super::regions::{self, Probe};
+use super::shredding::{self, ShredParts};
 use super::stores::{self, OpenDomain};
 use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind};
 use crate::catalog::{CacheOptions, CachedCatalog, Catalog};
@@ -14,6 +16,7 @@ use crate::log::LogReader;
 use crate::ops::{Domain, Gateway, OpsLimits, Region};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
+use crate::shred::{DomainLog, LoggedKeys, ShredDomain};
 use crate::tenants::{DomainName, RegionName, SPOOL_OWNER};
 use arc_swap::ArcSwap;
 use lethe_keys::KeyService;
@@ -26,6 +29,8 @@ pub(super) struct Opened {
     pub(super) admin: Arc<Admin>,
     pub(super) domains: Vec<Arc<JobDomain>>,
     catalogs: Vec<Arc<CachedCatalog>>,
+    pub(super) logs: Vec<Arc<DomainLog>>,
+    pub(super) shreds: Vec<Arc<ShredDomain>>,
     keys: Vec<Arc<KeyService>>,
 }
 
@@ -59,6 +64,7 @@ struct Parts {
     admin: AdminDomain,
     catalog: Arc<CachedCatalog>,
     keys: Arc<KeyService>,
+    log: Option<Arc<DomainLog>>,
 }
 
 /// Opens everything; creates nothing.
@@ -83,9 +89,12 @@ pub(super) async fn open(
     }
     let (mut regions, mut domains) = (Vec::new(), BTreeMap::new());
     let (mut jobs, mut catalogs, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut logs, mut shreds) = (Vec::new(), Vec::new());
     for (name, of_domain) in served {
         let parts = open_parts(&shared, name, &of_domain).await?;
         regions.extend(parts.regions);
+        shreds.extend(parts.admin.shred.clone());
+        logs.extend(parts.log);
         domains.insert(name.clone(), parts.admin);
         jobs.push(parts.jobs);
         catalogs.push(parts.catalog);
@@ -117,6 +126,8 @@ pub(super) async fn open(
         admin: Arc::new(admin),
         domains: jobs,
         catalogs,
+        logs,
+        shreds,
         keys,
     })
 }
@@ -147,7 +158,10 @@ async fn open_parts(
 ) -> Result<Parts, CommandError> {
     let config = shared.config;
     let (domain_config, stores) = stores::domain_stores(config, name)?;
-    let OpenDomain { catalog, keys } = stores::open_domain(config, name, shared.dev).await?;
+    let OpenDomain { catalog, keys, log } = stores::open_domain(config, name, shared.dev).await?;
+    let opened_log = log
+        .map(|log| shredding::log(domain_config, &keys, log))
+        .transpose()?;
     let options = CacheOptions {
         lease: stores.lease,
         ..CacheOptions::default()
@@ -193,13 +207,36 @@ async fn open_parts(
     let jobs = Arc::new(JobDomain {
         name: name.clone(),
         catalog,
-        keys: keys.clone(),
+        keys: match &opened_log {
+            // What it makes is in the log, and seals, when a call returns.
+            Some((log, _)) => Arc::new(LoggedKeys {
+                keys: keys.clone(),
+                log: log.clone(),
+            }),
+            None => keys.clone(),
+        },
         directory: shared.directory.clone(),
         regions: job_regions,
         clock: shared.clock.clone(),
         upload_idle_days: config.limits.upload_idle_days,
     });
+    let log = opened_log.as_ref().map(|(log, _)| log.clone());
+    let shred = opened_log.and_then(|(log, signing)| {
+        let of_domain = ShredParts {
+            config: domain_config,
+            stores,
+            dev: shared.dev,
+            jobs: jobs.clone(),
+            keys: keys.clone(),
+            log,
+            signing,
+            pairs: pairs(config, name),
+        };
+        shredding::shreds(of_domain)
+    });
     let admin = AdminDomain {
+        shred,
+        trust: logs::trust_settings(domain_config, shared.dev),
         stores: jobs.clone(),
         jurisdiction: domain_config.jurisdiction.clone(),
         public_endpoint: domain_config.public_endpoint.clone(),
@@ -215,7 +252,16 @@ async fn open_parts(
         admin,
         catalog: cached,
         keys,
+        log,
     })
+}
+
+fn pairs(config: &Config, name: &DomainName) -> BTreeMap<RegionName, Option<RegionName>> {
+    let regions = config.regions.iter();
+    let of_domain = regions.filter(|(_, region)| region.domain == *name);
+    of_domain
+        .map(|(region, config)| (region.clone(), config.pair.clone()))
+        .collect()
 }
 
 async fn open_region(

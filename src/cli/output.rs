@@ -69,7 +69,7 @@ fn table(columns: &[&str], result: &Value) -> String {
 }
 
 /// A dotted column reaches into a result; times are shown as dates.
-fn cell(column: &str, row: &Value) -> String {
+pub(super) fn cell(column: &str, row: &Value) -> String {
     let mut value = row;
     for key in column.split('.') {
         value = value.get(key).unwrap_or(&Value::Null);
@@ -78,9 +78,11 @@ fn cell(column: &str, row: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(ms)
-            if column.ends_with("created_ms")
-                || column.ends_with("checked_ms")
-                || column.ends_with("modified_ms") =>
+            if ["created_ms", "checked_ms", "modified_ms"]
+                .iter()
+                .chain(&["requested_ms", "grace_end_ms", "run_at_ms", "shredded_ms"])
+                .chain(&["started_ms", "changed_ms"])
+                .any(|ending| column.ends_with(ending)) =>
         {
             let at = ms
                 .as_i64()

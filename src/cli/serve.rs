@@ -11,6 +11,7 @@ use crate::edge::{
 };
 use crate::jobs::{Runner, RunnerSettings};
 use crate::ops::authenticate::GatewayAuthenticator;
+use crate::shred::{ShredRunner, ShredRunnerSettings};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -250,6 +251,22 @@ fn admin_tasks(
         for domain in &opened.domains {
             let owner = owner()?;
             let runner = Runner::new(domain.clone(), owner, RunnerSettings::default());
+            let until = stopped(stopping.clone());
+            tasks.spawn(async move {
+                runner.run(until).await;
+                Ok(())
+            });
+        }
+        for log in &opened.logs {
+            let (log, until) = (log.clone(), stopped(stopping.clone()));
+            tasks.spawn(async move {
+                log.run(until).await;
+                Ok(())
+            });
+        }
+        for shred in &opened.shreds {
+            let settings = ShredRunnerSettings::default();
+            let runner = ShredRunner::new(shred.clone(), owner()?, settings);
             let until = stopped(stopping.clone());
             tasks.spawn(async move {
                 runner.run(until).await;

@@ -1,6 +1,7 @@
 //! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
 
 use super::error::CommandError;
+use super::logs::{self, OpenLog};
 use crate::catalog::{
     Catalog, CatalogError, DomainStore, OpenError, SqlCatalog, StoreIdentities, StoreLocation,
     StoreOptions,
@@ -8,6 +9,7 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
+use crate::signing::Signing;
 use crate::tenants::DomainName;
 use lethe_keys::{
     KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
@@ -66,8 +68,13 @@ pub(super) fn key_config(
     keys.lease = stores.lease;
     keys.deadline = config.limits.store_deadline;
     keys.dev = dev;
-    // Until this process runs the log's sequencer, nobody would make a KEK active that waits for it.
-    keys.log = Sequencing::None;
+    // Without a log nothing waits for it, and nothing is shredded.
+    let has_log = stores.log_dir.is_some() || stores.log_bucket.is_some();
+    keys.log = if has_log && stores.signing_dir.is_some() {
+        Sequencing::Required
+    } else {
+        Sequencing::None
+    };
     Ok(keys)
 }
 
@@ -75,6 +82,7 @@ pub(super) fn key_config(
 pub(super) struct OpenDomain {
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) keys: Arc<KeyService>,
+    pub(super) log: Option<OpenLog>,
 }
 
 /// What of a domain there is after `domain init`.
@@ -120,6 +128,9 @@ pub(super) async fn init_domain(
         .flatten()
     {
         make_dir(dir)?;
+    }
+    if let Some(dir) = &stores.signing_dir {
+        Signing::create(dir, name, clock().now())?;
     }
     Ok(Initialised {
         catalog: Arc::new(catalog),
@@ -188,17 +199,30 @@ pub(super) async fn open_domain(
     name: &DomainName,
     dev: bool,
 ) -> Result<OpenDomain, CommandError> {
-    let (_, stores) = domain_stores(config, name)?;
+    let (domain, stores) = domain_stores(config, name)?;
     let catalog = open_catalog(config, name).await?;
     let identities = catalog.identities().await?;
     let keys = key_config(config, name, stores, dev)?;
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
-    let keys = KeyService::open(&keys, expected, Arc::new(SystemClock)).await?;
+    // The log's keys are where the control role is; that gateway compares, and the others hold its epoch.
+    let log = match config.roles.control {
+        true => logs::open_log(config, name, domain, stores).await?,
+        false => None,
+    };
+    let system = Arc::new(SystemClock);
+    let keys = match &log {
+        Some(log) => {
+            let recorded = KeyService::recorded_log_size(&keys).await?;
+            let newest = logs::newest(name, log, recorded).await?;
+            KeyService::open_at_checkpoint(&keys, expected, system, &newest).await?
+        }
+        None => KeyService::open(&keys, expected, system).await?,
+    };
     if let Err(error) = check_apart(&location(catalog.location()), keys.location()) {
         keys.close().await?;
         return Err(not_apart(name, "catalog and key store", &error));
     }
-    Ok(OpenDomain { catalog, keys })
+    Ok(OpenDomain { catalog, keys, log })
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.
@@ -259,6 +283,7 @@ fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
     for (key, dir) in [
         ("log", &stores.log_dir),
         ("key_backup", &stores.key_backup_dir),
+        ("signing", &stores.signing_dir),
     ] {
         if let Some(dir) = dir {
             make_dir(dir)?;

@@ -10,6 +10,7 @@ use super::model::{
 use super::raw::{
     RawAdmin, RawConfig, RawDomain, RawGateway, RawLog, RawPlace, RawPrincipal, RawTls,
 };
+use super::receipts::receipts;
 use super::regions::{check_regions, endpoint};
 use super::root::check_root;
 use super::store_url::store_url;
@@ -122,6 +123,17 @@ fn principals(raw: &RawAdmin) -> Result<Vec<Principal>, Problem> {
                 "give each principal a name of its own",
             ));
         }
+        // One token under two names would approve twice.
+        if principals
+            .iter()
+            .any(|known| known.token_sha256 == principal.token_sha256)
+        {
+            return Err(Problem::at(
+                &["admin", "principals", &index.to_string(), "token_sha256"],
+                "is another principal's token",
+                "give each principal a token of its own",
+            ));
+        }
         principals.push(principal);
     }
     Ok(principals)
@@ -217,6 +229,7 @@ fn check_domain(base: &Path, name: &str, raw: &RawDomain) -> Result<DomainConfig
         jurisdiction: raw.jurisdiction.clone(),
         public_endpoint: raw.public_endpoint.trim_end_matches('/').to_owned(),
         stores: domain_stores(base, name, raw)?,
+        receipts: receipts(name, raw)?,
     })
 }
 
@@ -277,6 +290,11 @@ fn domain_stores(
             .transpose()?,
         log_dir,
         log_bucket,
+        signing_dir: raw
+            .signing
+            .as_ref()
+            .map(|p| directory("signing", "dir", p))
+            .transpose()?,
         lease: Duration::from_secs(lease_s),
     }))
 }

@@ -8,6 +8,7 @@ mod limits;
 mod log_place;
 mod model;
 mod raw;
+mod receipts;
 mod regions;
 mod root;
 mod store_url;
@@ -18,6 +19,8 @@ pub use model::{
     Backend, Config, DomainConfig, DomainStores, Limits, Listener, LogConfig, LogFormat,
     RegionConfig, Roles, S3Backend, TlsFiles,
 };
+
+pub use receipts::ReceiptConfig;
 
 use crate::tenants::{DomainName, RegionName};
 use document::Document;

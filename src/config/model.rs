@@ -1,5 +1,6 @@
 //! A checked configuration.
 
+use super::receipts::ReceiptConfig;
 use crate::admin::Principal;
 use crate::catalog;
 use crate::tenants::{DomainName, RegionName};
@@ -74,6 +75,8 @@ pub struct DomainConfig {
     pub public_endpoint: String,
     /// Its stores; absent when this gateway serves none of its regions and only sends strangers there.
     pub stores: Option<DomainStores>,
+    /// Terminations, receipts, and who else signs them.
+    pub receipts: ReceiptConfig,
 }
 
 /// Where a domain's stores are.
@@ -89,6 +92,8 @@ pub struct DomainStores {
     pub key_backup_dir: Option<PathBuf>,
     /// The log's directory.
     pub log_dir: Option<PathBuf>,
+    /// The directory of the issuer's and the log's keys.
+    pub signing_dir: Option<PathBuf>,
     /// The store of the log's bucket, `<bucket_prefix>-log`, where the log is in one.
     pub log_bucket: Option<S3Backend>,
     /// How long a gateway may use keys after it asked for the lease.

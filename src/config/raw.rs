@@ -104,6 +104,40 @@ pub(super) struct RawDomain {
     pub(super) log: Option<RawBackend>,
     pub(super) lease_s: Option<u64>,
     pub(super) root: Option<RawRoot>,
+    pub(super) signing: Option<RawPlace>,
+    pub(super) shred: Option<RawShred>,
+    #[serde(default)]
+    pub(super) validators: Vec<RawValidator>,
+    pub(super) validator_threshold: Option<u64>,
+    #[serde(default)]
+    pub(super) witnesses: Vec<RawWitness>,
+    pub(super) witness_threshold: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawShred {
+    pub(super) grace_days: Option<u64>,
+    pub(super) window: Option<String>,
+    pub(super) inventory_minutes: Option<u64>,
+    pub(super) organization: Option<String>,
+    pub(super) root_backup_days: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawValidator {
+    pub(super) name: String,
+    pub(super) public_key: String,
+    pub(super) not_before: String,
+    pub(super) not_after: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitness {
+    pub(super) url: String,
+    pub(super) key: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -31,7 +31,7 @@ impl Fuse {
     }
 
     /// Whether to carry the call out, and whether to answer it.
-    fn next(&self) -> (bool, bool) {
+    pub(crate) fn next(&self) -> (bool, bool) {
         match &mut *self.0.lock().unwrap() {
             None => (true, true),
             Some((0, persisted)) => (std::mem::take(persisted), false),

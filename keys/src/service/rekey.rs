@@ -213,7 +213,11 @@ impl Mover<'_> {
         let old = self.open_nodes(from, &rows).await?;
         // A node that a provider opened wrongly would be wrapped anew as it is: all its tenants' keys would be lost.
         let again = self.open_nodes(from, &rows).await?;
-        if !old.iter().zip(&again).all(|(one, two)| one.0.same_as(&two.0)) {
+        if !old
+            .iter()
+            .zip(&again)
+            .all(|(one, two)| one.0.same_as(&two.0))
+        {
             return Err(wrong_answer());
         }
         drop(again);

@@ -2,7 +2,8 @@
 
 use super::{CachedCatalog, Settling};
 use crate::catalog::forward::{
-    forward_domain_store, forward_gateway_store, forward_job_store, forward_upload_store,
+    forward_domain_store, forward_gateway_store, forward_job_store, forward_receipt_store,
+    forward_shred_store, forward_upload_store,
 };
 use crate::catalog::{
     Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, CredentialRow,
@@ -210,3 +211,5 @@ forward_upload_store!(CachedCatalog, pass);
 forward_job_store!(CachedCatalog, pass);
 forward_domain_store!(CachedCatalog, pass);
 forward_gateway_store!(CachedCatalog, pass);
+forward_shred_store!(CachedCatalog, pass);
+forward_receipt_store!(CachedCatalog, pass);

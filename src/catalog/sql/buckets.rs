@@ -17,7 +17,7 @@ const FORMAT: u32 = 1;
 /// When the job looks after a bucket that was begun, in milliseconds: later than any request's deadline.
 const FINISH_AFTER_MS: i64 = 60_000;
 
-fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
+pub(super) fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
     Ok(Bucket {
         name: codes::name(row, "name", BucketName::new)?,
         region: codes::name(row, "region", RegionName::new)?,

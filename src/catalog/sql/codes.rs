@@ -1,7 +1,10 @@
 //! How states and kinds are written in rows, and how rows are read back. What can't be read is `Corrupt`.
 
 use super::super::database::{DatabaseError, Row, Value};
-use super::super::{BucketState, BucketVersioning, Change, CredentialState, JobKind, UploadState};
+use super::super::{
+    ApprovalMode, BucketState, BucketVersioning, Change, CredentialState, JobKind, ReceiptStage,
+    ShredState, TerminationState, UploadState,
+};
 use crate::tenants::{
     AccessKeyId, BucketName, NameError, ObjectKey, RegionName, TenantId, TenantState,
 };
@@ -65,6 +68,35 @@ coded!(JobKind {
     FinishCredential = "finish-credential",
     FinishBucket = "finish-bucket",
     SweepUploads = "sweep-uploads",
+});
+
+coded!(ApprovalMode {
+    Production = "production",
+    Dev = "dev",
+});
+coded!(TerminationState {
+    Requested = "requested",
+    Approved = "approved",
+    Cancelled = "cancelled",
+    Shredding = "shredding",
+    Erased = "erased",
+    Purged = "purged",
+});
+coded!(ShredState {
+    Requested = "requested",
+    Fenced = "fenced",
+    Inventoried = "inventoried",
+    Rekeyed = "rekeyed",
+    Refenced = "refenced",
+    BackedUp = "backed-up",
+    Destroyed = "destroyed",
+    Receipted = "receipted",
+    Purged = "purged",
+});
+coded!(ReceiptStage {
+    Revoked = "revoked",
+    Erased = "erased",
+    Purged = "purged",
 });
 
 /// The codes of up to `N` states for a fixed list of parameters; the rest are empty, which is no code.

@@ -11,7 +11,10 @@ mod credentials;
 mod domain;
 mod gateways;
 mod jobs;
+mod receipts;
+mod shreds;
 mod tenants;
+mod terminations;
 mod uploads;
 
 use super::database::{
@@ -29,8 +32,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 2,
-    newest: 2,
+    oldest: 3,
+    newest: 3,
 };
 
 /// A domain's catalog in a database.

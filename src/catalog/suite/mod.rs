@@ -12,7 +12,9 @@ mod isolation;
 mod jobs;
 mod listings;
 mod opening;
+mod shreds;
 mod tenants;
+mod terminations;
 mod uploads;
 
 use super::{
@@ -181,6 +183,18 @@ suite!(
     domain::changes_of_long_ago_are_pruned,
     gateways::gateway_renewed_acknowledges_what_the_catalog_has_reached,
     gateways::gateway_forgotten_is_one_that_did_not_renew,
+    terminations::termination_is_approved_by_two_different_principals,
+    terminations::approvals_in_a_race_are_all_counted,
+    terminations::termination_needs_an_active_or_suspended_tenant,
+    terminations::termination_cancelled_gives_the_state_back,
+    terminations::terminations_are_listed_by_period_in_pages,
+    shreds::shred_takes_what_is_due_and_only_that,
+    shreds::shred_begun_in_a_race_is_one,
+    shreds::shred_taken_over_refuses_the_old_fence,
+    shreds::shred_goes_through_its_states_in_order,
+    shreds::shred_that_purges_lets_the_next_begin_and_go_first,
+    shreds::uploads_end_with_a_shredded_tenant_only,
+    shreds::receipt_of_a_stage_is_the_first,
     interrupted::transaction_dropped_in_the_middle_leaves_nothing,
     interrupted::calls_dropped_at_any_moment_leave_whole_changes,
 );

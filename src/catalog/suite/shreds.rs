@@ -1,0 +1,297 @@
+use super::World;
+use super::fixtures::{NOW, assert_refused, tenant, tenant_with_upload};
+use super::terminations::{GRACE_MS, by, new_termination};
+use crate::catalog::{
+    ApprovalMode, Catalog, Evidence, ReceiptId, ReceiptRow, ReceiptStage, Shred, ShredId,
+    ShredState, TerminationState, UploadState,
+};
+use crate::clock::UnixMs;
+use crate::tenants::{TenantId, TenantState};
+use futures::future::join_all;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+const LATER: UnixMs = UnixMs(NOW.0 + GRACE_MS);
+
+/// A tenant whose termination is approved.
+async fn doomed(catalog: &Arc<dyn Catalog>, name: &str) -> TenantId {
+    let id = tenant(catalog, name).await;
+    let new = new_termination(id, ApprovalMode::Dev);
+    catalog.begin_termination(&new).await.unwrap();
+    let bob = by("bob", NOW);
+    catalog.approve_termination(id, new.id, &bob).await.unwrap();
+    id
+}
+
+async fn begin(catalog: &Arc<dyn Catalog>, now: UnixMs) -> Option<Shred> {
+    let id = ShredId::random().unwrap();
+    catalog.begin_shred(id, 1, now, now, 100).await.unwrap()
+}
+
+fn evidence(state: ShredState, tenant: Option<TenantId>, body: &str) -> Evidence {
+    Evidence {
+        state,
+        tenant,
+        body: body.to_owned(),
+    }
+}
+
+pub(super) async fn shred_takes_what_is_due_and_only_that(world: &World) {
+    let catalog = &world.catalog;
+    assert_eq!(begin(catalog, LATER).await, None);
+    let unapproved = tenant(catalog, "unapproved").await;
+    let new = new_termination(unapproved, ApprovalMode::Production);
+    catalog.begin_termination(&new).await.unwrap();
+    let one = by("bob", NOW);
+    catalog
+        .approve_termination(unapproved, new.id, &one)
+        .await
+        .unwrap();
+    assert_eq!(begin(catalog, LATER).await, None, "one approver only");
+    let acme = doomed(catalog, "acme").await;
+    let globex = doomed(catalog, "globex").await;
+    assert_eq!(
+        begin(catalog, LATER.plus_ms(-1)).await,
+        None,
+        "in the grace"
+    );
+    assert!(catalog.shreds(10).await.unwrap().is_empty());
+
+    let shred = begin(catalog, LATER).await.unwrap();
+    assert_eq!((shred.state, shred.epoch_from), (ShredState::Requested, 1));
+    let members = catalog.shred_terminations(shred.id).await.unwrap();
+    let tenants: BTreeSet<_> = members.iter().map(|one| one.tenant).collect();
+    assert_eq!(tenants, BTreeSet::from([acme, globex]));
+    let bob = by("bob", LATER);
+    for member in &members {
+        assert_eq!(member.state, TerminationState::Shredding);
+        let cancelled = catalog
+            .cancel_termination(member.tenant, member.id, &bob)
+            .await;
+        assert_refused!(cancelled, Conflict);
+    }
+    // Whoever begins another finds the open one.
+    assert_eq!(begin(&world.other, LATER).await.unwrap().id, shred.id);
+}
+
+pub(super) async fn shred_begun_in_a_race_is_one(world: &World) {
+    doomed(&world.catalog, "acme").await;
+    let begun = (0..6).map(|number| {
+        let catalog = if number % 2 == 0 {
+            world.catalog.clone()
+        } else {
+            world.other.clone()
+        };
+        async move { begin(&catalog, LATER).await.unwrap().id }
+    });
+    let ids: BTreeSet<_> = join_all(begun).await.into_iter().collect();
+    assert_eq!(ids.len(), 1);
+}
+
+pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
+    let (catalog, other) = (&world.catalog, &world.other);
+    doomed(catalog, "acme").await;
+    begin(catalog, LATER).await.unwrap();
+    let old = catalog
+        .claim_shred("one", LATER, 100)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(other.claim_shred("two", LATER, 100).await.unwrap(), None);
+    let until = LATER.plus_ms(200);
+    catalog.renew_shred(old.id, old.fence, until).await.unwrap();
+    let early = other.claim_shred("two", LATER.plus_ms(150), 100).await;
+    assert_eq!(early.unwrap(), None);
+    let new = other.claim_shred("two", until, 100).await.unwrap().unwrap();
+    assert!(new.fence > old.fence);
+    let requested = ShredState::Requested;
+    let refused = catalog
+        .advance_shred(old.id, old.fence, requested, &[], until)
+        .await;
+    assert_refused!(refused, Conflict);
+    let note = evidence(ShredState::Fenced, None, "{}");
+    assert_refused!(
+        catalog.note_evidence(old.id, old.fence, &note).await,
+        Conflict
+    );
+    assert_refused!(
+        catalog.renew_shred(old.id, old.fence, until).await,
+        Conflict
+    );
+    let released = catalog.release_shred(old.id, old.fence, until, None).await;
+    assert_refused!(released, Conflict);
+
+    other
+        .advance_shred(new.id, new.fence, requested, &[note.clone()], until)
+        .await
+        .unwrap();
+    let again = other
+        .advance_shred(new.id, new.fence, requested, &[], until)
+        .await;
+    assert_refused!(again, Conflict);
+    let later = until.plus_ms(500);
+    other
+        .release_shred(new.id, new.fence, later, Some("away"))
+        .await
+        .unwrap();
+    let found = catalog.shred(new.id).await.unwrap();
+    assert_eq!(found.state, ShredState::Fenced);
+    assert_eq!(found.last_error.as_deref(), Some("away"));
+    assert_eq!(catalog.evidence(new.id).await.unwrap(), [note]);
+    let waiting = catalog.claim_shred("one", until.plus_ms(300), 100).await;
+    assert_eq!(waiting.unwrap(), None);
+    catalog.hurry_shreds().await.unwrap();
+    let hurried = catalog.claim_shred("one", until, 100).await.unwrap();
+    assert_eq!(hurried.unwrap().id, new.id);
+}
+
+pub(super) async fn shred_goes_through_its_states_in_order(world: &World) {
+    let catalog = &world.catalog;
+    let acme = doomed(catalog, "acme").await;
+    begin(catalog, LATER).await.unwrap();
+    let held = catalog
+        .claim_shred("one", LATER, 100)
+        .await
+        .unwrap()
+        .unwrap();
+    for pair in ShredState::ALL.windows(2) {
+        let (from, to) = (pair[0], pair[1]);
+        let skipped = from.next().and_then(ShredState::next);
+        if let Some(skipped) = skipped {
+            let refused = catalog
+                .advance_shred(held.id, held.fence, skipped, &[], LATER)
+                .await;
+            assert_refused!(refused, Conflict);
+        }
+        let of_all = evidence(to, None, "{\"of\":\"all\"}");
+        let of_one = evidence(to, Some(acme), "{\"of\":\"one\"}");
+        catalog
+            .advance_shred(held.id, held.fence, from, &[of_all, of_one], LATER)
+            .await
+            .unwrap();
+        assert_eq!(catalog.shred(held.id).await.unwrap().state, to);
+        let termination = catalog.termination(acme).await.unwrap();
+        let expected = match to {
+            ShredState::Receipted => TerminationState::Erased,
+            ShredState::Purged => TerminationState::Purged,
+            _ => TerminationState::Shredding,
+        };
+        assert_eq!(termination.state, expected, "{to:?}");
+        let kept = to < ShredState::Inventoried;
+        assert_eq!(termination.sealed_inventory_key.is_some(), kept, "{to:?}");
+    }
+    assert_eq!(catalog.evidence(held.id).await.unwrap().len(), 16);
+    let over = LATER.plus_ms(1_000_000);
+    assert_eq!(catalog.claim_shred("one", over, 100).await.unwrap(), None);
+    assert!(catalog.open_terminations(9).await.unwrap().is_empty());
+}
+
+pub(super) async fn shred_that_purges_lets_the_next_begin_and_go_first(world: &World) {
+    let catalog = &world.catalog;
+    doomed(catalog, "acme").await;
+    let first = begin(catalog, LATER).await.unwrap();
+    let held = catalog
+        .claim_shred("one", LATER, 100)
+        .await
+        .unwrap()
+        .unwrap();
+    for from in ShredState::ALL {
+        if from == ShredState::Receipted {
+            break;
+        }
+        catalog
+            .advance_shred(held.id, held.fence, from, &[], LATER)
+            .await
+            .unwrap();
+    }
+    catalog
+        .release_shred(held.id, held.fence, LATER, None)
+        .await
+        .unwrap();
+    doomed(catalog, "globex").await;
+    let second = begin(catalog, LATER).await.unwrap();
+    assert_ne!(first.id, second.id);
+    for expected in [second.id, first.id] {
+        let claimed = catalog.claim_shred("one", LATER, 100).await.unwrap();
+        assert_eq!(claimed.unwrap().id, expected);
+    }
+}
+
+pub(super) async fn uploads_end_with_a_shredded_tenant_only(world: &World) {
+    let catalog = &world.catalog;
+    let (acme, id) = tenant_with_upload(catalog).await;
+    let upload = |state| async move {
+        let uploads = catalog.uploads_in_any_state(acme, 9).await.unwrap();
+        assert_eq!((uploads.len(), uploads[0].state), (1, state));
+    };
+    catalog.end_uploads(acme).await.unwrap();
+    upload(UploadState::Open).await;
+    catalog
+        .begin_complete(acme, &id, NOW, 1_000_000)
+        .await
+        .unwrap();
+    let shredded = TenantState::Shredded;
+    catalog
+        .move_tenant(acme, &[TenantState::Active], shredded)
+        .await
+        .unwrap();
+    catalog.end_uploads(acme).await.unwrap();
+    upload(UploadState::Aborting).await;
+    catalog.forget_upload(acme, &id).await.unwrap();
+    let left = catalog.uploads_in_any_state(acme, 9).await.unwrap();
+    assert!(left.is_empty());
+    let docs = catalog.buckets_in_any_state(acme).await.unwrap();
+    assert_eq!(docs[0].name.as_str(), "docs");
+}
+
+fn receipt(tenant: TenantId, stage: ReceiptStage, mark: u8) -> ReceiptRow {
+    ReceiptRow {
+        id: ReceiptId::from_bytes([mark; 16]),
+        tenant,
+        stage,
+        envelope: format!("{{\"mark\":{mark}}}"),
+        entry: [mark; 32],
+        issued: NOW.plus_ms(i64::from(mark)),
+        logged: None,
+        proof: None,
+    }
+}
+
+pub(super) async fn receipt_of_a_stage_is_the_first(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let globex = tenant(catalog, "globex").await;
+    let first = receipt(acme, ReceiptStage::Erased, 1);
+    assert_eq!(catalog.keep_receipt(&first).await.unwrap(), first);
+    let second = receipt(acme, ReceiptStage::Erased, 2);
+    assert_eq!(world.other.keep_receipt(&second).await.unwrap(), first);
+    let revoked = receipt(acme, ReceiptStage::Revoked, 3);
+    catalog.keep_receipt(&revoked).await.unwrap();
+    let others = receipt(globex, ReceiptStage::Erased, 4);
+    catalog.keep_receipt(&others).await.unwrap();
+    // An id that is another receipt's makes no receipt.
+    let taken = receipt(globex, ReceiptStage::Purged, 1);
+    assert_refused!(catalog.keep_receipt(&taken).await, Exists);
+    let stages = catalog.receipts(acme).await.unwrap();
+    assert_eq!(stages, [revoked.clone(), first.clone()]);
+    assert_eq!(catalog.receipt(first.id).await.unwrap(), first);
+    assert_eq!(
+        catalog.receipts_unlogged(2).await.unwrap(),
+        [first.clone(), revoked]
+    );
+
+    let logged = |tenant, index, proof, settled| {
+        catalog.receipt_logged(tenant, first.id, index, proof, settled)
+    };
+    logged(acme, 7, "one", false).await.unwrap();
+    assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 3);
+    logged(acme, 7, "two", true).await.unwrap();
+    assert_refused!(logged(acme, 8, "three", true).await, Conflict);
+    assert_refused!(logged(globex, 7, "three", true).await, NotFound);
+    let found = catalog.receipt(first.id).await.unwrap();
+    assert_eq!(
+        (found.logged, found.proof.as_deref()),
+        (Some(7), Some("two"))
+    );
+    assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 2);
+}

@@ -1,0 +1,178 @@
+//! `lethe key-store`: backups of a domain's key store, tried out and restored.
+
+use super::args::{ApiArguments, KeyStoreCommand};
+use super::client::{Client, encoded};
+use super::error::CommandError;
+use super::logs;
+use super::output::{Format, print};
+use super::stores;
+use crate::admin::KeyBackupBody;
+use crate::config::{self, DomainStores, Environment};
+use crate::log::{LogPath, LogReader, ReceiptId};
+use crate::tenants::{DomainName, TenantId};
+use lethe_keys::{BackupDirectory, KeyService, Override, RestoreOptions};
+use lethe_receipts::statement::Stage;
+use lethe_receipts::{Envelope, Statement};
+use serde_json::json;
+use std::path::Path;
+
+/// Statements of one page.
+const PAGE_STATEMENTS: usize = 1000;
+
+/// `lethe key-store`.
+pub(super) async fn key_store(
+    api: &ApiArguments,
+    command: KeyStoreCommand,
+    environment: &Environment,
+    format: Format,
+) -> Result<(), CommandError> {
+    match command {
+        KeyStoreCommand::Backup { domain } => {
+            let path = format!("/v1/domains/{}/key-store/backup", encoded(&domain));
+            let made: KeyBackupBody = Client::new(api)?.post(&path, &json!({})).await?;
+            let columns = ["file", "sha256", "created_ms", "nodes", "keks"];
+            print(format, &columns, &made)
+        }
+        KeyStoreCommand::TestRestore {
+            domain,
+            file,
+            config,
+        } => test_restore(&name(&domain)?, &file, &config, environment, format).await,
+        KeyStoreCommand::Restore {
+            domain,
+            file,
+            config,
+            accept_behind,
+        } => {
+            let asked = Asked {
+                domain: name(&domain)?,
+                file,
+                accept_behind,
+            };
+            restore(&asked, &config, environment, format).await
+        }
+    }
+}
+
+fn name(domain: &str) -> Result<DomainName, CommandError> {
+    domain
+        .parse()
+        .map_err(|error| CommandError::Usage(format!("{error}")))
+}
+
+fn place(domain: &DomainName, stores: &DomainStores) -> Result<BackupDirectory, CommandError> {
+    let dir = stores.key_backup_dir.as_deref();
+    let dir =
+        dir.ok_or_else(|| CommandError::Usage(format!("[domains.{domain}] names no key_backup")))?;
+    Ok(BackupDirectory::new(dir))
+}
+
+async fn test_restore(
+    domain: &DomainName,
+    file: &str,
+    config: &Path,
+    environment: &Environment,
+    format: Format,
+) -> Result<(), CommandError> {
+    let config = config::load(config, environment)?;
+    let (_, domain_stores) = stores::domain_stores(&config, domain)?;
+    let place = place(domain, domain_stores)?;
+    let opened = stores::open_domain(&config, domain, false).await?;
+    let scratch = super::shredding::scratch(domain_stores);
+    let tested = opened.keys.test_restore(&place, file, &scratch).await;
+    opened.keys.close().await?;
+    let tested = tested?;
+    let view = json!({
+        "file": file, "sha256": hex::encode(tested.sha256), "epoch": tested.epoch.0,
+        "nodes": tested.nodes, "keks": tested.keks, "erased_tenants_found": 0,
+        "erased_tenants_looked_for": tested.victims,
+    });
+    let columns = [
+        "file",
+        "sha256",
+        "epoch",
+        "nodes",
+        "keks",
+        "erased_tenants_found",
+        "erased_tenants_looked_for",
+    ];
+    print(format, &columns, &view)
+}
+
+struct Asked {
+    domain: DomainName,
+    file: String,
+    accept_behind: Option<String>,
+}
+
+async fn restore(
+    asked: &Asked,
+    config: &Path,
+    environment: &Environment,
+    format: Format,
+) -> Result<(), CommandError> {
+    let config = config::load(config, environment)?;
+    let (domain_config, domain_stores) = stores::domain_stores(&config, &asked.domain)?;
+    let place = place(&asked.domain, domain_stores)?;
+    let keys = stores::key_config(&config, &asked.domain, domain_stores, false)?;
+    let log = logs::open_log(&config, &asked.domain, domain_config, domain_stores).await?;
+    let (newest, forget) = match &log {
+        None => (None, Vec::new()),
+        Some(log) => {
+            // Without the entries since: a backup that the log has outgrown is restored by an operator's decision only.
+            let newest = logs::newest(&asked.domain, log, u64::MAX).await?;
+            let reader: &dyn LogReader = log.store.as_ref();
+            (Some(newest), erased(reader).await?)
+        }
+    };
+    let accepted = asked.accept_behind.as_ref().map(|reason| Override {
+        reason: reason.clone(),
+        time: jiff::Timestamp::from_millisecond(stores::clock().now().0)
+            .map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+            .unwrap_or_default(),
+    });
+    let options = RestoreOptions {
+        forget: &forget,
+        newest: newest.as_ref(),
+        accept_behind: accepted.as_ref(),
+    };
+    let restored = KeyService::restore(&keys, &place, &asked.file, &options).await?;
+    let view = json!({
+        "domain": asked.domain.as_str(), "identity": restored.identity.to_string(), "epoch": restored.epoch.0,
+        "keks": restored.keks, "forgotten_tenants": restored.forgotten.map_or(0, |moved| moved.victims),
+    });
+    let columns = ["domain", "identity", "epoch", "keks", "forgotten_tenants"];
+    print(format, &columns, &view)
+}
+
+/// Tenants that statements beside the log say are erased: a restored world is told what it must forget.
+async fn erased(reader: &dyn LogReader) -> Result<Vec<TenantId>, CommandError> {
+    let failed = |problem: &dyn std::fmt::Display| {
+        CommandError::failed(
+            format!("the statements beside the log: {problem}"),
+            "they say which tenants a restored key store must forget; bring the log back",
+        )
+    };
+    let mut found: Vec<TenantId> = Vec::new();
+    let mut after: Option<ReceiptId> = None;
+    loop {
+        let page = reader.statements(after, PAGE_STATEMENTS).await;
+        let page = page.map_err(|error| failed(&error))?;
+        let Some(last) = page.last() else {
+            return Ok(found);
+        };
+        after = Some(*last);
+        for id in &page {
+            let text = reader.read(&LogPath::Statement(*id)).await;
+            let text = text.map_err(|error| failed(&error))?;
+            let text = text.ok_or_else(|| failed(&format!("statement {id} is gone")))?;
+            let envelope = Envelope::from_json(&text).map_err(|error| failed(&error))?;
+            let statement = Statement::from_envelope(&envelope).map_err(|error| failed(&error))?;
+            let predicate = &statement.body().predicate;
+            let tenant = TenantId::from_bytes(predicate.tenant.id.0);
+            if predicate.stage >= Stage::Erased && !found.contains(&tenant) {
+                found.push(tenant);
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Crypto-shredding (design §3): terminations, the durable states of a shred, inventory and purge, receipts.
+//!
+//! A shred is a row of the catalog. Each of its states names what is done; the step to the next one may be cut off at any
+//! instruction and be done again by whoever holds the row's lease. Receipts are one a tenant and stage.
+
+mod domain;
+mod error;
+mod evidence;
+pub mod inventory;
+mod keys;
+mod log;
+mod merkle;
+mod purge;
+mod receipts;
+pub mod rules;
+mod runner;
+mod statements;
+mod steps;
+mod terminate;
+
+pub use domain::{
+    Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
+};
+pub use error::{LogAway, ShredError};
+pub use evidence::{
+    BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, Held, Inventory, PurgeCounts,
+    Rekeyed,
+};
+pub use inventory::InventoryKey;
+pub use keys::DomainKeys;
+pub use log::{DomainLog, KeyLeaves, LoggedKeys};
+pub use runner::{ShredRunner, ShredRunnerSettings};
+pub use terminate::{Requested, TerminationView};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! Issuing receipts, once a tenant and stage, and putting them into files with their proofs.
+
+use super::domain::{ShredDomain, Witnessed};
+use super::error::ShredError;
+use crate::catalog::{ReceiptId, ReceiptRow, ReceiptStage};
+use crate::tenants::TenantId;
+use futures::future::BoxFuture;
+use lethe_receipts::log::{SignedCheckpoint, TreeHead};
+use lethe_receipts::{Envelope, FiledReceipt, Logged, LoggedKey, ReceiptFile, Statement};
+
+/// Receipts that one pass looks after.
+const PAGE_RECEIPTS: u32 = 100;
+
+impl ShredDomain {
+    /// Issues the receipt of a stage unless it was issued: `statement` makes it then, under `id`. Whoever comes first has made it;
+    /// then it lies beside the log and is queued for it, which may happen any number of times.
+    pub(super) async fn issue(
+        &self,
+        tenant: TenantId,
+        stage: ReceiptStage,
+        id: ReceiptId,
+        statement: BoxFuture<'_, Result<Statement, ShredError>>,
+    ) -> Result<ReceiptRow, ShredError> {
+        let catalog = &self.stores.catalog;
+        let issued = catalog.receipts(tenant).await?;
+        let receipt = match issued.into_iter().find(|one| one.stage == stage) {
+            Some(receipt) => receipt,
+            None => {
+                let statement = statement.await?;
+                let envelope = Envelope::issue(&statement, &self.signing.issuer());
+                let row = ReceiptRow {
+                    id,
+                    tenant,
+                    stage,
+                    envelope: envelope
+                        .to_json()
+                        .map_err(ShredError::not_json("receipt"))?,
+                    entry: envelope.log_entry().0,
+                    issued: self.stores.clock.now(),
+                    logged: None,
+                    proof: None,
+                };
+                catalog.keep_receipt(&row).await?
+            }
+        };
+        let id = *receipt.id.as_bytes();
+        self.log.keep_statement(id, &receipt.envelope).await?;
+        self.keys.queue_statement(id, receipt.entry).await?;
+        Ok(receipt)
+    }
+
+    /// The statement of a stage that was issued.
+    pub(super) async fn statement(
+        &self,
+        tenant: TenantId,
+        stage: ReceiptStage,
+    ) -> Result<Statement, ShredError> {
+        let issued = self.stores.catalog.receipts(tenant).await?;
+        let receipt = issued.iter().find(|one| one.stage == stage);
+        let receipt = receipt.ok_or(ShredError::EvidenceMissing(stage.as_str()))?;
+        Ok(Statement::from_envelope(&envelope(receipt)?)?)
+    }
+
+    /// Has the log take what is queued, and keeps the proofs of receipts that have none, or too few witnesses.
+    ///
+    /// # Errors
+    /// [`ShredError`]: the receipts are issued all the same, and the next pass tries again.
+    pub async fn log_receipts(&self) -> Result<(), ShredError> {
+        let waiting = self.stores.catalog.receipts_unlogged(PAGE_RECEIPTS).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.log.sequence().await?;
+        let mut done: Vec<TenantId> = Vec::new();
+        for receipt in waiting {
+            if !done.contains(&receipt.tenant) {
+                self.prove(receipt.tenant).await?;
+                done.push(receipt.tenant);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the places and proofs of one tenant's receipts.
+    async fn prove(&self, tenant: TenantId) -> Result<(), ShredError> {
+        let Some(newest) = self.log.newest().await? else {
+            return Ok(());
+        };
+        let mut before: Option<(TreeHead, bool)> = None;
+        for receipt in self.stores.catalog.receipts(tenant).await? {
+            let kept = receipt.proof.as_deref().map(Proof::read).transpose()?;
+            let changed = before.as_ref().is_some_and(|(_, changed)| *changed);
+            if let Some(proof) = kept.filter(|proof| proof.witnessed && !changed) {
+                before = Some((proof.head, false));
+                continue;
+            }
+            let Some(index) = self.keys.entry_index(&receipt.entry).await? else {
+                return Ok(());
+            };
+            if index >= newest.head.size {
+                return Ok(());
+            }
+            let old = before.as_ref().map(|(head, _)| head.size);
+            let proof = self.proof(&receipt, index, &newest, old).await?;
+            let enough = newest.cosignatures >= self.log.witness_threshold();
+            let text = proof.write()?;
+            let catalog = &self.stores.catalog;
+            catalog
+                .receipt_logged(tenant, receipt.id, index, &text, enough)
+                .await?;
+            before = Some((newest.head, true));
+        }
+        Ok(())
+    }
+
+    async fn proof(
+        &self,
+        receipt: &ReceiptRow,
+        index: u64,
+        newest: &Witnessed,
+        old: Option<u64>,
+    ) -> Result<Proof, ShredError> {
+        let inclusion = self.log.prove_inclusion(&newest.head, index).await?;
+        let consistency = match old {
+            Some(old) if old < newest.head.size => {
+                self.log.prove_consistency(old, &newest.head).await?
+            }
+            _ => Vec::new(),
+        };
+        let logged = Logged::new(index, &inclusion, &newest.checkpoint, &consistency);
+        let mut keys = Vec::new();
+        if receipt.stage == ReceiptStage::Revoked {
+            for creation in self.keys.creations(receipt.tenant).await? {
+                let Some(index) = creation.index else {
+                    return Err(ShredError::EvidenceMissing("kek creation in the log"));
+                };
+                let inclusion = self.log.prove_inclusion(&newest.head, index).await?;
+                keys.push(LoggedKey::new(index, &inclusion));
+            }
+        }
+        Ok(Proof {
+            logged,
+            keys,
+            head: newest.head,
+            witnessed: newest.cosignatures >= self.log.witness_threshold(),
+        })
+    }
+
+    /// A tenant's receipt file: every stage so far, with what the log has of it. `up_to` leaves later stages out.
+    ///
+    /// # Errors
+    /// [`ShredError::EvidenceMissing`] when there is no receipt; [`ShredError`].
+    pub async fn receipt_file(
+        &self,
+        tenant: TenantId,
+        up_to: Option<ReceiptStage>,
+    ) -> Result<String, ShredError> {
+        let mut filed = Vec::new();
+        let mut keys = Vec::new();
+        let mut all_logged = true;
+        for receipt in self.stores.catalog.receipts(tenant).await? {
+            if up_to.is_some_and(|last| receipt.stage > last) {
+                break;
+            }
+            let proof = receipt.proof.as_deref().map(Proof::read).transpose()?;
+            // A stage is in the file's log only after the one before it.
+            let proof = proof.filter(|_| all_logged);
+            all_logged = proof.is_some();
+            let envelope = envelope(&receipt)?;
+            let logged = proof.map(|proof| {
+                if receipt.stage == ReceiptStage::Revoked {
+                    keys = proof.keys;
+                }
+                proof.logged
+            });
+            filed.push(FiledReceipt { envelope, logged });
+        }
+        if filed.is_empty() {
+            return Err(ShredError::EvidenceMissing("receipt"));
+        }
+        let file = ReceiptFile::new(filed, keys);
+        file.to_json().map_err(ShredError::not_json("receipt"))
+    }
+}
+
+fn envelope(receipt: &ReceiptRow) -> Result<Envelope, ShredError> {
+    Envelope::from_json(receipt.envelope.as_bytes()).map_err(ShredError::not_json("receipt"))
+}
+
+/// What the catalog keeps of a receipt's place in the log.
+struct Proof {
+    logged: Logged,
+    keys: Vec<LoggedKey>,
+    head: TreeHead,
+    witnessed: bool,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptProof {
+    logged: Logged,
+    keys: Vec<LoggedKey>,
+    witnessed: bool,
+}
+
+impl Proof {
+    fn write(&self) -> Result<String, ShredError> {
+        let kept = KeptProof {
+            logged: self.logged.clone(),
+            keys: self.keys.clone(),
+            witnessed: self.witnessed,
+        };
+        serde_json::to_string(&kept).map_err(ShredError::unreadable("proof"))
+    }
+
+    fn read(text: &str) -> Result<Self, ShredError> {
+        let kept: KeptProof =
+            serde_json::from_str(text).map_err(ShredError::unreadable("proof"))?;
+        let checkpoint = SignedCheckpoint::parse(kept.logged.checkpoint());
+        let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.claimed());
+        let head = checkpoint.map_err(|error| ShredError::Unreadable {
+            what: "proof",
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            logged: kept.logged,
+            keys: kept.keys,
+            head: head.head,
+            witnessed: kept.witnessed,
+        })
+    }
+}

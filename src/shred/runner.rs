@@ -1,0 +1,191 @@
+//! Runs a domain's shreds: begins what is due, takes the lease on one, goes on from its state, and renews the lease meanwhile.
+
+use super::domain::ShredDomain;
+use super::error::ShredError;
+use super::steps::{Held, Stepped};
+use crate::catalog::{CatalogError, Shred, ShredId};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Tenants of one shred: the move of the root costs the same for one and for all of them, receipts do not.
+const TENANTS_MAX: u32 = 1000;
+
+/// How a runner paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ShredRunnerSettings {
+    /// How long a shred is this runner's without a renewal.
+    pub lease: Duration,
+    /// How long it waits when nothing is due.
+    pub poll: Duration,
+    /// How long it leaves a shred that failed alone.
+    pub backoff: Duration,
+}
+
+impl Default for ShredRunnerSettings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(60),
+            poll: Duration::from_secs(5),
+            backoff: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Runs one domain's shreds.
+pub struct ShredRunner {
+    domain: Arc<ShredDomain>,
+    owner: String,
+    settings: ShredRunnerSettings,
+}
+
+enum Ended {
+    Over,
+    Paused,
+    Failed(ShredError),
+}
+
+impl ShredRunner {
+    /// A runner; `owner` is unique to this process.
+    #[must_use]
+    pub fn new(domain: Arc<ShredDomain>, owner: String, settings: ShredRunnerSettings) -> Self {
+        Self {
+            domain,
+            owner,
+            settings,
+        }
+    }
+
+    /// Runs what is due until `stop` resolves; what is at hand is then dropped, and gone on with after its lease.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        loop {
+            let pass = async {
+                if let Err(error) = self.run_due().await {
+                    tracing::warn!(op = "shred", outcome = "waiting", %error, "shreds wait");
+                }
+                tokio::time::sleep(self.settings.poll).await;
+            };
+            tokio::select! {
+                () = &mut stop => return,
+                () = pass => {}
+            }
+        }
+    }
+
+    /// Begins what is due by the policy's window, and works on every shred that nobody holds; answers how many it worked on.
+    ///
+    /// # Errors
+    /// [`ShredError`] when nothing could be begun or claimed. What a shred itself fails at is in its row.
+    pub async fn run_due(&self) -> Result<u32, ShredError> {
+        let now = self.domain.stores.clock.now();
+        // What is begun goes on even where nothing new can begin.
+        let begun = self.begin(self.domain.policy.due_before(now)).await;
+        let mut worked = 0;
+        while self.work_on_one().await? {
+            worked += 1;
+        }
+        if let Err(error) = self.domain.log_receipts().await {
+            tracing::warn!(op = "shred", outcome = "unlogged", %error, "receipts wait for the log");
+        }
+        begun.map(|_| worked)
+    }
+
+    async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
+        self.domain.begin(due).await
+    }
+
+    /// Works on one shred that nobody holds; `false` when there is none.
+    async fn work_on_one(&self) -> Result<bool, ShredError> {
+        let domain = &self.domain;
+        let catalog = &domain.stores.catalog;
+        let now = domain.stores.clock.now();
+        let lease_ms = millis(self.settings.lease);
+        let Some(shred) = catalog.claim_shred(&self.owner, now, lease_ms).await? else {
+            return Ok(false);
+        };
+        let (id, fence) = (shred.id, shred.fence);
+        let ended = self.work(shred).await;
+        let now = domain.stores.clock.now();
+        let (retry_at, reason) = match &ended {
+            Ended::Failed(ShredError::TakenOver) => return Ok(true),
+            Ended::Over => (now, None),
+            // Others first: the poll comes back to it.
+            Ended::Paused => (now.plus_ms(millis(self.settings.poll).max(1)), None),
+            Ended::Failed(error) => {
+                let wait_ms = millis(self.settings.backoff);
+                tracing::warn!(op = "shred", shred = %id, outcome = "retry", wait_ms, %error, "a shred waits");
+                (now.plus_ms(wait_ms.max(1)), Some(error.to_string()))
+            }
+        };
+        let released = catalog
+            .release_shred(id, fence, retry_at, reason.as_deref())
+            .await;
+        match released {
+            Ok(()) | Err(CatalogError::Conflict { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn work(&self, shred: Shred) -> Ended {
+        let (id, fence) = (shred.id, shred.fence);
+        let mut held = Held {
+            domain: &self.domain,
+            shred,
+        };
+        let steps = async {
+            loop {
+                match held.step().await {
+                    Ok(Stepped::On) => {}
+                    Ok(Stepped::Paused) => return Ended::Paused,
+                    Ok(Stepped::Over) => return Ended::Over,
+                    Err(error) => return Ended::Failed(error),
+                }
+            }
+        };
+        tokio::pin!(steps);
+        let renewal = self.settings.lease / 3;
+        loop {
+            tokio::select! {
+                ended = &mut steps => return ended,
+                () = tokio::time::sleep(renewal) => {
+                    let stores = &self.domain.stores;
+                    let until = stores.clock.now().plus_ms(millis(self.settings.lease));
+                    let renewed = stores.catalog.renew_shred(id, fence, until).await;
+                    // On other errors there are two more renewals before the lease ends; every step is idempotent in any case.
+                    if let Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) = renewed {
+                        return Ended::Failed(ShredError::TakenOver);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl ShredDomain {
+    /// Begins a shred of what was due by then, after a look at everything that it needs; `None` when nothing is due.
+    ///
+    /// # Errors
+    /// [`ShredError`] when key store, root provider, key backup or log do not answer: nothing has begun then.
+    pub async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
+        let catalog = &self.stores.catalog;
+        let open = catalog.open_terminations(TENANTS_MAX).await?;
+        let is_due = open.iter().any(|one| {
+            one.state == crate::catalog::TerminationState::Approved && one.grace_end <= due
+        });
+        if !is_due {
+            return Ok(None);
+        }
+        self.keys.ready().await?;
+        self.log.ready().await?;
+        let epoch = self.keys.epoch().await?;
+        let id = ShredId::random().ok_or(ShredError::NoRandomness)?;
+        let now = self.stores.clock.now();
+        let begun = catalog.begin_shred(id, epoch, due, now, TENANTS_MAX);
+        Ok(begun.await?.map(|shred| shred.id))
+    }
+}

@@ -1,0 +1,312 @@
+//! A shred that is cut off anywhere, run twice at once, or refused.
+
+use super::error::ShredError;
+use super::inventory::{self, Entry, InventoryKey, entry_hash};
+use super::merkle::Tree;
+use super::rules::Forbidden;
+use super::testing::{OBJECT_BYTES, OBJECTS, Part, World, upstream};
+use crate::catalog::{
+    FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
+    TerminationState,
+};
+use crate::region::{ListRequest, RegionStore as _};
+use crate::tenants::{TenantId, TenantState};
+use futures::future::join_all;
+use lethe_receipts::statement::{Assurance, PurgeStatus, StatementBody};
+use lethe_receipts::{Verdict, verify};
+use std::time::Duration;
+
+async fn objects_of(world: &World, tenant: TenantId) -> Option<usize> {
+    let request = ListRequest {
+        keys_max: 100,
+        ..ListRequest::default()
+    };
+    let region = &world.bench.region;
+    let listed = region.list(tenant, &upstream(tenant), &request).await;
+    listed.ok().map(|page| page.objects.len())
+}
+
+/// One move, one receipt of each stage, everything of the victims gone, everything of the others there.
+async fn assert_shredded_once(world: &World, at: &str) {
+    {
+        let model = world.keys.model.lock().unwrap();
+        assert_eq!(model.epoch, 2, "{at}");
+        assert_eq!(model.moves.len(), 1, "{at}");
+        assert!(model.moves[&1].destroyed, "{at}");
+        let victims: Vec<TenantId> = model.moves[&1].victims.iter().copied().collect();
+        assert_eq!(victims, world.victims, "{at}");
+        assert!(model.alive.contains(&world.stays), "{at}");
+    }
+    let catalog = &world.bench.catalog;
+    assert_eq!(catalog.shreds(10).await.unwrap().len(), 1, "{at}");
+    let trust = world.trust();
+    for victim in &world.victims {
+        let receipts = catalog.receipts(*victim).await.unwrap();
+        let stages: Vec<ReceiptStage> = receipts.iter().map(|one| one.stage).collect();
+        let all = [
+            ReceiptStage::Revoked,
+            ReceiptStage::Erased,
+            ReceiptStage::Purged,
+        ];
+        assert_eq!(stages, all, "{at}");
+        let file = world.domain.receipt_file(*victim, None).await.unwrap();
+        let report = verify(file.as_bytes(), trust.as_bytes());
+        assert_eq!(report.verdict, Verdict::Verified, "{at}: {report:#?}");
+        assert_counts(report.statements.last().unwrap(), at);
+        assert_eq!(objects_of(world, *victim).await, None, "{at}: bucket");
+        let tenant = catalog.tenant(*victim).await.unwrap();
+        assert_eq!(tenant.state, TenantState::Shredded, "{at}");
+        let row = catalog.termination(*victim).await.unwrap();
+        assert_eq!(row.state, TerminationState::Purged, "{at}");
+        assert_eq!(row.sealed_inventory_key, None, "{at}");
+    }
+    let left = objects_of(world, world.stays).await;
+    assert_eq!(left, Some(OBJECTS as usize), "{at}");
+    let statements = std::fs::read_dir(world.dir.path().join("log/statements")).unwrap();
+    assert_eq!(statements.count(), 3 * world.victims.len(), "{at}");
+}
+
+fn assert_counts(body: &StatementBody, at: &str) {
+    let predicate = &body.predicate;
+    let inventory = predicate.inventory.as_ref().unwrap();
+    let counted = (inventory.objects, inventory.bytes);
+    assert_eq!(counted, (OBJECTS, OBJECTS * OBJECT_BYTES), "{at}");
+    assert!(inventory.root.is_some(), "{at}");
+    let purge = predicate.purge.as_ref().unwrap();
+    assert_eq!(purge.status, PurgeStatus::Complete, "{at}");
+    let purged = (purge.objects, purge.bytes);
+    assert_eq!(purged, (OBJECTS, OBJECTS * OBJECT_BYTES), "{at}");
+    assert_eq!(predicate.assurance, Some(Assurance::Bounded), "{at}");
+    assert_eq!(predicate.keys.len(), 2, "{at}");
+}
+
+/// Kills at every `step`th call of one part. A call that is cut off after it was carried out leaves what the next one cut off
+/// before leaves, so the former need not be tried everywhere.
+async fn kills(part: Part, persisted: bool, step: usize) -> u32 {
+    for calls in (0..).step_by(step) {
+        let world = World::open(1).await;
+        world.doom().await;
+        world.kill_at(part, calls, persisted);
+        let ran = world.runner("killed").run_due().await;
+        world.heal();
+        let whole = ran.is_ok() && world.is_over().await;
+        let at = format!("{part:?} call {calls}, persisted {persisted}");
+        if !whole {
+            world.finish(&at).await;
+        }
+        assert_shredded_once(&world, &at).await;
+        if whole {
+            return calls;
+        }
+    }
+    0
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_killed_at_every_call_of_the_keys_is_finished_once() {
+    assert!(kills(Part::Keys, false, 1).await >= 15);
+    assert!(kills(Part::Keys, true, 3).await >= 15);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_killed_at_every_call_of_the_log_is_finished_once() {
+    assert!(kills(Part::Log, false, 1).await >= 10);
+    assert!(kills(Part::Log, true, 3).await >= 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_killed_before_every_call_of_the_catalog_is_finished_once() {
+    assert!(kills(Part::Catalog, false, 1).await >= 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_killed_after_every_call_of_the_catalog_is_finished_once() {
+    assert!(kills(Part::Catalog, true, 5).await >= 40);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_tenants_run_by_two_runners_are_one_shred() {
+    let world = World::open(3).await;
+    world.doom().await;
+    let runners = ["one", "two", "three"].map(|owner| world.runner(owner));
+    let ran = join_all(runners.iter().map(super::runner::ShredRunner::run_due)).await;
+    assert!(ran.iter().any(Result::is_ok), "{ran:?}");
+    if !world.is_over().await {
+        world.finish("two runners").await;
+    }
+    assert_shredded_once(&world, "two runners").await;
+}
+
+#[tokio::test]
+async fn runner_that_lost_its_lease_changes_nothing_more() {
+    let world = World::open(1).await;
+    world.doom().await;
+    let catalog = &world.bench.catalog;
+    // The first is slow at the very step that another finishes meanwhile.
+    catalog.inject(crate::catalog::Fault {
+        operation: Some("advance_shred"),
+        after: 2,
+        times: 1,
+        kind: FaultKind::Slow(Duration::from_secs(3)),
+    });
+    let slow = world.runner("slow");
+    let quick = async {
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        world.finish("quick").await;
+    };
+    let (slow, ()) = tokio::join!(slow.run_due(), quick);
+    drop(slow);
+    assert_shredded_once(&world, "lost lease").await;
+}
+
+#[tokio::test]
+async fn shred_with_keys_or_log_away_begins_nothing() {
+    for part in [Part::Keys, Part::Log] {
+        let world = World::open(1).await;
+        world.doom().await;
+        world.kill_at(part, 0, false);
+        let refused = world.runner("one").run_due().await;
+        assert!(refused.is_err(), "{part:?}");
+        let catalog = &world.bench.catalog;
+        assert!(catalog.shreds(10).await.unwrap().is_empty(), "{part:?}");
+        let row = catalog.termination(world.victims[0]).await.unwrap();
+        assert_eq!(row.state, TerminationState::Approved, "{part:?}");
+        world.heal();
+        world.finish("healed").await;
+        assert_shredded_once(&world, "healed").await;
+    }
+}
+
+#[tokio::test]
+async fn shred_is_refused_with_what_is_missing() {
+    let world = World::open(1).await;
+    let catalog = &world.bench.catalog;
+    let id = world.victims[0];
+    let tenant = || async { catalog.tenant(id).await.unwrap() };
+    let refused = |outcome: Result<(), ShredError>| match outcome {
+        Err(ShredError::Forbidden(forbidden)) => forbidden,
+        other => panic!("{other:?}"),
+    };
+    let active = tenant().await;
+    let domain = &world.domain;
+    let why = refused(domain.may_shred(&active).await);
+    assert_eq!(why, Forbidden::NotTerminating);
+    let unasked = domain.approve_termination(&active, "bob").await;
+    assert_eq!(refused(unasked.map(drop)), Forbidden::NotTerminating);
+
+    let first = domain.request_termination(&active, "alice", None).await;
+    let first = first.unwrap();
+    let terminating = tenant().await;
+    assert_eq!(terminating.state, TenantState::Terminating);
+    // The answer was lost: the same again, to whoever asked.
+    let again = domain
+        .request_termination(&terminating, "alice", None)
+        .await;
+    assert_eq!(again.unwrap().inventory_key, first.inventory_key);
+    let other = domain
+        .request_termination(&terminating, "mallory", None)
+        .await;
+    assert_eq!(refused(other.map(drop)), Forbidden::Terminating);
+    let own = domain.approve_termination(&terminating, "alice").await;
+    assert_eq!(refused(own.map(drop)), Forbidden::OwnRequest);
+    domain
+        .approve_termination(&terminating, "bob")
+        .await
+        .unwrap();
+    let why = refused(domain.may_shred(&terminating).await);
+    assert_eq!(
+        why,
+        Forbidden::Unapproved {
+            given: 1,
+            needed: 2
+        }
+    );
+    world.runner("one").run_due().await.unwrap();
+    assert!(catalog.shreds(10).await.unwrap().is_empty());
+
+    domain
+        .cancel_termination(&terminating, "bob")
+        .await
+        .unwrap();
+    assert_eq!(tenant().await.state, TenantState::Active);
+    world.doom().await;
+    world.finish("doomed").await;
+    let shredded = tenant().await;
+    assert_eq!(
+        refused(domain.may_shred(&shredded).await),
+        Forbidden::Shredded
+    );
+    let twice = domain.request_termination(&shredded, "alice", None).await;
+    assert_eq!(refused(twice.map(drop)), Forbidden::Shredded);
+    let late = domain.cancel_termination(&shredded, "alice").await;
+    assert_eq!(refused(late.map(drop)), Forbidden::Begun);
+}
+
+#[tokio::test]
+async fn inventory_root_is_checked_with_the_tenants_key() {
+    let world = World::open(1).await;
+    let key = InventoryKey::from_bytes(&[7; 32]).unwrap();
+    let (stores, victim) = (&world.domain.stores, world.victims[0]);
+    let minute = Duration::from_secs(60);
+    let found = inventory::take(stores, victim, &key, minute).await.unwrap();
+    let mut tree = Tree::default();
+    let request = ListRequest {
+        keys_max: 100,
+        ..ListRequest::default()
+    };
+    let region = &world.bench.region;
+    let listed = region
+        .list(victim, &upstream(victim), &request)
+        .await
+        .unwrap();
+    for object in &listed.objects {
+        let entry = Entry {
+            bucket: "docs",
+            key: &object.key,
+            version: "",
+            stored_bytes: object.stored_bytes,
+            etag: &object.etag,
+            kek_commitment: &[],
+        };
+        tree.push(&entry_hash(&key, &entry));
+    }
+    assert_eq!(found.root, Some(hex::encode(tree.root())));
+    assert!(found.complete && found.objects == OBJECTS);
+    let other = InventoryKey::from_bytes(&[8; 32]).unwrap();
+    let other = inventory::take(stores, victim, &other, minute)
+        .await
+        .unwrap();
+    assert_ne!(other.root, found.root);
+
+    let none = inventory::take(stores, victim, &key, Duration::ZERO)
+        .await
+        .unwrap();
+    assert!(!none.complete && none.root.is_none() && none.objects == 0);
+    let said = &none.uncounted[0];
+    assert!(
+        said.ends_with("the time was up") && !said.contains("docs"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn purge_cut_off_counts_nothing_twice() {
+    let world = World::open(1).await;
+    world.doom().await;
+    let catalog = &world.bench.catalog;
+    // Each slice ends at its first note.
+    for after in 0..2 {
+        catalog.inject(crate::catalog::Fault {
+            operation: Some("note_evidence"),
+            after,
+            times: 1,
+            kind: FaultKind::Persisted,
+        });
+    }
+    world.runner("one").run_due().await.unwrap();
+    let shred = &catalog.shreds(1).await.unwrap()[0];
+    assert_eq!(shred.state, ShredState::Receipted);
+    assert!(shred.last_error.is_some());
+    world.finish("purge").await;
+    assert_shredded_once(&world, "purge").await;
+}
