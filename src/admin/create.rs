@@ -109,6 +109,8 @@ async fn known_tenant(
     }
     match domain.catalog.tenant_named(name).await {
         Err(CatalogError::NotFound { .. }) => Ok(None),
+        // A shredded tenant is history: its name is free, and its id never comes back.
+        Ok(shredded) if shredded.state == TenantState::Shredded && id.is_none() => Ok(None),
         known => Ok(Some(known?)),
     }
 }

@@ -665,3 +665,24 @@ async fn approval_is_an_approvers_and_needs_a_domain_that_shreds() {
         .await;
     assert_eq!(tenant["state"], "active");
 }
+
+#[tokio::test]
+async fn name_of_a_shredded_tenant_makes_another_tenant() {
+    let bench = Bench::open().await;
+    let first = create_tenant(&bench.domain, &acme(), &eu(), None)
+        .await
+        .unwrap();
+    let active = [TenantState::Active];
+    bench
+        .catalog
+        .move_tenant(first.id, &active, TenantState::Shredded)
+        .await
+        .unwrap();
+    let second = create_tenant(&bench.domain, &acme(), &eu(), None)
+        .await
+        .unwrap();
+    assert_ne!(first.id, second.id);
+    assert_eq!(second.state, TenantState::Active);
+    let old = create_tenant(&bench.domain, &acme(), &eu(), Some(first.id)).await;
+    assert_eq!(old.unwrap().state, TenantState::Shredded);
+}

@@ -9,13 +9,13 @@ use super::serve::{Bound, metrics, run_gateway};
 use super::stores::{self, make_dir};
 use super::{dev_text, logging};
 use crate::admin::{Principal, Role, create_tenant, import_credential};
-use crate::catalog::{SqlCatalog, StoreUrl};
+use crate::catalog::{CatalogError, SqlCatalog, StoreUrl};
 use crate::config::{
     self, Backend, Config, DomainConfig, DomainStores, Environment, Limits, Listener, LogConfig,
     LogFormat, ReceiptConfig, RegionConfig, Roles,
 };
 use crate::region::check::CheckStep;
-use crate::tenants::{AccessKeyId, DomainName, RegionName, TenantName};
+use crate::tenants::{AccessKeyId, DomainName, RegionName, TenantName, TenantState};
 use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -167,7 +167,8 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
         log_dir: Some(dir.join("log")),
         signing_dir: Some(dir.join("signing")),
         log_bucket: None,
-        lease: Duration::from_secs(300),
+        // The shortest: a shred waits that long for a gateway that was killed.
+        lease: lethe_keys::LEASE_MIN,
     })
 }
 
@@ -324,6 +325,14 @@ async fn demo_tenant(opened: &open::Opened, tenant: &DevTenant) -> Result<(), Co
         .find(|domain| domain.regions.contains_key(&region))
         .ok_or_else(|| CommandError::Failed(format!("region {region} is not open")))?;
     let tenant_name: TenantName = name(&tenant.id)?;
+    // A demo tenant that was terminated stays so, and the gateway starts all the same.
+    match domain.catalog.tenant_named(&tenant_name).await {
+        Ok(known) if matches!(known.state, TenantState::Terminating | TenantState::Shredded) => {
+            return Ok(());
+        }
+        Ok(_) | Err(CatalogError::NotFound { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     let created = create_tenant(domain, &tenant_name, &region, None).await?;
     let id: AccessKeyId = name(&tenant.access_key_id)?;
     import_credential(domain, &created, &id, &tenant.secret_access_key).await?;

@@ -217,6 +217,7 @@ fn shown(report: &Report, object: Option<&Result<String, String>>) -> Result<(),
     } in &report.checks
     {
         let receipt = receipt.map_or_else(String::new, |receipt| format!(" [{}]", receipt + 1));
+        let outcome = outcome.to_string();
         text.push_str(&format!("{outcome:<8} {name}{receipt}: {sentence}\n"));
     }
     if let Some(found) = object {

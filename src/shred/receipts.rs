@@ -43,10 +43,14 @@ impl ShredDomain {
                 catalog.keep_receipt(&row).await?
             }
         };
+        self.publish(&receipt).await?;
+        Ok(receipt)
+    }
+
+    async fn publish(&self, receipt: &ReceiptRow) -> Result<(), ShredError> {
         let id = *receipt.id.as_bytes();
         self.log.keep_statement(id, &receipt.envelope).await?;
-        self.keys.queue_statement(id, receipt.entry).await?;
-        Ok(receipt)
+        Ok(self.keys.queue_statement(id, receipt.entry).await?)
     }
 
     /// The statement of a stage that was issued.
@@ -69,6 +73,10 @@ impl ShredDomain {
         let waiting = self.stores.catalog.receipts_unlogged(PAGE_RECEIPTS).await?;
         if waiting.is_empty() {
             return Ok(());
+        }
+        // Queued again: a key store that was restored since has forgotten them.
+        for receipt in waiting.iter().filter(|one| one.logged.is_none()) {
+            self.publish(receipt).await?;
         }
         self.log.sequence().await?;
         let mut done: Vec<TenantId> = Vec::new();

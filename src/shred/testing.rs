@@ -361,10 +361,6 @@ pub(crate) enum Part {
     Log,
 }
 
-impl Part {
-    pub(crate) const ALL: [Self; 3] = [Self::Catalog, Self::Keys, Self::Log];
-}
-
 /// A domain with two tenants that are to be shredded and one that stays.
 pub(crate) struct World {
     pub(crate) bench: Bench,
