@@ -8,6 +8,8 @@
 pub mod check;
 pub mod envelope;
 pub mod file;
+#[cfg(test)]
+mod fixtures;
 pub mod json;
 pub mod keys;
 pub mod log;
