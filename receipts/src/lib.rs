@@ -10,6 +10,8 @@ pub mod envelope;
 pub mod file;
 #[cfg(test)]
 mod fixtures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod json;
 pub mod keys;
 pub mod log;
