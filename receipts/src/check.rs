@@ -1,4 +1,4 @@
-//! Checks, their names and the verdict they add up to (`docs/receipts.md` §7).
+//! Checks, their names and the verdict they add up to (`docs/receipts.md` §9).
 
 use std::fmt;
 

@@ -403,3 +403,130 @@ impl Reader<'_> {
         Ok(unit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Document {
+        number: u64,
+        text: Option<String>,
+    }
+
+    #[test]
+    fn text_that_readers_differ_about_is_refused() {
+        for (text, what) in [
+            (r#"{"a":1,"a":1}"#, "a name that was there before"),
+            (r#"{"a":1,"\u0061":2}"#, "a name that was there before"),
+            ("1.0", "a number that is not written as an integer"),
+            ("1e2", "a number that is not written as an integer"),
+            ("-1", "a negative number"),
+            ("-0", "a negative number"),
+            ("007", "a number with a leading zero"),
+            ("9007199254740992", "a number past 2^53-1"),
+            ("99999999999999999999999999", "a number past 2^53-1"),
+            ("[1,]", "no value"),
+            ("[1 2]", "no comma or end of the list"),
+            ("{1:2}", "no name"),
+            ("{\"a\" 2}", "no colon"),
+            ("\u{feff}{}", "no value"),
+            ("{}{}", "something behind the value"),
+            ("nul", "no value"),
+            ("\"\t\"", "a control character in a string"),
+            (r#""\ud800""#, "half a surrogate pair"),
+            (r#""\ud800\u0041""#, "half a surrogate pair"),
+            (r#""\udc00""#, "half a surrogate pair"),
+            (r#""\x41""#, "an unknown escape"),
+            (r#""\u00g0""#, "no hexadecimal digit in an escape"),
+            ("\"open", "a string without an end"),
+            ("\"open\\", "an unknown escape"),
+            ("", "the end"),
+            ("// comment", "no value"),
+        ] {
+            match Value::parse(text.as_bytes()) {
+                Err(JsonError::Syntax { what: found, .. }) => assert_eq!(found, what, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(Value::parse(b"\"\xff\"").is_err());
+        assert!(
+            Value::parse(b"\"\xed\xa0\x80\"").is_err(),
+            "a surrogate as UTF-8"
+        );
+    }
+
+    #[test]
+    fn nesting_of_sixteen_is_read_and_of_seventeen_refused() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(Value::parse(nested(NESTING_MAX).as_bytes()).is_ok());
+        assert!(Value::parse(nested(NESTING_MAX + 1).as_bytes()).is_err());
+        assert!(Value::parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn document_with_other_fields_than_its_own_is_refused() {
+        let read = |text: &str| from_strict::<Document>(text.as_bytes());
+        let document = Document {
+            number: INTEGER_MAX,
+            text: None,
+        };
+        assert_eq!(
+            read(" {\"text\":null , \"number\":9007199254740991}\n"),
+            Ok(document)
+        );
+        assert!(
+            read(r#"{"number":1}"#).is_err(),
+            "a missing field is not null"
+        );
+        assert!(read(r#"{"number":1,"text":null,"more":1}"#).is_err());
+        assert!(read("[1,null]").is_err(), "a list is no object");
+        assert!(
+            to_canonical(&Document {
+                number: INTEGER_MAX + 1,
+                text: None
+            })
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn names_are_sorted_by_utf16() {
+        // The example of RFC 8785 §3.2.3: U+FB33 is after U+1F600 in UTF-16 and before it in UTF-8.
+        let text = "{\"\u{fb33}\":1,\"\u{1f600}\":2,\"\u{20ac}\":3,\"\\r\":4,\"1\":5,\"\u{80}\":6,\"\u{f6}\":7}";
+        let canonical = "{\"\\r\":4,\"1\":5,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":3,\"\u{1f600}\":2,\"\u{fb33}\":1}";
+        assert_eq!(
+            Value::parse(text.as_bytes()).unwrap().canonical(),
+            canonical
+        );
+    }
+
+    fn any_value() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            (0..=INTEGER_MAX).prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+                proptest::collection::btree_map(any::<String>(), inner, 0..8)
+                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_form_is_that_of_another_implementation(value in any_value()) {
+            let other = serde_json_canonicalizer::to_string(&value).unwrap();
+            prop_assert_eq!(to_canonical(&value).unwrap(), other.clone());
+            let parsed = Value::parse(value.to_string().as_bytes()).unwrap();
+            prop_assert_eq!(parsed.canonical(), other);
+        }
+    }
+}

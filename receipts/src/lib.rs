@@ -8,6 +8,10 @@
 pub mod check;
 pub mod envelope;
 pub mod file;
+#[cfg(test)]
+mod fixtures;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod json;
 pub mod keys;
 pub mod log;
