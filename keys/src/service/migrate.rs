@@ -29,6 +29,7 @@ impl KeyService {
         let calls = StoreCalls {
             store: store.clone(),
             deadline: MIGRATION_DEADLINE,
+            bulk_deadline: config.bulk_deadline,
             name: config.key_store.to_string(),
         };
         calls
