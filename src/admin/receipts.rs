@@ -88,7 +88,9 @@ pub(super) async fn list(
     let after = period.after.as_deref().map(marker).transpose()?;
     let from = UnixMs(period.from_ms.unwrap_or(0));
     let to = UnixMs(period.to_ms.unwrap_or(i64::MAX));
-    let found = catalog.terminations_between(from, to, after, ROWS_MAX).await?;
+    let found = catalog
+        .terminations_between(from, to, after, ROWS_MAX)
+        .await?;
     let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= ROWS_MAX;
     let last = found.last().filter(|_| full);
     let next = last.map(|last| format!("{}-{}", last.requested.0, last.id));

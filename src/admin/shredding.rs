@@ -78,7 +78,11 @@ impl TerminationBody {
             requested_ms: row.requested.0,
             grace_end_ms: row.grace_end.0,
             run_at_ms: view.run_at.0,
-            approvals: row.approvals.iter().map(|one| one.principal.clone()).collect(),
+            approvals: row
+                .approvals
+                .iter()
+                .map(|one| one.principal.clone())
+                .collect(),
             approvals_needed: row.mode.approvals_needed(),
             cancelled_by: row.cancelled.as_ref().map(|by| by.principal.clone()),
             shred: row.shred.map(|shred| shred.to_string()),
@@ -114,7 +118,9 @@ pub struct ShredBody {
 
 impl ShredBody {
     fn of(domain: &str, shred: &Shred, members: &[Termination], now: UnixMs) -> Self {
-        let steps_done = ShredState::ALL.iter().position(|state| *state == shred.state);
+        let steps_done = ShredState::ALL
+            .iter()
+            .position(|state| *state == shred.state);
         Self {
             id: shred.id.to_string(),
             domain: domain.to_owned(),
@@ -244,7 +250,11 @@ pub(super) async fn terminations(
     let mut listed = Vec::new();
     for shreds in of_domains(&admin, &within)? {
         for view in shreds.open_terminations(ROWS_MAX).await? {
-            let tenant = shreds.stores.catalog.tenant(view.termination.tenant).await?;
+            let tenant = shreds
+                .stores
+                .catalog
+                .tenant(view.termination.tenant)
+                .await?;
             let domain = shreds.stores.name.as_str();
             listed.push(TerminationBody::of(domain, tenant.name.as_str(), &view));
         }

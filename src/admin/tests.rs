@@ -429,8 +429,7 @@ async fn changes_in_the_description_are_all_tested() {
     let mut changes: Vec<String> = Vec::new();
     for (path, methods) in description["paths"].as_object().unwrap() {
         // An approval is the approver's, and has a test of its own.
-        let reads_only =
-            path == "/v1/objects/inspect" || path == "/v1/tenants/{tenant}/approve";
+        let reads_only = path == "/v1/objects/inspect" || path == "/v1/tenants/{tenant}/approve";
         if methods.get("post").is_some() && !reads_only {
             changes.push(
                 path.replace("{tenant}", "acme")
@@ -590,7 +589,9 @@ async fn approval_is_an_approvers_and_needs_a_domain_that_shreds() {
     assert_eq!(status, StatusCode::CONFLICT);
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("key_backup"), "{message}");
-    let (_, tenant) = api.call("bob", Method::GET, "/v1/tenants/acme", json!(null)).await;
+    let (_, tenant) = api
+        .call("bob", Method::GET, "/v1/tenants/acme", json!(null))
+        .await;
     assert_eq!(tenant["state"], "active");
 }
 

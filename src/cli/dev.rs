@@ -314,7 +314,12 @@ async fn demo_tenant(opened: &open::Opened, tenant: &DevTenant) -> Result<(), Co
     let tenant_name: TenantName = name(&tenant.id)?;
     // A demo tenant that was terminated stays so, and the gateway starts all the same.
     match domain.catalog.tenant_named(&tenant_name).await {
-        Ok(known) if matches!(known.state, TenantState::Terminating | TenantState::Shredded) => {
+        Ok(known)
+            if matches!(
+                known.state,
+                TenantState::Terminating | TenantState::Shredded
+            ) =>
+        {
             return Ok(());
         }
         Ok(_) | Err(CatalogError::NotFound { .. }) => {}

@@ -62,9 +62,8 @@ fn name(domain: &str) -> Result<DomainName, CommandError> {
 
 fn place(domain: &DomainName, stores: &DomainStores) -> Result<BackupDirectory, CommandError> {
     let dir = stores.key_backup_dir.as_deref();
-    let dir = dir.ok_or_else(|| {
-        CommandError::Usage(format!("[domains.{domain}] names no key_backup"))
-    })?;
+    let dir =
+        dir.ok_or_else(|| CommandError::Usage(format!("[domains.{domain}] names no key_backup")))?;
     Ok(BackupDirectory::new(dir))
 }
 

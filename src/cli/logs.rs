@@ -7,8 +7,8 @@ use crate::signing::{Signing, SigningError, TrustSettings};
 use crate::tenants::DomainName;
 use lethe_keys::{BEYOND_MAX, NewestCheckpoint};
 use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, decode_entries};
-use lethe_receipts::{PublicKey, TrustedWitness};
 use lethe_receipts::text::Base64;
+use lethe_receipts::{PublicKey, TrustedWitness};
 use std::sync::Arc;
 
 /// A domain's log with the keys that sign for it.
@@ -34,10 +34,14 @@ pub(super) fn open_log(
         return Ok(None);
     };
     let signing = Arc::new(Signing::open(signing_dir, name)?);
-    let peers = domain.receipts.witnesses.iter().map(|(url, key)| WitnessPeer {
-        url: url.clone(),
-        key: key.clone(),
-    });
+    let peers = domain
+        .receipts
+        .witnesses
+        .iter()
+        .map(|(url, key)| WitnessPeer {
+            url: url.clone(),
+            key: key.clone(),
+        });
     let verifiers = vec![signing.log_key()?.verifier()];
     let origin = signing.origin().clone();
     let witnesses = Witnesses::new(origin, verifiers, peers.collect(), None)
@@ -87,7 +91,9 @@ pub(super) async fn newest(
     let newest = log.witnesses.newest(log.store.as_ref()).await;
     let newest = newest.map_err(|error| failed(&error))?;
     if newest.rolled_back() {
-        return Err(failed(&"a witness has seen more of it than its store holds: it was rolled back"));
+        return Err(failed(
+            &"a witness has seen more of it than its store holds: it was rolled back",
+        ));
     }
     for (witness, problem) in &newest.silent {
         tracing::warn!(op = "open", %name, witness, problem, outcome = "unasked", "a witness could not be asked for the newest checkpoint");
@@ -102,11 +108,7 @@ pub(super) async fn newest(
 }
 
 /// The log's entries from `first` to `size`; none when they are more than a crash explains.
-async fn entries(
-    reader: &dyn LogReader,
-    first: u64,
-    size: u64,
-) -> Result<Vec<[u8; 32]>, String> {
+async fn entries(reader: &dyn LogReader, first: u64, size: u64) -> Result<Vec<[u8; 32]>, String> {
     let most = u64::try_from(BEYOND_MAX).unwrap_or(u64::MAX);
     if first >= size || size - first > most {
         return Ok(Vec::new());

@@ -172,7 +172,9 @@ async fn open_parts(
     let config = shared.config;
     let (domain_config, stores) = stores::domain_stores(config, name)?;
     let OpenDomain { catalog, keys, log } = stores::open_domain(config, name, shared.dev).await?;
-    let opened_log = log.map(|log| shredding::log(domain_config, &keys, log)).transpose()?;
+    let opened_log = log
+        .map(|log| shredding::log(domain_config, &keys, log))
+        .transpose()?;
     let options = CacheOptions {
         lease: stores.lease,
         ..CacheOptions::default()

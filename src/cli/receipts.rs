@@ -89,8 +89,9 @@ fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
 
 fn written(to: Option<&Path>, bytes: &[u8]) -> Result<(), CommandError> {
     match to {
-        Some(path) => std::fs::write(path, bytes)
-            .map_err(|error| CommandError::file(path, "writing", &error)),
+        Some(path) => {
+            std::fs::write(path, bytes).map_err(|error| CommandError::file(path, "writing", &error))
+        }
         None => std::io::stdout()
             .lock()
             .write_all(bytes)
@@ -278,7 +279,10 @@ fn validate(file: &Path, trust: &Path, key: &Path) -> Result<(), CommandError> {
     let keyid = validator.key_id();
     let other_role = trusted.issuers.iter().any(|issuer| issuer.keyid == keyid)
         || trusted.log.iter().any(|log| log.keyid == keyid)
-        || trusted.witnesses.iter().any(|witness| witness.keyid == keyid);
+        || trusted
+            .witnesses
+            .iter()
+            .any(|witness| witness.keyid == keyid);
     if other_role {
         return Err(CommandError::Failed(
             "this key issues, logs or witnesses: who validates is somebody else".to_owned(),

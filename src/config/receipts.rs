@@ -129,9 +129,7 @@ fn witness(
     Ok((raw.url.trim_end_matches('/').to_owned(), key))
 }
 
-fn validator(
-    raw: &RawValidator,
-) -> Result<TrustedValidator, (&'static str, String, &'static str)> {
+fn validator(raw: &RawValidator) -> Result<TrustedValidator, (&'static str, String, &'static str)> {
     let bytes: Base64<32> = raw.public_key.clone().try_into().map_err(|_| {
         let hint = "write the raw 32-byte Ed25519 public key in base64";
         ("public_key", "is not a public key".to_owned(), hint)

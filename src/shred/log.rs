@@ -97,7 +97,11 @@ impl DomainLog {
 
     async fn sequence_what_waits(&self) -> Result<(), LogAway> {
         let failed = away("sequencing");
-        let waiting = self.source.pending(1).await.map_err(|error| failed(&error))?;
+        let waiting = self
+            .source
+            .pending(1)
+            .await
+            .map_err(|error| failed(&error))?;
         if waiting.is_empty() {
             return Ok(());
         }
@@ -109,7 +113,8 @@ impl DomainLog {
 impl ShredLog for DomainLog {
     async fn ready(&self) -> Result<(), LogAway> {
         let read = self.store().head(Head::Checkpoint).await;
-        read.map(drop).map_err(|error| away("reaching the log")(&error))
+        read.map(drop)
+            .map_err(|error| away("reaching the log")(&error))
     }
 
     async fn keep_statement(&self, receipt: [u8; 16], envelope: &str) -> Result<(), LogAway> {

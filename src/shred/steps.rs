@@ -10,7 +10,8 @@ use super::inventory::{self, InventoryKey};
 use super::purge::{self, Ledger, Progress};
 use super::statements::{self, Erasure};
 use crate::catalog::{
-    CatalogError, Evidence, ReceiptId, ReceiptStage, Shred, ShredState, Termination, TerminationState,
+    CatalogError, Evidence, ReceiptId, ReceiptStage, Shred, ShredState, Termination,
+    TerminationState,
 };
 use crate::tenants::{TenantId, TenantState};
 use async_trait::async_trait;

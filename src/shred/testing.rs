@@ -93,14 +93,18 @@ impl ModelKeys {
             let kek_id: [u8; 16] = unique[..16].try_into().unwrap();
             let commitment: [u8; 32] = unique.into();
             let entry = kek_entry(&commitment, &kek_id, &commitment, &previous).0;
-            model.creations.entry(tenant).or_default().push(KeyCreation {
-                version: u64::from(version),
-                kek_id: Hex(kek_id),
-                commitment: Hex(commitment),
-                nonce: Hex(commitment),
-                previous: Hex(previous),
-                entry: Hex(entry),
-            });
+            model
+                .creations
+                .entry(tenant)
+                .or_default()
+                .push(KeyCreation {
+                    version: u64::from(version),
+                    kek_id: Hex(kek_id),
+                    commitment: Hex(commitment),
+                    nonce: Hex(commitment),
+                    previous: Hex(previous),
+                    entry: Hex(entry),
+                });
             model.queue(entry);
             previous = entry;
         }
@@ -260,7 +264,11 @@ impl ShredKeys for ModelKeys {
         _termination: TerminationId,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, KeysError> {
-        self.guard(|_| Ok(Zeroizing::new(sealed.iter().map(|byte| byte ^ 0xff).collect())))
+        self.guard(|_| {
+            Ok(Zeroizing::new(
+                sealed.iter().map(|byte| byte ^ 0xff).collect(),
+            ))
+        })
     }
 }
 

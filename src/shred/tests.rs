@@ -198,24 +198,43 @@ async fn shred_is_refused_with_what_is_missing() {
     let terminating = tenant().await;
     assert_eq!(terminating.state, TenantState::Terminating);
     // The answer was lost: the same again, to whoever asked.
-    let again = domain.request_termination(&terminating, "alice", None).await;
+    let again = domain
+        .request_termination(&terminating, "alice", None)
+        .await;
     assert_eq!(again.unwrap().inventory_key, first.inventory_key);
-    let other = domain.request_termination(&terminating, "mallory", None).await;
+    let other = domain
+        .request_termination(&terminating, "mallory", None)
+        .await;
     assert_eq!(refused(other.map(drop)), Forbidden::Terminating);
     let own = domain.approve_termination(&terminating, "alice").await;
     assert_eq!(refused(own.map(drop)), Forbidden::OwnRequest);
-    domain.approve_termination(&terminating, "bob").await.unwrap();
+    domain
+        .approve_termination(&terminating, "bob")
+        .await
+        .unwrap();
     let why = refused(domain.may_shred(&terminating).await);
-    assert_eq!(why, Forbidden::Unapproved { given: 1, needed: 2 });
+    assert_eq!(
+        why,
+        Forbidden::Unapproved {
+            given: 1,
+            needed: 2
+        }
+    );
     world.runner("one").run_due().await.unwrap();
     assert!(catalog.shreds(10).await.unwrap().is_empty());
 
-    domain.cancel_termination(&terminating, "bob").await.unwrap();
+    domain
+        .cancel_termination(&terminating, "bob")
+        .await
+        .unwrap();
     assert_eq!(tenant().await.state, TenantState::Active);
     world.doom().await;
     world.finish("doomed").await;
     let shredded = tenant().await;
-    assert_eq!(refused(domain.may_shred(&shredded).await), Forbidden::Shredded);
+    assert_eq!(
+        refused(domain.may_shred(&shredded).await),
+        Forbidden::Shredded
+    );
     let twice = domain.request_termination(&shredded, "alice", None).await;
     assert_eq!(refused(twice.map(drop)), Forbidden::Shredded);
     let late = domain.cancel_termination(&shredded, "alice").await;
@@ -235,7 +254,10 @@ async fn inventory_root_is_checked_with_the_tenants_key() {
         ..ListRequest::default()
     };
     let region = &world.bench.region;
-    let listed = region.list(victim, &upstream(victim), &request).await.unwrap();
+    let listed = region
+        .list(victim, &upstream(victim), &request)
+        .await
+        .unwrap();
     for object in &listed.objects {
         let entry = Entry {
             bucket: "docs",
@@ -250,13 +272,20 @@ async fn inventory_root_is_checked_with_the_tenants_key() {
     assert_eq!(found.root, Some(hex::encode(tree.root())));
     assert!(found.complete && found.objects == OBJECTS);
     let other = InventoryKey::from_bytes(&[8; 32]).unwrap();
-    let other = inventory::take(stores, victim, &other, minute).await.unwrap();
+    let other = inventory::take(stores, victim, &other, minute)
+        .await
+        .unwrap();
     assert_ne!(other.root, found.root);
 
-    let none = inventory::take(stores, victim, &key, Duration::ZERO).await.unwrap();
+    let none = inventory::take(stores, victim, &key, Duration::ZERO)
+        .await
+        .unwrap();
     assert!(!none.complete && none.root.is_none() && none.objects == 0);
     let said = &none.uncounted[0];
-    assert!(said.ends_with("the time was up") && !said.contains("docs"), "{said}");
+    assert!(
+        said.ends_with("the time was up") && !said.contains("docs"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
