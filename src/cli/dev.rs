@@ -20,7 +20,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The embedded regions of `lethe dev`: name, domain, pair.
 const REGIONS: [(&str, &str, Option<&str>); 3] = [
