@@ -21,7 +21,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// The embedded regions of `lethe dev`: name, domain, pair.
 const REGIONS: [(&str, &str, Option<&str>); 3] = [
@@ -327,7 +326,12 @@ async fn demo_tenant(opened: &open::Opened, tenant: &DevTenant) -> Result<(), Co
     let tenant_name: TenantName = name(&tenant.id)?;
     // A demo tenant that was terminated stays so, and the gateway starts all the same.
     match domain.catalog.tenant_named(&tenant_name).await {
-        Ok(known) if matches!(known.state, TenantState::Terminating | TenantState::Shredded) => {
+        Ok(known)
+            if matches!(
+                known.state,
+                TenantState::Terminating | TenantState::Shredded
+            ) =>
+        {
             return Ok(());
         }
         Ok(_) | Err(CatalogError::NotFound { .. }) => {}

@@ -104,11 +104,14 @@ pub(super) fn receipts(name: &str, raw: &RawDomain) -> Result<ReceiptConfig, Pro
     })
 }
 
+/// A field of a list's item, what is wrong with it, and how to mend it.
+type Mistake = (&'static str, String, &'static str);
+
 fn many<R, T>(
     name: &str,
     key: &str,
     raw: &[R],
-    parse: fn(&R) -> Result<T, (&'static str, String, &'static str)>,
+    parse: fn(&R) -> Result<T, Mistake>,
 ) -> Result<Vec<T>, Problem> {
     let parsed = raw.iter().enumerate().map(|(index, one)| {
         parse(one).map_err(|(field, problem, hint)| {
@@ -119,9 +122,7 @@ fn many<R, T>(
     parsed.collect()
 }
 
-fn witness(
-    raw: &RawWitness,
-) -> Result<(String, WitnessVerifier), (&'static str, String, &'static str)> {
+fn witness(raw: &RawWitness) -> Result<(String, WitnessVerifier), Mistake> {
     let key = WitnessVerifier::from_text(&raw.key).map_err(|error| {
         let hint = "write the verifier key that `lethe witness` printed: name+hash+base64";
         ("key", format!("is not a witness's key: {error}"), hint)
@@ -129,7 +130,11 @@ fn witness(
     Ok((raw.url.trim_end_matches('/').to_owned(), key))
 }
 
+<<<<<<< HEAD
 fn validator(raw: &RawValidator) -> Result<TrustedValidator, (&'static str, String, &'static str)> {
+=======
+fn validator(raw: &RawValidator) -> Result<TrustedValidator, Mistake> {
+>>>>>>> shred
     let bytes: Base64<32> = raw.public_key.clone().try_into().map_err(|_| {
         let hint = "write the raw 32-byte Ed25519 public key in base64";
         ("public_key", "is not a public key".to_owned(), hint)
