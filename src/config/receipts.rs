@@ -130,11 +130,7 @@ fn witness(raw: &RawWitness) -> Result<(String, WitnessVerifier), Mistake> {
     Ok((raw.url.trim_end_matches('/').to_owned(), key))
 }
 
-<<<<<<< HEAD
-fn validator(raw: &RawValidator) -> Result<TrustedValidator, (&'static str, String, &'static str)> {
-=======
 fn validator(raw: &RawValidator) -> Result<TrustedValidator, Mistake> {
->>>>>>> shred
     let bytes: Base64<32> = raw.public_key.clone().try_into().map_err(|_| {
         let hint = "write the raw 32-byte Ed25519 public key in base64";
         ("public_key", "is not a public key".to_owned(), hint)
