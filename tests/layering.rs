@@ -51,6 +51,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "log",
+        &[
+            "clock",
+            "tenants",
+            "placement",
+            "region",
+            "catalog",
+            "directory",
+        ],
+    ),
+    // Another process on another machine: of the gateway it shares the clock. (Its tests grow real logs.)
+    ("witness", &["clock", "log"]),
+    (
         "jobs",
         &[
             "clock",
@@ -71,6 +84,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "catalog",
             "directory",
             "jobs",
+            "log",
         ],
     ),
     // Configuration knows what it configures.
@@ -103,6 +117,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "jobs",
             "admin",
             "config",
+            "log",
+            "witness",
         ],
     ),
 ];

@@ -182,6 +182,7 @@ signing_key! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::world::add_group_order;
 
     #[test]
     fn pem_of_a_key_reads_back() {
@@ -248,23 +249,4 @@ mod tests {
             Err(BadSignature)
         );
     }
-
-    /// The other S that satisfies the same equation.
-    pub(crate) fn add_group_order(signature: Base64<64>) -> Base64<64> {
-        const ORDER: [u8; 32] = [
-            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9,
-            0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
-        ];
-        let mut bytes = signature.0;
-        let mut carry = 0;
-        for (byte, order) in bytes[32..].iter_mut().zip(ORDER) {
-            let sum = u16::from(*byte) + u16::from(order) + carry;
-            *byte = sum.to_le_bytes()[0];
-            carry = sum >> 8;
-        }
-        Base64(bytes)
-    }
 }
-
-#[cfg(test)]
-pub(crate) use tests::add_group_order;

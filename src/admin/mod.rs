@@ -6,6 +6,7 @@ mod domains;
 mod error;
 mod health;
 mod keys;
+mod logs;
 mod objects;
 mod openapi;
 mod principal;

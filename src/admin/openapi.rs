@@ -1,6 +1,6 @@
 //! The API's description, served at `/openapi.json`.
 
-use super::{credentials, domains, error, health, keys, objects, regions, tenants};
+use super::{credentials, domains, error, health, keys, logs, objects, regions, tenants};
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
         regions::list, regions::check,
         keys::list, keys::rotate,
         objects::inspect,
+        logs::statements, logs::file,
         health::livez, health::readyz, health::metrics,
     ),
     components(schemas(error::ErrorBody)),

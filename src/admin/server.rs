@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::principal::{Role, authenticate};
 use super::state::Admin;
-use super::{credentials, domains, health, keys, objects, openapi, regions, tenants};
+use super::{credentials, domains, health, keys, logs, objects, openapi, regions, tenants};
 use crate::tenants::TenantId;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
@@ -120,6 +120,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/tenants/{tenant}/keys", get(keys::list))
         .route("/v1/tenants/{tenant}/keys/rotate", post(keys::rotate))
         .route("/v1/regions", get(regions::list))
+        .route("/v1/log/{domain}/statements", get(logs::statements))
+        .route("/v1/log/{domain}/{*path}", get(logs::file))
         .route("/v1/objects/inspect", post(objects::inspect))
         .route("/metrics", get(health::metrics))
         .route("/readyz", get(health::readyz))

@@ -5,6 +5,7 @@ use super::principal::Principal;
 use crate::catalog::{CatalogError, RegionCheck, Revision};
 use crate::clock::Clock;
 use crate::jobs::JobDomain;
+use crate::log::LogReader;
 use crate::tenants::{DomainName, RegionName, Tenant, TenantId, TenantName};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -78,6 +79,8 @@ pub struct AdminDomain {
     pub regions: BTreeMap<RegionName, AdminRegion>,
     /// When changes are effective.
     pub effective: Arc<dyn Effective>,
+    /// Its log, where its section names one.
+    pub log: Option<Arc<dyn LogReader>>,
 }
 
 /// Bounds of the admin API.

@@ -4,6 +4,8 @@ use crate::catalog::{
     TenantStore as _,
 };
 use crate::jobs::testing::{Bench, Cut, eu};
+use crate::log::testing::{Queue, dir_log, sequencer};
+use crate::log::{LogStore, ReceiptId};
 use crate::tenants::{AccessKeyId, Tenant, TenantName, TenantState};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -287,11 +289,13 @@ struct Api {
     bench: Bench,
     router: axum::Router,
     waited: Arc<Waited>,
+    log: (tempfile::TempDir, Arc<dyn LogStore>),
 }
 
 async fn api() -> Api {
     let bench = Bench::open().await;
     let waited = Arc::new(Waited::default());
+    let log = dir_log();
     let principal = |name: &str, role| Principal {
         name: name.to_owned(),
         role,
@@ -303,6 +307,7 @@ async fn api() -> Api {
         public_endpoint: "https://s3.eu.example.com".to_owned(),
         regions: BTreeMap::from([(eu(), embedded_region())]),
         effective: waited.clone(),
+        log: Some(log.1.clone()),
     };
     let admin = Admin {
         domains: BTreeMap::from([(bench.domain.name.clone(), domain)]),
@@ -319,6 +324,7 @@ async fn api() -> Api {
         bench,
         router: router(Arc::new(admin)),
         waited,
+        log,
     }
 }
 
@@ -368,6 +374,60 @@ impl Api {
             (StatusCode::OK, Some("active"))
         );
     }
+}
+
+#[tokio::test]
+async fn log_is_served_read_only_to_an_auditor() {
+    let api = api().await;
+    let queue = Queue::of(0..300);
+    let done = sequencer(&api.log.1)
+        .sequence_pending(&queue)
+        .await
+        .unwrap();
+    let statement = ReceiptId([7; 16]);
+    api.log
+        .1
+        .put_statement(statement, "{}".into())
+        .await
+        .unwrap();
+    let get = async |who: &str, path: &str| {
+        let request = Request::get(format!("/v1/log/eu/{path}"))
+            .header("authorization", format!("Bearer token-of-{who}"))
+            .body(Body::empty())
+            .unwrap();
+        let answer = api.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        (status, to_bytes(answer.into_body(), 1 << 20).await.unwrap())
+    };
+    let (status, checkpoint) = get("bob", "checkpoint").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(checkpoint, done.checkpoint.as_str());
+    let (status, tile) = get("bob", "tile/entries/001.p/44").await;
+    assert_eq!((status, tile.len()), (StatusCode::OK, 44 * 34));
+    let (_, listed) = get("bob", "statements?limit=5").await;
+    assert_eq!(listed, format!("[\"{statement}\"]"));
+    assert_eq!(
+        get("bob", &format!("statements/{statement}.json")).await.1,
+        "{}"
+    );
+    assert_eq!(
+        get("mallory", "checkpoint").await.0,
+        StatusCode::UNAUTHORIZED
+    );
+    for path in [
+        "intent",
+        "lock",
+        "tile/0/999",
+        "../checkpoint",
+        "tile/0/..%2f..%2fcheckpoint",
+        "cosigned",
+    ] {
+        assert_eq!(get("bob", path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    assert_eq!(
+        get("bob", "statements?after=x").await.0,
+        StatusCode::BAD_REQUEST
+    );
 }
 
 /// Every path that changes something.

@@ -81,6 +81,13 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
+    /// Transparency logs.
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// Run a witness: it cosigns a log's checkpoints that continue what it has seen.
+    Witness(WitnessArguments),
     /// Stored objects.
     Object {
         #[command(subcommand)]
@@ -219,6 +226,77 @@ pub(super) enum RegionCommand {
         /// Check from here by this configuration, without a running gateway.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum LogCommand {
+    /// Recompute a whole log and compare everything with everything.
+    Verify(LogVerifyArguments),
+}
+
+/// Which log, and what it is compared with.
+#[derive(Debug, Args)]
+pub(super) struct LogVerifyArguments {
+    /// The domain whose log the admin API serves, or the configuration names.
+    #[arg(long)]
+    pub(super) domain: Option<String>,
+    /// A log's directory.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["url", "config"])]
+    pub(super) dir: Option<PathBuf>,
+    /// A log's URL, of any server that speaks C2SP tlog-tiles.
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub(super) url: Option<String>,
+    /// Read the log from where this configuration has it, without a running gateway.
+    #[arg(long, value_name = "FILE", requires = "domain")]
+    pub(super) config: Option<PathBuf>,
+    /// Certificates to trust for --url.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub(super) ca: Option<PathBuf>,
+    /// A key of the log, `<origin>+<id>+<key>`; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub(super) log_key: Vec<String>,
+    /// A witness's key, `<name>+<id>+<key>`; may be repeated.
+    #[arg(long, value_name = "KEY")]
+    pub(super) witness_key: Vec<String>,
+    /// A checkpoint seen elsewhere, such as a witness's newest: the log must continue it. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) seen: Vec<PathBuf>,
+}
+
+/// A witness, or its key.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct WitnessArguments {
+    #[command(subcommand)]
+    pub(super) command: Option<WitnessCommand>,
+    /// Where it listens, such as 127.0.0.1:9450.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(super) listen: Option<SocketAddr>,
+    /// Where it remembers what it cosigned; losing this directory means a new key.
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(super) state: Option<PathBuf>,
+    /// Its private key, as `lethe witness key` writes it.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(super) key: Option<PathBuf>,
+    /// A log that it cosigns; may be repeated.
+    #[arg(long, required = true)]
+    pub(super) origin: Vec<String>,
+    /// A key of such a log, `<origin>+<id>+<key>`; may be repeated.
+    #[arg(long, value_name = "KEY", required = true)]
+    pub(super) log_key: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum WitnessCommand {
+    /// Make a witness's private key and print its public one.
+    Key {
+        /// The witness's name, such as witness.example/w1.
+        #[arg(long)]
+        name: String,
+        /// The file to write; it must not exist.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
     },
 }
 

@@ -18,7 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -40,14 +40,21 @@ pub(super) struct Client {
     token: Zeroizing<String>,
 }
 
+/// Where the admin API is, and with what to ask it.
+pub(super) struct Access {
+    pub(super) endpoint: String,
+    pub(super) token: Zeroizing<String>,
+    pub(super) ca: Option<PathBuf>,
+}
+
 /// A path segment or query value, encoded.
 pub(super) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 impl Client {
-    /// A client by flags and environment, or by `dev.json`.
-    pub(super) fn new(arguments: &ApiArguments) -> Result<Self, CommandError> {
+    /// The admin API by flags and environment, or by `dev.json`.
+    pub(super) fn access(arguments: &ApiArguments) -> Result<Access, CommandError> {
         let dev_file = match (&arguments.admin_endpoint, &arguments.admin_token_file) {
             (Some(_), Some(_)) => None,
             _ => Some(dev_file(&arguments.dev_dir)?),
@@ -68,6 +75,20 @@ impl Client {
             (None, None) => None,
         };
         plain_only_on_loopback(&endpoint)?;
+        Ok(Access {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token,
+            ca,
+        })
+    }
+
+    /// A client of the API that [`Client::access`] tells of.
+    pub(super) fn new(arguments: &ApiArguments) -> Result<Self, CommandError> {
+        let Access {
+            endpoint,
+            token,
+            ca,
+        } = Self::access(arguments)?;
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_DEADLINE));
         connector.enforce_http(false);
@@ -78,7 +99,7 @@ impl Client {
             .wrap_connector(connector);
         Ok(Self {
             http: HyperClient::builder(TokioExecutor::new()).build(connector),
-            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            endpoint,
             token,
         })
     }

@@ -161,6 +161,7 @@ fn dev_stores(dir: &Path) -> Result<DomainStores, CommandError> {
         root_dir: dir.join("root"),
         key_backup_dir: None,
         log_dir: None,
+        log_bucket: None,
         lease: Duration::from_secs(300),
     })
 }

@@ -11,18 +11,21 @@ mod doctor;
 mod error;
 mod files;
 mod local;
+mod log_store;
+mod log_verify;
 mod logging;
 mod open;
 mod output;
 mod regions;
 mod serve;
 mod stores;
+mod witness;
 
 pub use args::Arguments;
 pub use error::CommandError;
 
 use crate::config::Environment;
-use args::Command;
+use args::{Command, LogCommand};
 use dev::DevOptions;
 use std::process::ExitCode;
 
@@ -67,6 +70,10 @@ async fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(),
         Command::Key { command } => {
             commands::key(&arguments.api, command, environment, format).await
         }
+        Command::Log {
+            command: LogCommand::Verify(verify),
+        } => log_verify::verify(&arguments.api, verify, environment, format).await,
+        Command::Witness(witness) => witness::witness(witness, format).await,
         Command::Object { command } => {
             commands::object(&arguments.api, command, environment, format).await
         }

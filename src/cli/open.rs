@@ -1,6 +1,7 @@
 //! Opens everything that a configuration names and puts the gateway together.
 
 use super::error::CommandError;
+use super::log_store;
 use super::regions::{self, EFFECTIVE_POLL, Probe};
 use super::stores::{self, OpenDomain};
 use crate::admin::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, Effective};
@@ -9,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Backend, Config};
 use crate::directory::{Directory, SqlDirectory};
 use crate::jobs::{JobDomain, JobRegion};
+use crate::log::LogReader;
 use crate::ops::{Domain, Gateway, OpsLimits, Region};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
@@ -217,6 +219,9 @@ async fn open_parts(
         public_endpoint: domain_config.public_endpoint.clone(),
         regions: admin_regions,
         effective: Arc::new(OwnCache(cached)),
+        log: log_store::open(config, name, stores)
+            .await?
+            .map(|log| -> Arc<dyn LogReader> { log }),
     };
     Ok(Parts {
         regions,

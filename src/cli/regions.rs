@@ -20,7 +20,7 @@ const ATTEMPTS_MAX: u32 = 3;
 /// Told before each step of a check.
 pub(super) type Progress<'a> = &'a (dyn Fn(CheckStep) + Send + Sync);
 
-fn upstream(backend: &S3Backend, limits: &Limits) -> UpstreamConfig {
+pub(super) fn upstream(backend: &S3Backend, limits: &Limits) -> UpstreamConfig {
     let call_ms = u64::try_from(limits.upstream_deadline.as_millis()).unwrap_or(u64::MAX);
     UpstreamConfig {
         endpoint: backend.endpoint.clone(),

@@ -139,7 +139,7 @@ fn settled(
     ended.map_err(|error| CommandError::Failed(format!("a task of the gateway ended: {error}")))?
 }
 
-fn signals(kind: SignalKind) -> Result<Signal, CommandError> {
+pub(super) fn signals(kind: SignalKind) -> Result<Signal, CommandError> {
     signal(kind)
         .map_err(|error| CommandError::Failed(format!("signals can't be received: {error}")))
 }

@@ -2,6 +2,7 @@
 
 use super::error::Problem;
 use super::limits::limits;
+use super::log_place::log_place;
 use super::model::{
     Config, DomainConfig, DomainStores, Listener, LogConfig, LogFormat, RegionConfig, Roles,
     TlsFiles,
@@ -250,6 +251,10 @@ fn domain_stores(
     }
     let directory =
         |key: &str, kind: &str, place: &RawPlace| dir(base, &["domains", name, key], kind, place);
+    let (log_dir, log_bucket) = match &raw.log {
+        Some(place) => log_place(base, name, place)?,
+        None => (None, None),
+    };
     Ok(Some(DomainStores {
         catalog: store_url(
             base,
@@ -269,11 +274,8 @@ fn domain_stores(
             .as_ref()
             .map(|p| directory("key_backup", "dir", p))
             .transpose()?,
-        log_dir: raw
-            .log
-            .as_ref()
-            .map(|p| directory("log", "dir", p))
-            .transpose()?,
+        log_dir,
+        log_bucket,
         lease: Duration::from_secs(lease_s),
     }))
 }

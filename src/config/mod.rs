@@ -5,6 +5,7 @@ mod document;
 mod environment;
 mod error;
 mod limits;
+mod log_place;
 mod model;
 mod raw;
 mod regions;

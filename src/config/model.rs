@@ -88,6 +88,8 @@ pub struct DomainStores {
     pub key_backup_dir: Option<PathBuf>,
     /// The log's directory.
     pub log_dir: Option<PathBuf>,
+    /// The store of the log's bucket, `<bucket_prefix>-log`, where the log is in one.
+    pub log_bucket: Option<S3Backend>,
     /// How long a gateway may use keys after it asked for the lease.
     pub lease: Duration,
 }

@@ -101,7 +101,7 @@ pub(super) struct RawDomain {
     pub(super) key_store: Option<String>,
     pub(super) key_store_password_file: Option<PathBuf>,
     pub(super) key_backup: Option<RawPlace>,
-    pub(super) log: Option<RawPlace>,
+    pub(super) log: Option<RawBackend>,
     pub(super) lease_s: Option<u64>,
     pub(super) root: Option<RawPlace>,
 }
@@ -133,6 +133,22 @@ pub(super) struct RawBackend {
     pub(super) credentials_file: Option<PathBuf>,
     pub(super) ca: Option<PathBuf>,
     pub(super) allow_plain_http: Option<bool>,
+}
+
+impl RawBackend {
+    /// A key that only a store of kind `s3` has.
+    pub(super) fn s3_key(&self) -> Option<&'static str> {
+        [
+            ("endpoint", self.endpoint.is_some()),
+            ("region", self.region.is_some()),
+            ("bucket_prefix", self.bucket_prefix.is_some()),
+            ("credentials_file", self.credentials_file.is_some()),
+            ("ca", self.ca.is_some()),
+            ("allow_plain_http", self.allow_plain_http.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, there)| there.then_some(key))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -98,24 +98,9 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
     let at = |key: &str, problem: String, hint: &str| {
         Problem::at(&["regions", region, "backend", key], problem, hint)
     };
-    let missing = |key: &str| {
-        Problem::at(
-            &["regions", region, "backend"],
-            format!("the key `{key}` is missing"),
-            format!("a backend of kind {:?} needs it", raw.kind),
-        )
-    };
+    let section = ["regions", region, "backend"];
     let foreign = match raw.kind.as_str() {
-        "embedded" => [
-            ("endpoint", raw.endpoint.is_some()),
-            ("region", raw.region.is_some()),
-            ("bucket_prefix", raw.bucket_prefix.is_some()),
-            ("credentials_file", raw.credentials_file.is_some()),
-            ("ca", raw.ca.is_some()),
-            ("allow_plain_http", raw.allow_plain_http.is_some()),
-        ]
-        .into_iter()
-        .find_map(|(key, there)| there.then_some(key)),
+        "embedded" => raw.s3_key(),
         "s3" => raw.path.is_some().then_some("path"),
         other => {
             return Err(at(
@@ -133,18 +118,36 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
         ));
     }
     if raw.kind == "embedded" {
-        let path = raw.path.as_ref().ok_or_else(|| missing("path"))?;
+        let path = raw
+            .path
+            .as_ref()
+            .ok_or_else(|| missing(&section, raw, "path"))?;
         return Ok(Backend::Embedded {
             path: base.join(path),
         });
     }
+    s3_backend(base, &section, raw).map(Backend::S3)
+}
+
+fn missing(section: &[&str], raw: &RawBackend, key: &str) -> Problem {
+    Problem::at(
+        section,
+        format!("the key `{key}` is missing"),
+        format!("a backend of kind {:?} needs it", raw.kind),
+    )
+}
+
+/// Checks how an S3 store is reached; `section` is where it is written.
+pub(super) fn s3_backend(
+    base: &Path,
+    section: &[&str],
+    raw: &RawBackend,
+) -> Result<S3Backend, Problem> {
+    let under = |key| section.iter().copied().chain([key]).collect::<Vec<&str>>();
     let allow_plain_http = raw.allow_plain_http.unwrap_or(false);
-    let url = raw.endpoint.as_ref().ok_or_else(|| missing("endpoint"))?;
-    endpoint(
-        &["regions", region, "backend", "endpoint"],
-        url,
-        allow_plain_http,
-    )?;
+    let url = raw.endpoint.as_ref();
+    let url = url.ok_or_else(|| missing(section, raw, "endpoint"))?;
+    endpoint(&under("endpoint"), url, allow_plain_http)?;
     let bucket_prefix = raw
         .bucket_prefix
         .clone()
@@ -153,24 +156,23 @@ fn backend(base: &Path, region: &str, raw: &RawBackend) -> Result<Backend, Probl
         || bucket_prefix.len() > crate::placement::PREFIX_BYTES_MAX
         || bucket_prefix.parse::<RegionName>().is_err()
     {
-        return Err(at(
-            "bucket_prefix",
+        return Err(Problem::at(
+            &under("bucket_prefix"),
             "can't begin a bucket name".to_owned(),
             "write 3 to 36 lower-case letters, digits and dashes",
         ));
     }
-    Ok(Backend::S3(S3Backend {
+    let credentials_file = raw.credentials_file.as_ref();
+    let credentials_file =
+        credentials_file.ok_or_else(|| missing(section, raw, "credentials_file"))?;
+    Ok(S3Backend {
         endpoint: url.trim_end_matches('/').to_owned(),
         region: raw.region.clone().unwrap_or_else(|| "us-east-1".to_owned()),
         bucket_prefix,
-        credentials_file: base.join(
-            raw.credentials_file
-                .as_ref()
-                .ok_or_else(|| missing("credentials_file"))?,
-        ),
+        credentials_file: base.join(credentials_file),
         ca: raw.ca.as_ref().map(|ca| base.join(ca)),
         allow_plain_http,
-    }))
+    })
 }
 
 fn pairs(regions: &BTreeMap<RegionName, RegionConfig>) -> Result<(), Problem> {

@@ -70,7 +70,9 @@ impl BucketLog {
         let first = Bytes::from_static(b"first");
         self.put(PROBE, first.clone(), PutCondition::Absent).await?;
         let second = Bytes::from_static(b"second");
-        let absent = self.put(PROBE, second.clone(), PutCondition::Absent).await?;
+        let absent = self
+            .put(PROBE, second.clone(), PutCondition::Absent)
+            .await?;
         let other = PutCondition::Matches("00000000000000000000000000000000".to_owned());
         let matches = self.put(PROBE, second, other).await?;
         if absent == Put::Stored || matches == Put::Stored {
@@ -153,7 +155,11 @@ impl BucketLog {
                 Err(error) => return Err(LogStoreError::away("writing", path, error)),
             }
         }
-        Err(LogStoreError::away("writing", path, "other writes are always in progress"))
+        Err(LogStoreError::away(
+            "writing",
+            path,
+            "other writes are always in progress",
+        ))
     }
 
     async fn write_once(&self, path: LogPath, bytes: Bytes) -> Result<(), LogStoreError> {
@@ -164,7 +170,11 @@ impl BucketLog {
         match self.get(&name, path.bytes_max()).await? {
             Some(held) if held.bytes == bytes => Ok(()),
             Some(_) => Err(LogStoreError::Differs { path: name }),
-            None => Err(LogStoreError::lying("writing", &name, "it is there and not there")),
+            None => Err(LogStoreError::lying(
+                "writing",
+                &name,
+                "it is there and not there",
+            )),
         }
     }
 }
@@ -198,8 +208,17 @@ impl LogReader for BucketLog {
                 start_after,
                 keys_max: (max - ids.len()).clamp(1, 1000),
             };
-            let listing = self.store.list(NOBODY, &self.bucket, &request).await.map_err(away)?;
-            let id = |key: &str| key.strip_prefix(&prefix)?.strip_suffix(".json")?.parse().ok();
+            let listing = self
+                .store
+                .list(NOBODY, &self.bucket, &request)
+                .await
+                .map_err(away)?;
+            let id = |key: &str| {
+                key.strip_prefix(&prefix)?
+                    .strip_suffix(".json")?
+                    .parse()
+                    .ok()
+            };
             ids.extend(listing.objects.iter().filter_map(|object| id(&object.key)));
             start_after = listing.next_start_after;
             if start_after.is_none() || ids.len() >= max {

@@ -92,7 +92,9 @@ impl Newest {
     #[must_use]
     pub fn rolled_back(&self) -> bool {
         let log = self.log.map_or(0, |head| head.size);
-        self.greatest.as_ref().is_some_and(|(head, _)| head.size > log)
+        self.greatest
+            .as_ref()
+            .is_some_and(|(head, _)| head.size > log)
     }
 }
 
@@ -205,7 +207,9 @@ impl Witnesses {
         let start = same.unwrap_or(newest);
         let has = |peer: &&WitnessPeer| start.cosigned_by(&peer.key);
         let asked: Vec<&WitnessPeer> = self.peers.iter().filter(|peer| !has(peer)).collect();
-        let asking = asked.iter().map(|peer| self.ask(store, peer, &start.signed, head));
+        let asking = asked
+            .iter()
+            .map(|peer| self.ask(store, peer, &start.signed, head));
         let answers = join_all(asking).await;
         let (mut lines, mut failed) = (String::new(), Vec::new());
         for (peer, answer) in asked.iter().zip(answers) {
@@ -243,7 +247,10 @@ impl Witnesses {
             let opened = self.open(merged.as_str())?.1;
             let larger = |held: &Stored| held.opened.checkpoint.head.size > head.size;
             let nothing_new = |held: &Stored| held.signed == merged;
-            if held.as_ref().is_some_and(|held| larger(held) || nothing_new(held)) {
+            if held
+                .as_ref()
+                .is_some_and(|held| larger(held) || nothing_new(held))
+            {
                 return Ok((merged, opened));
             }
             let version = held.map(|held| held.version);
@@ -303,7 +310,9 @@ impl Witnesses {
                 status => return Err(CosignError::Answer(format!("HTTP status {status}"))),
             }
         }
-        Err(CosignError::Answer("what it knows changes all the time".to_owned()))
+        Err(CosignError::Answer(
+            "what it knows changes all the time".to_owned(),
+        ))
     }
 
     fn cosignature(
@@ -328,7 +337,9 @@ impl Witnesses {
 
     fn known(&self, peer: &WitnessPeer) -> u64 {
         let sizes = self.sizes.lock();
-        let size = sizes.ok().and_then(|sizes| sizes.get(peer.key.name().as_str()).copied());
+        let size = sizes
+            .ok()
+            .and_then(|sizes| sizes.get(peer.key.name().as_str()).copied());
         size.unwrap_or(0)
     }
 
@@ -414,6 +425,9 @@ struct Stored {
 impl Stored {
     fn cosigned_by(&self, key: &WitnessVerifier) -> bool {
         let keyid = key.keyid();
-        self.opened.cosignatures.iter().any(|cosignature| cosignature.witness == keyid)
+        self.opened
+            .cosignatures
+            .iter()
+            .any(|cosignature| cosignature.witness == keyid)
     }
 }

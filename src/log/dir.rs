@@ -47,7 +47,11 @@ impl DirLog {
         match done {
             Ok(Ok(outcome)) => outcome.map_err(|error| LogStoreError::away(operation, path, error)),
             Ok(Err(error)) => Err(LogStoreError::away(operation, path, error)),
-            Err(_) => Err(LogStoreError::away(operation, path, "the disk took too long")),
+            Err(_) => Err(LogStoreError::away(
+                operation,
+                path,
+                "the disk took too long",
+            )),
         }
     }
 
@@ -74,11 +78,17 @@ impl DirLog {
 impl LogReader for DirLog {
     async fn read(&self, path: &LogPath) -> Result<Option<Bytes>, LogStoreError> {
         let (place, max) = (self.place(path), path.bytes_max());
-        let found = self.call("reading", path, move || read(&place, max)).await?;
+        let found = self
+            .call("reading", path, move || read(&place, max))
+            .await?;
         match found {
             Found::Nothing => Ok(None),
             Found::Bytes(bytes) => Ok(Some(bytes)),
-            Found::TooLong => Err(LogStoreError::lying("reading", path, "the file is too long")),
+            Found::TooLong => Err(LogStoreError::lying(
+                "reading",
+                path,
+                "the file is too long",
+            )),
         }
     }
 
@@ -99,11 +109,13 @@ impl LogReader for DirLog {
 #[async_trait]
 impl LogStore for DirLog {
     async fn write_tile(&self, tile: &TilePath, bytes: Bytes) -> Result<(), LogStoreError> {
-        self.write_once("writing", LogPath::Tile(*tile), bytes).await
+        self.write_once("writing", LogPath::Tile(*tile), bytes)
+            .await
     }
 
     async fn put_statement(&self, id: ReceiptId, envelope: Bytes) -> Result<(), LogStoreError> {
-        self.write_once("writing", LogPath::Statement(id), envelope).await
+        self.write_once("writing", LogPath::Statement(id), envelope)
+            .await
     }
 
     async fn head(&self, head: Head) -> Result<Option<Versioned>, LogStoreError> {

@@ -97,7 +97,11 @@ impl FaultyLog {
         }
     }
 
-    async fn after_read(&self, path: &LogPath, found: Option<Bytes>) -> Result<Option<Bytes>, LogStoreError> {
+    async fn after_read(
+        &self,
+        path: &LogPath,
+        found: Option<Bytes>,
+    ) -> Result<Option<Bytes>, LogStoreError> {
         match self.read_fault(path) {
             None => Ok(found),
             Some(Fault::Failed | Fault::FailedButDone) => {
@@ -138,12 +142,14 @@ impl LogReader for FaultyLog {
 impl LogStore for FaultyLog {
     async fn write_tile(&self, tile: &TilePath, bytes: Bytes) -> Result<(), LogStoreError> {
         let path = LogPath::Tile(*tile);
-        self.write(path, (), self.inner.write_tile(tile, bytes)).await
+        self.write(path, (), self.inner.write_tile(tile, bytes))
+            .await
     }
 
     async fn put_statement(&self, id: ReceiptId, envelope: Bytes) -> Result<(), LogStoreError> {
         let path = LogPath::Statement(id);
-        self.write(path, (), self.inner.put_statement(id, envelope)).await
+        self.write(path, (), self.inner.put_statement(id, envelope))
+            .await
     }
 
     async fn head(&self, head: Head) -> Result<Option<Versioned>, LogStoreError> {

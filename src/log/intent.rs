@@ -79,11 +79,18 @@ mod tests {
         ] {
             let altered = text.replacen(from, to, 1);
             assert_ne!(altered, text);
-            assert_eq!(Intent::parse(altered.as_bytes()), None, "{from:?} as {to:?}");
+            assert_eq!(
+                Intent::parse(altered.as_bytes()),
+                None,
+                "{from:?} as {to:?}"
+            );
         }
         assert_eq!(Intent::parse(format!("{text}\n").as_bytes()), None);
         assert_eq!(Intent::parse(text.trim_end().as_bytes()), None);
-        let none = Intent { entries: Vec::new(), ..intent };
+        let none = Intent {
+            entries: Vec::new(),
+            ..intent
+        };
         assert_eq!(Intent::parse(none.text().as_bytes()), None);
     }
 }

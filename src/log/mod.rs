@@ -18,6 +18,10 @@ mod verify;
 
 #[cfg(test)]
 mod suite;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use bucket::BucketLog;
 pub use cosign::{CosignError, Cosigning, Holder, Newest, NewestError, WitnessPeer, Witnesses};

@@ -62,7 +62,11 @@ impl RemoteLog {
         match answer.await {
             Ok((StatusCode::OK, bytes)) => Ok(Some(bytes)),
             Ok((StatusCode::NOT_FOUND, _)) => Ok(None),
-            Ok((status, _)) => Err(LogStoreError::away("reading", path, format!("HTTP status {status}"))),
+            Ok((status, _)) => Err(LogStoreError::away(
+                "reading",
+                path,
+                format!("HTTP status {status}"),
+            )),
             Err(error) => Err(LogStoreError::away("reading", path, error)),
         }
     }
@@ -84,7 +88,8 @@ impl LogReader for RemoteLog {
         let Some(listing) = self.get(&path, LISTING_BYTES_MAX).await? else {
             return Ok(Vec::new());
         };
-        let lying = |reason: &dyn fmt::Display| LogStoreError::lying("listing", "statements", reason);
+        let lying =
+            |reason: &dyn fmt::Display| LogStoreError::lying("listing", "statements", reason);
         let ids: Vec<String> = serde_json::from_slice(&listing).map_err(|error| lying(&error))?;
         let ids = ids.iter().map(|id| id.parse::<ReceiptId>());
         ids.collect::<Result<_, _>>().map_err(|error| lying(&error))

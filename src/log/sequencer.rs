@@ -171,9 +171,16 @@ impl Sequencer {
             // The intent first: were it read after the tree head, an unfinished one could look finished.
             let (intent, version) = self.intent().await?;
             let current = self.current(source, intent.as_ref()).await?;
-            if let Some(intent) = intent.filter(|intent| intent.base == current.head) {
-                self.finish(&current, intent, &mut known).await?;
-                continue;
+            if let Some(intent) = intent {
+                if intent.base == current.head {
+                    self.finish(&current, intent, &mut known).await?;
+                    continue;
+                }
+                // Whoever wrote a later head has finished every intent before it.
+                if current.head.size < intent.size_after() {
+                    let what = "its intent is of another tree".to_owned();
+                    return Err(SequencerError::Damaged(what));
+                }
             }
             told += self.tell(&current, source, known.as_ref()).await?;
             let batch = batch(source).await?;
@@ -309,7 +316,8 @@ impl Sequencer {
         if from > log {
             return Err(SequencerError::RolledBack { log, known: from });
         }
-        let fresh = known.filter(|known| known.first == from && known.frontier.head() == current.head);
+        let fresh =
+            known.filter(|known| known.first == from && known.frontier.head() == current.head);
         if let Some(fresh) = fresh.filter(|_| from < log) {
             source.sequenced(from, &fresh.batch, log).await?;
             return Ok(log - from);

@@ -67,7 +67,9 @@ impl Report {
     /// Whether nothing failed.
     #[must_use]
     pub fn holds(&self) -> bool {
-        self.checks.iter().all(|check| check.outcome != Outcome::Failed)
+        self.checks
+            .iter()
+            .all(|check| check.outcome != Outcome::Failed)
     }
 
     fn check(&mut self, name: &str, outcome: Outcome, detail: impl Into<String>) {
@@ -176,7 +178,11 @@ async fn checkpoint(
     report.root = hex::encode(claimed.head.root);
     match open(&bytes, options) {
         _ if options.log.is_empty() => {
-            report.check(NAME, Outcome::Missing, "no key of the log was given: its signature was not checked");
+            report.check(
+                NAME,
+                Outcome::Missing,
+                "no key of the log was given: its signature was not checked",
+            );
         }
         Ok(_) => report.check(NAME, Outcome::Ok, "signed by a known key of the log"),
         Err(error) => report.check(NAME, Outcome::Failed, error.to_string()),
@@ -212,7 +218,11 @@ async fn cosigned(
             let size = opened.checkpoint.head.size;
             let count = opened.cosignatures.len();
             let detail = format!("{count} known witnesses cosigned the tree of {size} entries");
-            let outcome = if count == 0 { Outcome::Missing } else { Outcome::Ok };
+            let outcome = if count == 0 {
+                Outcome::Missing
+            } else {
+                Outcome::Ok
+            };
             report.check(NAME, outcome, detail);
             Ok(Some(opened.checkpoint.head))
         }
@@ -236,7 +246,11 @@ async fn statements(
             break;
         };
         if after.is_some_and(|after| last <= after) {
-            return Err(LogStoreError::lying("listing", "statements", "the list does not go on"));
+            return Err(LogStoreError::lying(
+                "listing",
+                "statements",
+                "the list does not go on",
+            ));
         }
         after = Some(last);
         for id in page {
@@ -249,7 +263,11 @@ async fn statements(
             }
         }
     }
-    report.all("statements", &problems, format!("{} well-formed", wanted.len()));
+    report.all(
+        "statements",
+        &problems,
+        format!("{} well-formed", wanted.len()),
+    );
     Ok(wanted)
 }
 
@@ -266,7 +284,10 @@ struct Walk<'r> {
 }
 
 impl Walk<'_> {
-    async fn run(&mut self, progress: &(dyn Fn(u64, u64) + Send + Sync)) -> Result<(), LogStoreError> {
+    async fn run(
+        &mut self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<(), LogStoreError> {
         let edge = tiles_of(self.head.size);
         let mut next = 0;
         while next < self.head.size {
@@ -281,7 +302,8 @@ impl Walk<'_> {
                 self.tiles.add("the log is larger than a log can be");
                 return Ok(());
             };
-            let stored = |tile: &&NewTile| tile.path.width() == TILE_WIDTH || edge.contains(&tile.path);
+            let stored =
+                |tile: &&NewTile| tile.path.width() == TILE_WIDTH || edge.contains(&tile.path);
             for tile in tiles.iter().filter(stored) {
                 self.compare(tile).await?;
             }
@@ -306,7 +328,9 @@ impl Walk<'_> {
             Err(_) => None,
         };
         if entries.is_none() {
-            self.tiles.add(format!("{path} is missing or malformed: the walk ends there"));
+            self.tiles.add(format!(
+                "{path} is missing or malformed: the walk ends there"
+            ));
         }
         Ok(entries)
     }
@@ -315,7 +339,9 @@ impl Walk<'_> {
         self.tiles_count += 1;
         match read_tile(self.reader, &tile.path).await {
             Ok(bytes) if bytes == tile.bytes => {}
-            Ok(_) => self.tiles.add(format!("{} is not what its entries make", tile.path)),
+            Ok(_) => self
+                .tiles
+                .add(format!("{} is not what its entries make", tile.path)),
             Err(LogProofError::Store(error)) => return Err(error),
             Err(_) => self.tiles.add(format!("{} is missing", tile.path)),
         }
@@ -325,7 +351,11 @@ impl Walk<'_> {
     /// Notes the heads of the trees that end within `entries`, which begin at `next`.
     fn note_roots(&mut self, next: u64, entries: &[Entry]) {
         let end = next + entries.len() as u64;
-        let sizes: Vec<u64> = self.roots.range(next + 1..=end).map(|(size, _)| *size).collect();
+        let sizes: Vec<u64> = self
+            .roots
+            .range(next + 1..=end)
+            .map(|(size, _)| *size)
+            .collect();
         for size in sizes {
             let mut until = self.frontier.clone();
             let count = usize::try_from(size - next).unwrap_or(usize::MAX);
@@ -337,11 +367,23 @@ impl Walk<'_> {
     }
 
     fn report(&self, seen: &[(String, TreeHead)], report: &mut Report) {
-        report.all("tiles", &self.tiles, format!("{} recomputed", self.tiles_count));
+        report.all(
+            "tiles",
+            &self.tiles,
+            format!("{} recomputed", self.tiles_count),
+        );
         if self.frontier.head() == self.head {
-            report.check("root", Outcome::Ok, "the entries make the checkpoint's root");
+            report.check(
+                "root",
+                Outcome::Ok,
+                "the entries make the checkpoint's root",
+            );
         } else {
-            report.check("root", Outcome::Failed, "the entries do not make the checkpoint's root");
+            report.check(
+                "root",
+                Outcome::Failed,
+                "the entries do not make the checkpoint's root",
+            );
         }
         for (who, head) in seen {
             let name = format!("consistent with {who}");

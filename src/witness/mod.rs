@@ -6,8 +6,10 @@
 mod server;
 mod state;
 
-
-
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_cosigning;
 
 pub use server::{router, serve};
 pub use state::{AddError, OpenError, Witness};

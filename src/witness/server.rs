@@ -46,7 +46,10 @@ pub fn router(witness: Arc<Witness>) -> Router {
 async fn deadline(request: Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_DEADLINE, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the request took too long\n"),
+        Err(_) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the request took too long\n",
+        ),
     }
 }
 
@@ -63,7 +66,10 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: String) -> Re
         Ok(line) => return plain(StatusCode::OK, line),
         Err(error) => error,
     };
-    let refused = matches!(error, AddError::Inconsistent | AddError::Unsigned(_) | AddError::Disk(_));
+    let refused = matches!(
+        error,
+        AddError::Inconsistent | AddError::Unsigned(_) | AddError::Disk(_)
+    );
     if refused {
         tracing::warn!(op = "add-checkpoint", outcome = "refused", %error, "a checkpoint is not cosigned");
     }

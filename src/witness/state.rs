@@ -181,7 +181,10 @@ impl Witness {
         let line = checkpoint.cosign(&self.key, unix_s);
         let own = [self.key.verifier()];
         // What is kept carries the log's signature and this witness's: proof for both sides of any quarrel.
-        let text = request.checkpoint.with_cosignatures(&line, &own).map_err(AddError::Unsigned)?;
+        let text = request
+            .checkpoint
+            .with_cosignatures(&line, &own)
+            .map_err(AddError::Unsigned)?;
         let (file, bytes) = (log.file.clone(), text.to_string());
         tokio::task::spawn_blocking(move || remember(&file, bytes.as_bytes()))
             .await
@@ -223,7 +226,9 @@ fn remembered(
     let mut text = String::new();
     match File::open(file) {
         Ok(found) => {
-            let read = found.take(CHECKPOINT_BYTES_MAX + 1).read_to_string(&mut text);
+            let read = found
+                .take(CHECKPOINT_BYTES_MAX + 1)
+                .read_to_string(&mut text);
             read.map_err(disk)?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -245,7 +250,9 @@ fn remembered(
 /// Replaces the file whole: aside, synced, moved, the directory synced.
 fn remember(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = file.parent().unwrap_or(Path::new("."));
-    let mut aside = tempfile::Builder::new().prefix(".aside-").tempfile_in(dir)?;
+    let mut aside = tempfile::Builder::new()
+        .prefix(".aside-")
+        .tempfile_in(dir)?;
     aside.write_all(bytes)?;
     aside.as_file().sync_all()?;
     aside.persist(file)?;

@@ -298,3 +298,6 @@ fn check(rules: Vec<Rule>) -> Result<(), StatementError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,7 +131,7 @@ pub async fn check_region(
 }
 
 /// Everything, so that nothing is held back while trying.
-fn assumed() -> RegionProfile {
+pub(crate) fn assumed() -> RegionProfile {
     RegionProfile {
         conditional_put: true,
         conditional_complete: true,
