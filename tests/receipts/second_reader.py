@@ -13,7 +13,7 @@ import reader_forms
 import reader_rules
 from ed25519_strict import holds
 from merkle_rfc9162 import grown, included
-from strict_json import Malformed, base64_bytes, canonical, parse
+from strict_json import MAX_INTEGER, Malformed, base64_bytes, canonical, parse
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STAGES = ["revoked", "erased", "purged"]
@@ -136,7 +136,11 @@ class Checkpoint:
             raise Malformed("not a checkpoint")
         if lines[0] != trust["origin"] or not re.fullmatch("0|[1-9][0-9]*", lines[1], re.ASCII):
             raise Malformed("not a checkpoint of this log")
+        if len(lines[1]) > 16 or int(lines[1]) > MAX_INTEGER:
+            raise Malformed("tree too large")
         self.size, self.root = int(lines[1]), base64_bytes(32)(lines[2])
+        if self.size == 0 and self.root != hashlib.sha256().digest():
+            raise Malformed("not the root of the empty tree")
         self.log_keys, self.times, self.signed_by = [], [], set()
         self.body = (text + "\n").encode()
         known = self.known_keys(trust)
@@ -171,7 +175,7 @@ class Checkpoint:
         elif kind == 4:
             stamp = int.from_bytes(blob[4:12], "big")
             message = b"cosignature/v1\ntime %d\n" % stamp + self.body
-            if not holds(key["publicKey"], blob[12:], message):
+            if stamp > MAX_INTEGER or not holds(key["publicKey"], blob[12:], message):
                 raise Malformed("wrong cosignature")
             self.times.append(stamp)
 

@@ -1,0 +1,82 @@
+"""Several hundred random mutants: every verifier gives one verdict, by one deciding check."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import second_reader
+from conftest import PAGE
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def second_verdicts(mutant_folder):
+    """What second_reader says about each pair of index.json: [(receipt's name, (verdict, check))]."""
+    found = []
+    for pair in json.loads((mutant_folder / "index.json").read_text()):
+        receipt, trust = ((mutant_folder / pair[name]).read_bytes() for name in ("receipt", "trust"))
+        found.append((pair["receipt"], second_reader.verify(receipt, trust).result()))
+    return found
+
+
+def disagreements(second_verdicts, others):
+    assert len(others) == len(second_verdicts)
+    return [(name, ours, theirs) for (name, ours), theirs in zip(second_verdicts, others) if ours != theirs]
+
+
+def test_mutants_reach_nearly_every_check(second_verdicts):
+    verdicts = Counter(result[0] for _, result in second_verdicts)
+    checks = {result[1] for _, result in second_verdicts}
+    assert len(second_verdicts) >= 800
+    assert min(verdicts[verdict] for verdict in ("verified", "incomplete", "invalid")) >= 10, verdicts
+    assert len(checks) >= 25, checks
+
+
+def test_mutants_get_one_verdict_from_the_second_reader_and_the_page(mutant_folder, second_verdicts):
+    node = shutil.which("node")
+    assert node, "node is installed by `make apt-packages`"
+    command = [node, HERE / "page_verdicts.js", PAGE, mutant_folder]
+    answers = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    pages = [(answer.get("verdict"), answer.get("check", answer.get("fault"))) for answer in answers]
+    assert not disagreements(second_verdicts, pages)
+
+
+def lethe_verdict(lethe, receipt, trust):
+    command = [lethe, "-o", "json", "receipt", "verify", receipt, "--trust", trust]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if run.returncode not in (0, 3, 4):
+        return ("exit code", f"{run.returncode}: {run.stderr.strip()}")
+    report = json.loads(run.stdout)
+    assert {"verified": 0, "invalid": 3, "incomplete": 4}[report["verdict"]] == run.returncode
+    outcomes = [(check["name"], check["outcome"]) for check in report["checks"]]
+    deciding = [name for wanted in ("failed", "missing") for name, outcome in outcomes if outcome == wanted]
+    return (report["verdict"], deciding[0] if deciding else None)
+
+
+@pytest.fixture(scope="session")
+def lethe():
+    binary = os.environ.get("LETHE_BIN")
+    if not binary:
+        pytest.skip("LETHE_BIN names no binary")
+    if subprocess.run([binary, "receipt", "verify", "--help"], capture_output=True).returncode != 0:
+        pytest.skip("the binary has no `receipt verify`")
+    return binary
+
+
+def test_mutants_get_one_verdict_from_the_second_reader_and_the_command_line(lethe, mutant_folder, second_verdicts):
+    def ask(name):
+        return lethe_verdict(lethe, mutant_folder / name, mutant_folder / name.replace(".receipt.", ".trust."))
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(ask, (name for name, _ in second_verdicts)))
+    assert not disagreements(second_verdicts, answers)
+
+
+def test_fixtures_get_the_expected_verdict_from_the_command_line(lethe, case):
+    assert lethe_verdict(lethe, case.receipt_path, case.trust_path) == (case.verdict, case.check)
