@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mutants
 import pytest
+import second_reader
 
 RECEIPTS = Path(__file__).resolve().parents[2] / "receipts"
 FIXTURES = RECEIPTS / "tests" / "fixtures"
@@ -71,3 +72,19 @@ def mutant_folder(tmp_path_factory):
         index.append(pair)
     (folder / "index.json").write_text(json.dumps(index))
     return folder
+
+
+@pytest.fixture(scope="session")
+def second_verdicts(mutant_folder):
+    """What second_reader says about each pair of index.json: [(receipt's name, (verdict, check))]."""
+    found = []
+    for pair in json.loads((mutant_folder / "index.json").read_text()):
+        receipt, trust = ((mutant_folder / pair[name]).read_bytes() for name in ("receipt", "trust"))
+        found.append((pair["receipt"], second_reader.verify(receipt, trust).result()))
+    return found
+
+
+def disagreements(second_verdicts, others):
+    """The mutants about which others say something else."""
+    assert len(others) == len(second_verdicts)
+    return [(name, ours, theirs) for (name, ours), theirs in zip(second_verdicts, others) if ours != theirs]

@@ -4,6 +4,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 
+globalThis.crypto ??= require("node:crypto").webcrypto; // Not global before Node 19.
 const [page, folder] = process.argv.slice(2);
 const script = fs.readFileSync(page, "utf8").match(/<script>([^]*)<\/script>/)[1];
 const loaded = { exports: {} };

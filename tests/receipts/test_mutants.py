@@ -9,25 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import second_reader
-from conftest import PAGE
+from conftest import CASES, PAGE, disagreements
 
 HERE = Path(__file__).parent
-
-
-@pytest.fixture(scope="session")
-def second_verdicts(mutant_folder):
-    """What second_reader says about each pair of index.json: [(receipt's name, (verdict, check))]."""
-    found = []
-    for pair in json.loads((mutant_folder / "index.json").read_text()):
-        receipt, trust = ((mutant_folder / pair[name]).read_bytes() for name in ("receipt", "trust"))
-        found.append((pair["receipt"], second_reader.verify(receipt, trust).result()))
-    return found
-
-
-def disagreements(second_verdicts, others):
-    assert len(others) == len(second_verdicts)
-    return [(name, ours, theirs) for (name, ours), theirs in zip(second_verdicts, others) if ours != theirs]
 
 
 def test_mutants_reach_nearly_every_check(second_verdicts):
@@ -78,5 +62,6 @@ def test_mutants_get_one_verdict_from_the_second_reader_and_the_command_line(let
     assert not disagreements(second_verdicts, answers)
 
 
-def test_fixtures_get_the_expected_verdict_from_the_command_line(lethe, case):
-    assert lethe_verdict(lethe, case.receipt_path, case.trust_path) == (case.verdict, case.check)
+def test_fixtures_get_the_expected_verdict_from_the_command_line(lethe):
+    answers = {case.file: lethe_verdict(lethe, case.receipt_path, case.trust_path) for case in CASES}
+    assert answers == {case.file: (case.verdict, case.check) for case in CASES}
