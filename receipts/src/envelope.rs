@@ -60,7 +60,7 @@ impl Envelope {
         }
     }
 
-    /// Adds a validator's signature. The caller has verified the receipt before ([`crate::verify`]).
+    /// Adds a validator's signature. The caller has verified the receipt before ([`crate::verify()`]).
     ///
     /// # Errors
     /// [`ValidateError`].

@@ -69,7 +69,12 @@ fn checkpoint_signed_by_another_implementation_is_ours_to_the_byte() {
 fn checkpoint_opens_with_its_signer_and_the_time_of_its_cosignature() {
     let log = LogVerifier::from_text(LOG_TEXT).unwrap();
     let witness = WitnessVerifier::from_text(WITNESS_TEXT).unwrap();
-    let opened = open_checkpoint(NOTE, &[log.clone()], &[witness.clone()]).unwrap();
+    let opened = open_checkpoint(
+        NOTE,
+        std::slice::from_ref(&log),
+        std::slice::from_ref(&witness),
+    )
+    .unwrap();
     assert_eq!(opened.checkpoint, checkpoint());
     assert_eq!(opened.signers, [log.keyid()]);
     let cosignature = Cosignature {
