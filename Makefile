@@ -72,7 +72,7 @@ bench-memory: $(VENV)/installed
 # Debian's packages, asked for only where their programs are missing.
 apt-packages:
 	missing=(); \
-	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose chromium:chromium node:nodejs openssl:openssl; do \
+	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose chromium:chromium node:nodejs openssl:openssl jq:jq; do \
 	  command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair#*:}"); \
 	done; \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql); \
