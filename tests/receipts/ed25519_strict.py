@@ -13,7 +13,7 @@ SQRT_MINUS_1 = pow(2, (P - 1) // 4, P)
 NEUTRAL = (0, 1)
 
 
-def _decode(encoded):
+def decode(encoded):
     """The affine point of a canonical encoding, or None (RFC 8032 §5.1.3)."""
     number = int.from_bytes(encoded, "little")
     sign, y = number >> 255, number & (2**255 - 1)
@@ -30,7 +30,12 @@ def _decode(encoded):
     return (P - x if x % 2 != sign else x, y)
 
 
-def _add(a, b):
+def encode(point):
+    x, y = point
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def add(a, b):
     (x1, y1), (x2, y2) = a, b
     cross = D * x1 * x2 * y1 * y2 % P
     x = (x1 * y2 + x2 * y1) * pow(1 + cross, P - 2, P)
@@ -40,11 +45,11 @@ def _add(a, b):
 
 def is_sound_point(encoded):
     """Whether 32 bytes are the canonical encoding of a curve point that is not of small order."""
-    point = _decode(encoded) if len(encoded) == 32 else None
+    point = decode(encoded) if len(encoded) == 32 else None
     if point is None:
         return False
     for _ in range(3):
-        point = _add(point, point)
+        point = add(point, point)
     return point != NEUTRAL
 
 

@@ -7,8 +7,9 @@ import base64
 import hashlib
 import json
 
+import ed25519_strict
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from merkle_rfc9162 import leaf_hash, node_hash
 from strict_json import canonical
 
@@ -26,11 +27,42 @@ class Signer:
         self.public = self.secret.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         self.keyid = hashlib.sha256(self.public).hexdigest()
 
+    def sign(self, message):
+        return self.secret.sign(message)
+
     def trusted(self, **more):
         return {"keyid": self.keyid, "publicKey": b64(self.public), **more}
 
     def note_id(self, name, kind):
         return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + self.public).digest()[:4]
+
+
+class MixedOrderSigner(Signer):
+    """A key with a part of small order: its signatures hold with a cofactor, and without one only where the hash is a multiple of 8."""
+
+    ORDER_EIGHT = bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a")
+
+    def __init__(self, role):
+        super().__init__(role)
+        self.scalar = self._scalar(self.secret)
+        self.public = ed25519_strict.encode(
+            ed25519_strict.add(ed25519_strict.decode(self.public), ed25519_strict.decode(self.ORDER_EIGHT))
+        )
+        self.keyid = hashlib.sha256(self.public).hexdigest()
+
+    @staticmethod
+    def _scalar(secret):
+        """RFC 8032 §5.1.5."""
+        seed = secret.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+        clamped = int.from_bytes(hashlib.sha512(seed).digest()[:32], "little")
+        return clamped & ~7 & ((1 << 254) - 1) | 1 << 254
+
+    def sign(self, message):
+        once = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"a test's nonce" + message).digest())
+        commitment = once.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        challenge = int.from_bytes(hashlib.sha512(commitment + self.public + message).digest(), "little")
+        answer = (self._scalar(once) + challenge * self.scalar) % ed25519_strict.GROUP_ORDER
+        return commitment + answer.to_bytes(32, "little")
 
 
 ISSUER, OLD_ISSUER, VALIDATOR, LOG = Signer("issuer"), Signer("old issuer"), Signer("validator"), Signer("log")
@@ -62,7 +94,7 @@ def pae(payload):
 
 def envelope(statement, signers=(ISSUER, VALIDATOR)):
     payload = canonical(statement)
-    signatures = [{"keyid": one.keyid, "sig": b64(one.secret.sign(pae(payload)))} for one in signers]
+    signatures = [{"keyid": one.keyid, "sig": b64(one.sign(pae(payload)))} for one in signers]
     return {"payload": b64(payload), "payloadType": PAYLOAD_TYPE, "signatures": signatures}
 
 
@@ -112,10 +144,10 @@ def consistency(first, leaves, whole=True):
 
 def note(body, cosigned_at, signers=(LOG,), name=ORIGIN):
     """A checkpoint; `cosigned_at` maps witnesses' names to POSIX seconds."""
-    lines = [(name, signer.note_id(name, 1), signer.secret.sign(body.encode())) for signer in signers]
+    lines = [(name, signer.note_id(name, 1), signer.sign(body.encode())) for signer in signers]
     for witness, seconds in cosigned_at.items():
         signer = WITNESSES[witness]
-        signature = signer.secret.sign(b"cosignature/v1\ntime %d\n" % seconds + body.encode())
+        signature = signer.sign(b"cosignature/v1\ntime %d\n" % seconds + body.encode())
         lines.append((witness, signer.note_id(witness, 4), (seconds % 2**64).to_bytes(8, "big") + signature))
     return body + "\n" + "".join(f"\u2014 {who} {b64(short + signature)}\n" for who, short, signature in lines)
 

@@ -12,6 +12,7 @@ import strict_json
 from strict_json import canonical
 
 SEED = 800_88
+FINISHED = 1_775_001_600  # About when the first stage of the good receipts was finished.
 TIME = re.compile(r"[0-9-]{10}T[0-9:]{8}Z")
 RAW = ("erased.receipt.json", "purged.receipt.json", "purged-after-a-rotation.receipt.json")
 SHIFTS_SECONDS = (-86400, -301, -300, -299, -1, 1, 299, 300, 301, 86400, 864000)
@@ -129,7 +130,7 @@ def cosigned_at(statements, chance):
         try:
             finished = strict_json.time(statement["predicate"]["times"]["finished"])
         except (strict_json.Malformed, KeyError, TypeError):
-            finished = 1_775_000_000
+            finished = FINISHED
         count = chance.choice((2, 2, 3, 3, 3, 1, 0)) if chance.random() < 0.2 else 3
         late = [finished + chance.choice((-301, -300, 0, 60, 3600)) if chance.random() < 0.15 else finished + 60 for _ in range(count)]
         times.append({name: max(moment, 0) for name, moment in zip(forge.WITNESSES, late)})
@@ -204,7 +205,21 @@ def checkpoint_mutants(count, fixtures):
         yield f"checkpoint-{number:03}", forge.encoded(changed), forge.encoded(forge.trust())
 
 
+def mixed_order_issuers(fixtures, count):
+    """(name, receipt, trust): statements signed by an issuer's key of mixed order, which §1 allows."""
+    issuer = forge.MixedOrderSigner("issuer of mixed order")
+    trust = forge.trust()
+    trust["issuers"] = [issuer.trusted(notBefore="2026-01-01T00:00:00Z", notAfter=None)]
+    for number in range(count):
+        statements = statements_of(fixtures / "erased.receipt.json")[:1]
+        statements[0]["predicate"]["sanitization"]["personnel"] = f"person {number}"
+        times = [dict.fromkeys(forge.WITNESSES, FINISHED + 60)]
+        file = forge.receipt_file(statements, times, (issuer, forge.VALIDATOR))
+        yield f"mixed-order-{number:03}", forge.encoded(file), forge.encoded(trust)
+
+
 def all_mutants(fixtures):
     yield from raw_mutants(fixtures, 350)
     yield from signed_mutants(fixtures, 450)
     yield from checkpoint_mutants(150, fixtures)
+    yield from mixed_order_issuers(fixtures, 48)

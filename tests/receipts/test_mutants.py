@@ -22,6 +22,11 @@ def test_mutants_reach_nearly_every_check(second_verdicts):
     assert len(checks) >= 25, checks
 
 
+def test_mutants_of_mixed_order_hold_without_a_cofactor_sometimes(second_verdicts):
+    checks = {result[1] for name, result in second_verdicts if name.startswith("mixed-order")}
+    assert checks == {"issuer-signature", "erasure"}
+
+
 def test_mutants_get_one_verdict_from_the_second_reader_and_the_page(mutant_folder, second_verdicts):
     node = shutil.which("node")
     assert node, "node is installed by `make apt-packages`"
