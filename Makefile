@@ -25,9 +25,10 @@ test-rust: apt-packages
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc
 
-# Other people's tools and a second verifier read the frozen receipts; LETHE_BIN's command line too, if it is set.
+# Other people's tools, a second verifier, a browser and the command line read the frozen receipts.
 test-receipts: apt-packages $(RECEIPTS_VENV)/installed
-	$(RECEIPTS_VENV)/bin/pytest -c tests/receipts/pytest.ini --rootdir tests/receipts tests/receipts
+	cargo build --bin lethe
+	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(RECEIPTS_VENV)/bin/pytest -c tests/receipts/pytest.ini --rootdir tests/receipts tests/receipts
 
 test-clients: apt-packages $(VENV)/installed
 	cargo build --bin lethe
