@@ -4,10 +4,11 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: test test-rust test-clients test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
+.PHONY: test test-rust test-receipts test-clients test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
 
 TESTBED := target/testbed
 VENV := $(TESTBED)/venv
+RECEIPTS_VENV := $(TESTBED)/receipts-venv
 PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
 WORKERS ?= 2
 CARGO_DENY_VERSION := 0.20.2
@@ -18,12 +19,17 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 export CARGO_PROFILE_DEV_DEBUG ?= line-tables-only
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-test: test-rust test-clients
+test: test-rust test-receipts test-clients
 
 # Its programs are in the clients' environment.
 test-rust: apt-packages $(VENV)/installed
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
 	cargo test --workspace --doc
+
+# Other people's tools, a second verifier, a browser and the command line read the frozen receipts.
+test-receipts: apt-packages $(RECEIPTS_VENV)/installed
+	cargo build --bin lethe
+	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(RECEIPTS_VENV)/bin/pytest -c tests/receipts/pytest.ini --rootdir tests/receipts tests/receipts
 
 test-clients: apt-packages $(VENV)/installed
 	cargo build --bin lethe
@@ -72,7 +78,7 @@ bench-rekey: apt-packages
 # Debian's packages, asked for only where their programs are missing.
 apt-packages:
 	missing=(); \
-	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose openssl:openssl; do \
+	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose chromium:chromium node:nodejs openssl:openssl jq:jq; do \
 	  command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair#*:}"); \
 	done; \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql); \
@@ -85,6 +91,11 @@ apt-packages:
 $(VENV)/installed: tests/clients/requirements.txt | apt-packages
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r tests/clients/requirements.txt
+	touch $@
+
+$(RECEIPTS_VENV)/installed: tests/receipts/requirements.txt | apt-packages
+	python3 -m venv $(RECEIPTS_VENV)
+	$(RECEIPTS_VENV)/bin/pip install -q --disable-pip-version-check -r tests/receipts/requirements.txt
 	touch $@
 
 clean-testbed:
