@@ -122,7 +122,13 @@ pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
     assert_refused!(released, Conflict);
 
     other
-        .advance_shred(new.id, new.fence, requested, &[note.clone()], until)
+        .advance_shred(
+            new.id,
+            new.fence,
+            requested,
+            std::slice::from_ref(&note),
+            until,
+        )
         .await
         .unwrap();
     let again = other

@@ -165,9 +165,13 @@ async fn list_that_may_have_been_completed_stays_fixed_through_a_refusal() {
     let a = acme.part("k", &upload, 1, b"a").await.unwrap();
     // Its answer is lost, and nobody can tell what became of it.
     bed.store.fail_next(Op::CompleteUpload, Fault::Lost);
-    assert!(acme.complete("k", &upload, &[a.clone()]).await.is_err());
+    assert!(
+        acme.complete("k", &upload, std::slice::from_ref(&a))
+            .await
+            .is_err()
+    );
     acme.put("k", b"theirs").await.unwrap();
-    let mut complete = acme.completion("k", &upload, &[a.clone()]);
+    let mut complete = acme.completion("k", &upload, std::slice::from_ref(&a));
     complete.condition = WriteCondition::Absent;
     let refused = complete_upload(&bed.gateway, &acme.scope, &complete).await;
     let code = refused.err().map(|e| e.code());
