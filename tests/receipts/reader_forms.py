@@ -180,6 +180,6 @@ _PREDICATE = fields(
 statement = fields(
     _type=_exactly("https://in-toto.io/Statement/v1"),
     predicateType=_exactly("https://lethe.dev/crypto-erase/v1"),
-    subject=list_of(fields(name=text, digest=DIGEST)),
+    subject=list_of(fields(name=string, digest=DIGEST)),
     predicate=_PREDICATE,
 )

@@ -22,9 +22,21 @@ def test_mutants_reach_nearly_every_check(second_verdicts):
     assert len(checks) >= 25, checks
 
 
-def test_mutants_of_mixed_order_hold_without_a_cofactor_sometimes(second_verdicts):
-    checks = {result[1] for name, result in second_verdicts if name.startswith("mixed-order")}
-    assert checks == {"issuer-signature", "erasure"}
+def test_mutants_lie_at_both_sides_of_the_limits(second_verdicts):
+    found = {name.removeprefix("at the edge, ").removesuffix(".receipt.json"): result[1] for name, result in second_verdicts}
+    for late, early, check in (
+        ("approved", "erased", "claimed-times"),
+        ("destroyed", "erased", "claimed-times"),
+        ("grace", "tenant fence", "claimed-times"),
+        ("revoked from", "erased from", "same-facts"),
+        ("erased", "witnessed", "witnessed-time"),
+    ):
+        assert (found[f"{late} 300 after {early}"], found[f"{late} 301 after {early}"]) == (None, check)
+    assert (found["issuers notAfter 0 witnessed 0"], found["issuers notAfter -1 witnessed 0"]) == (None, "key-windows")
+    assert (found["horizon 0"], found["horizon 1"]) == (None, "assurance")
+    assert {check for name, check in found.items() if name.startswith("R of small order")} == {"issuer-signature"}
+    mixed = {check for name, check in found.items() if name.startswith("mixed order")}
+    assert mixed == {"issuer-signature", "erasure"}, "a key of mixed order holds without a cofactor sometimes"
 
 
 def test_mutants_get_one_verdict_from_the_second_reader_and_the_page(mutant_folder, second_verdicts):
