@@ -138,21 +138,24 @@ impl FileRoot {
         if let Err(error @ (RootError::Foreign(_) | RootError::Exposed { .. })) = self.read(epoch) {
             return Err(error);
         }
-        let path = self.path(epoch);
-        let mut file = match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unavailable("opening a root key", &error)),
-        };
-        // Overwriting is all that software can do; a copy-on-write or worn-out medium may keep the old blocks.
-        let mut noise = [0; FILE_BYTES];
-        getrandom::fill(&mut noise)
-            .map_err(|_| RootError::Unavailable("no randomness".to_owned()))?;
-        file.write_all(&noise)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| fs::remove_file(&path))
-            .and_then(|()| File::open(&self.dir)?.sync_all())
-            .map_err(|error| unavailable("destroying a root key", &error))
+        let failed = |error: io::Error| unavailable("destroying a root key", &error);
+        // Out of the way first: whoever reads at the same time finds the key or none, never one half overwritten.
+        let condemned = self.dir.join(format!(".epoch-{epoch}.condemned"));
+        if_there(fs::rename(self.path(epoch), &condemned)).map_err(failed)?;
+        let file = OpenOptions::new().write(true).open(&condemned);
+        if let Some(mut file) = if_there(file).map_err(failed)? {
+            // Overwriting is all that software can do; a copy-on-write or worn-out medium may keep the old blocks.
+            let mut noise = [0; FILE_BYTES];
+            getrandom::fill(&mut noise)
+                .map_err(|_| RootError::Unavailable("no randomness".to_owned()))?;
+            file.write_all(&noise)
+                .and_then(|()| file.sync_all())
+                .and_then(|()| if_there(fs::remove_file(&condemned)))
+                .map_err(failed)?;
+        }
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed)
     }
 
     async fn run<R: Send + 'static>(
@@ -175,6 +178,15 @@ fn refuse_mode(path: &Path, mode: u32, forbidden: u32) -> Result<(), RootError> 
             path: path.to_path_buf(),
             mode,
         })
+    }
+}
+
+/// What is not there was destroyed before, or is being destroyed by somebody else.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -372,6 +372,45 @@ async fn file_root_destroyed_is_overwritten_before_it_is_removed() {
 }
 
 #[tokio::test]
+async fn file_root_destruction_that_was_interrupted_is_finished() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    root.create_epoch(Epoch(1)).await.unwrap();
+    let (path, link) = (
+        directory.path().join("epoch-1.key"),
+        directory.path().join("link"),
+    );
+    let before = fs::read(&path).unwrap();
+    fs::hard_link(&path, &link).unwrap();
+    fs::rename(&path, directory.path().join(".epoch-1.condemned")).unwrap();
+    root.destroy_epoch(Epoch(1)).await.unwrap();
+    assert_ne!(fs::read(&link).unwrap(), before);
+    fs::remove_file(&link).unwrap();
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn file_root_read_while_it_is_destroyed_is_whole_or_missing() {
+    let directory = directory();
+    let root = FileRoot::new(directory.path(), OWNER);
+    for epoch in (1..64).map(Epoch) {
+        root.create_epoch(epoch).await.unwrap();
+        let reader = root.clone();
+        let reads = tokio::spawn(async move {
+            loop {
+                match wrap(&reader, epoch, &keys(1)).await {
+                    Ok(_) => {}
+                    Err(error) => return error,
+                }
+            }
+        });
+        let (one, two) = tokio::join!(root.destroy_epoch(epoch), root.destroy_epoch(epoch));
+        assert_eq!((one, two), (Ok(()), Ok(())));
+        assert_eq!(reads.await.unwrap(), RootError::EpochMissing(epoch));
+    }
+}
+
+#[tokio::test]
 async fn file_root_created_at_once_has_one_key_and_no_leftovers() {
     let directory = directory();
     let root = FileRoot::new(directory.path(), OWNER);
