@@ -6,10 +6,10 @@ region's directory; opening is `envelope/tests/python/lethe_format.py`'s, on PyP
 
 import base64
 import hashlib
-import json
 import re
 import sqlite3
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,33 @@ def keys(key_store: Path, roots: dict[int, bytes], domain: str, tenant: bytes) -
     raise refused
 
 
+def nodes(key_store: Path, roots: dict[int, bytes], domain: str) -> Iterator[bytes]:
+    """Every node that a key store holds."""
+    with sqlite3.connect(f"file:{key_store}?mode=ro", uri=True) as store:
+        rows = store.execute("SELECT place, generation, epoch, wrapped FROM nodes").fetchall()
+    for place, generation, epoch, wrapped in rows:
+        yield opened(roots[epoch], lethe_format.context("lethe/v1/node", domain, place, generation), wrapped, "a node")
+
+
+def wrapped_kek(key_store: Path, domain: str, tenant: bytes) -> tuple[bytes, bytes]:
+    """The context and the wrap of a tenant's newest KEK."""
+    with sqlite3.connect(f"file:{key_store}?mode=ro", uri=True) as store:
+        kek_id, wrapped, place, generation = store.execute(
+            "SELECT kek_id, wrapped, place, generation FROM keks WHERE tenant = ? ORDER BY version DESC", (tenant,)
+        ).fetchone()  # fmt: skip
+    return lethe_format.context("lethe/v1/kek", domain, place, tenant, kek_id, generation), wrapped
+
+
+def opened_by_any(keys: list[bytes], context: bytes, sealed: bytes) -> bytes:
+    """What the first of the keys that opens a KEK's wrap makes of it."""
+    for key in keys:
+        try:
+            return opened(key, context, sealed, "the KEK")
+        except NotOpened:
+            continue
+    raise NotOpened("the KEK does not open")
+
+
 def dek(found: Keys, region: Path, place: dict) -> bytes:
     """The DEK of the object at a place: `tenant`, `domain`, `bucket`, `object_key`, and `object_id` as `object inspect` tells."""
     header, metadata, _ = stored(region, place)
@@ -127,7 +154,3 @@ def place_of(inspected: dict, tenant: str, domain: str, bucket: str, key: str) -
         "object_id": bytes.fromhex(inspected["header"]["object_id"]),
     }  # fmt: skip
 
-
-def inventory_key(requested: str) -> bytes:
-    """The key that the answer of `tenant terminate -o json` carries."""
-    return bytes.fromhex(json.loads(requested)["inventory_key"])
