@@ -114,7 +114,9 @@ async fn restore(
     let config = config::load(config, environment)?;
     let (domain_config, domain_stores) = stores::domain_stores(&config, &asked.domain)?;
     let place = place(&asked.domain, domain_stores)?;
-    let keys = stores::key_config(&config, &asked.domain, domain_stores, false)?;
+    let mut keys = stores::key_config(&config, &asked.domain, domain_stores, false)?;
+    let catalog = stores::open_catalog(&config, &asked.domain).await?;
+    keys.epoch_min = stores::epoch_seen(catalog.as_ref()).await?;
     let log = logs::open_log(&config, &asked.domain, domain_config, domain_stores).await?;
     let (newest, forget) = match &log {
         None => (None, Vec::new()),

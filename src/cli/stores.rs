@@ -3,8 +3,8 @@
 use super::error::CommandError;
 use super::logs::{self, OpenLog};
 use crate::catalog::{
-    Catalog, CatalogError, DomainStore, OpenError, SqlCatalog, StoreIdentities, StoreLocation,
-    StoreOptions,
+    Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
+    StoreLocation, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
@@ -12,12 +12,15 @@ use crate::directory::SqlDirectory;
 use crate::signing::Signing;
 use crate::tenants::DomainName;
 use lethe_keys::{
-    KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing, StoreUrl,
-    SystemClock, check_apart,
+    Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing,
+    StoreUrl, SystemClock, check_apart,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Shreds that are looked at for the newest epoch.
+const NEWEST_SHREDS: u32 = 100;
 
 /// Connections that one process holds to one store.
 const CONNECTIONS_MAX: u32 = 16;
@@ -202,7 +205,8 @@ pub(super) async fn open_domain(
     let (domain, stores) = domain_stores(config, name)?;
     let catalog = open_catalog(config, name).await?;
     let identities = catalog.identities().await?;
-    let keys = key_config(config, name, stores, dev)?;
+    let mut keys = key_config(config, name, stores, dev)?;
+    keys.epoch_min = epoch_seen(catalog.as_ref()).await?;
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
     // The log's keys are where the control role is; that gateway compares, and the others hold its epoch.
     let log = match config.roles.control {
@@ -223,6 +227,16 @@ pub(super) async fn open_domain(
         return Err(not_apart(name, "catalog and key store", &error));
     }
     Ok(OpenDomain { catalog, keys, log })
+}
+
+/// The newest epoch that the catalog's shreds say the key store was in; 0 when it has none.
+pub(super) async fn epoch_seen(catalog: &dyn Catalog) -> Result<Epoch, CommandError> {
+    let newest = catalog.shreds(NEWEST_SHREDS).await?;
+    let seen = newest.iter().map(|shred| match shred.state {
+        ShredState::Requested | ShredState::Fenced | ShredState::Inventoried => shred.epoch_from,
+        _ => shred.epoch_from.saturating_add(1),
+    });
+    Ok(Epoch(seen.max().unwrap_or(0)))
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.

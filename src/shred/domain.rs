@@ -40,6 +40,8 @@ pub trait ShredKeys: Send + Sync + 'static {
     async fn creations(&self, tenant: TenantId) -> Result<Vec<LoggedCreation>, KeysError>;
     /// Moves the root away from `epoch_from` and leaves the victims behind.
     async fn rekey(&self, victims: &[TenantId], epoch_from: u64) -> Result<Rekeyed, KeysError>;
+    /// Epochs that the root has left and that are not destroyed yet, oldest first.
+    async fn unfinished_moves(&self) -> Result<Vec<u64>, KeysError>;
     /// Backs the key store up, restores the backup elsewhere and opens everything in it.
     async fn back_up(&self, epoch_from: u64) -> Result<BackedUp, KeysError>;
     /// Has the root provider destroy the epoch that was left, and sees that it is gone.

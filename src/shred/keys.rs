@@ -138,6 +138,11 @@ impl ShredKeys for DomainKeys {
         })
     }
 
+    async fn unfinished_moves(&self) -> Result<Vec<u64>, KeysError> {
+        let moves = self.keys.unfinished_moves().await?;
+        Ok(moves.iter().map(|moved| moved.from.0).collect())
+    }
+
     async fn back_up(&self, _epoch_from: u64) -> Result<BackedUp, KeysError> {
         let place = self.backups.as_ref();
         let made = self.keys.backup(place).await?;

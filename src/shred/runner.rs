@@ -3,13 +3,16 @@
 use super::domain::ShredDomain;
 use super::error::ShredError;
 use super::steps::{Held, Stepped};
-use crate::catalog::{CatalogError, Shred, ShredId};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Tenants of one shred: the move of the root costs the same for one and for all of them, receipts do not.
 const TENANTS_MAX: u32 = 1000;
+
+/// Shreds that are looked at for the one that has not destroyed its epoch yet, which is the newest unless a clock went back.
+const NEWEST_SHREDS: u32 = 100;
 
 /// How a runner paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +81,9 @@ impl ShredRunner {
     /// # Errors
     /// [`ShredError`] when nothing could be begun or claimed. What a shred itself fails at is in its row.
     pub async fn run_due(&self) -> Result<u32, ShredError> {
+        if let Err(error) = self.domain.finish_moves().await {
+            tracing::warn!(op = "shred", outcome = "waiting", %error, "a move of the root that no shred knows waits");
+        }
         let now = self.domain.stores.clock.now();
         // What is begun goes on even where nothing new can begin.
         let begun = self.begin(self.domain.policy.due_before(now)).await;
@@ -167,6 +173,36 @@ fn millis(duration: Duration) -> i64 {
 }
 
 impl ShredDomain {
+    /// Finishes moves of the root that no shred will: those of a key store that was restored, from a backup that was made in
+    /// the middle of a shred that is over now, or that had to forget tenants. No key is made until then.
+    ///
+    /// # Errors
+    /// [`ShredError`]; call again.
+    pub async fn finish_moves(&self) -> Result<(), ShredError> {
+        // Before the catalog: a move that is seen here and has a shred is seen with it there.
+        let left = self.keys.unfinished_moves().await?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        let newest = self.stores.catalog.shreds(NEWEST_SHREDS).await?;
+        let open = newest
+            .iter()
+            .find(|shred| shred.state < ShredState::Destroyed)
+            .map(|shred| shred.epoch_from);
+        for epoch_from in left.into_iter().filter(|epoch| Some(*epoch) != open) {
+            self.keys.fence_nodes().await?;
+            let backup = self.keys.back_up(epoch_from).await?;
+            self.keys.destroy(epoch_from, &backup).await?;
+            tracing::info!(
+                op = "shred",
+                epoch_from,
+                outcome = "done",
+                "a restored move of the root is finished"
+            );
+        }
+        Ok(())
+    }
+
     /// Begins a shred of what was due by then, after a look at everything that it needs; `None` when nothing is due.
     ///
     /// # Errors

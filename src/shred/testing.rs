@@ -200,6 +200,13 @@ impl ShredKeys for ModelKeys {
         })
     }
 
+    async fn unfinished_moves(&self) -> Result<Vec<u64>, KeysError> {
+        self.guard(|model| {
+            let unfinished = model.moves.iter().filter(|(_, moved)| !moved.destroyed);
+            Ok(unfinished.map(|(epoch_from, _)| *epoch_from).collect())
+        })
+    }
+
     async fn back_up(&self, epoch_from: u64) -> Result<BackedUp, KeysError> {
         self.guard(|model| {
             model.backups += 1;

@@ -4,7 +4,7 @@ use super::error::ShredError;
 use super::inventory::{self, Entry, InventoryKey, entry_hash};
 use super::merkle::Tree;
 use super::rules::Forbidden;
-use super::testing::{OBJECT_BYTES, OBJECTS, Part, World, upstream};
+use super::testing::{Move, OBJECT_BYTES, OBJECTS, Part, World, upstream};
 use crate::catalog::{
     FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
     TerminationState,
@@ -134,6 +134,17 @@ async fn several_tenants_run_by_two_runners_are_one_shred() {
         world.finish("two runners").await;
     }
     assert_shredded_once(&world, "two runners").await;
+}
+
+#[tokio::test]
+async fn restored_move_that_no_shred_knows_is_finished_by_the_next_pass() {
+    let world = World::open(1).await;
+    let restored = Move::default();
+    world.keys.model.lock().unwrap().moves.insert(0, restored);
+    world.runner("one").run_due().await.unwrap();
+    let model = world.keys.model.lock().unwrap();
+    assert!(model.moves[&0].destroyed && model.moves[&0].backup.is_some());
+    assert_eq!(model.epoch, 1);
 }
 
 #[tokio::test]

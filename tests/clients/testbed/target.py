@@ -184,6 +184,11 @@ class Gateway(Target):
         except (urllib.error.URLError, OSError):
             return False
 
+    def use(self, label: str, region: str, access_key_id: str, secret_access_key: str) -> None:
+        """Makes `client(label)` one that has this credential, until the next start."""
+        self.tenants[label] = Tenant(label, region, access_key_id, secret_access_key)
+        self._clients = {key: client for key, client in self._clients.items() if key[0] != label}
+
     def kill_and_restart(self) -> None:
         """kill -9, then a start on the same directory."""
         self.child.kill()
