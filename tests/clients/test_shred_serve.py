@@ -54,8 +54,16 @@ class Site:
 
     def ends_grace(self, tenant: str) -> None:
         """A day goes by."""
+        self._grace(tenant, 0)
+
+    def begins_grace(self, tenant: str) -> None:
+        """And back."""
+        self._grace(tenant, 24 * 60 * 60 * 1000)
+
+    def _grace(self, tenant: str, milliseconds: int) -> None:
         with self.catalog() as rows:
-            rows.execute("UPDATE terminations SET grace_end = requested WHERE tenant = ?", (bytes.fromhex(self.ids[tenant]),))
+            rows.execute("UPDATE terminations SET grace_end = requested + ? WHERE tenant = ?",
+                         (milliseconds, bytes.fromhex(self.ids[tenant])))  # fmt: skip
 
     def approve(self, tenant: str, role: str) -> dict:
         done = self.made.run("tenant", "approve", tenant, gateway=self.here, role=role)
@@ -169,28 +177,46 @@ def test_shred_starts_when_the_grace_ends_and_a_paused_gateway_serves_nothing_af
 
 
 @contextmanager
-def missing(directory: Path):
-    """A directory whose place is taken by a file: what is in it can't be reached."""
+def away(directory: Path, replaced: bool = True):
+    """A directory that is gone, or whose place is taken by a file, for a while."""
     aside = directory.with_name(directory.name + "-aside")
     directory.rename(aside)
-    directory.write_text("not a directory")
+    if replaced:
+        directory.write_text("not a directory")
     try:
         yield
     finally:
-        directory.unlink()
+        directory.unlink(missing_ok=True)
         aside.rename(directory)
 
 
-def test_shred_begun_at_two_gateways_at_once_is_one_shred(site):
+def nothing_begins(site, reason: str) -> None:
+    said = site.made.refused("shred", "run", "--now", gateway=site.here, code=2)
+    assert reason in said, said
+    assert len(site.status()) == 1 and words(site.here, "second") == b"second" * 1000
+
+
+def test_shred_with_root_provider_key_backup_or_log_away_does_not_begin(site):
     made = site.made
     made.json("tenant", "terminate", "second", gateway=site.there)
     for role in ("carol", "dave"):
         site.approve("second", role)
-    with missing(made.directory / "eu-key-backup"), missing(made.directory / "eu-log"):
+    # The grace ends only while something is away: no runner begins by itself in between.
+    with away(made.directory / "eu-key-backup"):
         site.ends_grace("second")
-        said = made.refused("shred", "run", "--now", gateway=site.here, code=2)
-        assert "backups" in said, said
-        assert len(site.status()) == 1 and words(site.here, "second") == b"second" * 1000, "nothing has begun"
+        nothing_begins(site, "backups")
+        with away(made.root / "eu", replaced=False):
+            nothing_begins(site, "root directory")
+        site.begins_grace("second")
+    with away(made.directory / "eu-log"):
+        site.ends_grace("second")
+        nothing_begins(site, "log")
+        site.begins_grace("second")
+
+
+def test_shred_begun_at_two_gateways_at_once_is_one_shred(site):
+    made = site.made
+    site.ends_grace("second")
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(made.run, "shred", "run", "--now", gateway=gateway) for gateway in (site.here, site.there) * 3]
         outcomes = [one.result() for one in asked]
