@@ -86,6 +86,7 @@ impl ShredKeys for DomainKeys {
 
     async fn ready(&self) -> Result<(), KeysError> {
         self.keys.ping().await?;
+        self.keys.check_root_control().await?;
         let listed = self.backups.list().await;
         listed.map(drop).map_err(|error| KeysError::Unavailable {
             operation: "reaching the place for backups",

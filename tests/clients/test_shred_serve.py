@@ -6,20 +6,26 @@ import signal
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from botocore.exceptions import HTTPClientError, IncompleteReadError, ResponseStreamingError
+
 from test_serve import eventually, issue, refusal
+from testbed import independent, memory
+from testbed.certificates import Authority
 from testbed.installation import REGION, Serving
+from testbed.payload import MIB, body
 from testbed.process import free_port
 from testbed.seaweedfs import SeaweedFS
-from testbed.certificates import Authority
 from testbed.shredding import STAGES, Load, Shredding, receipt_stages, statements, wait_until_purged
 
 pytestmark = [pytest.mark.no_server, pytest.mark.lethe_only("shreds"), pytest.mark.timeout(400)]
 
+BIG = body(24 * MIB, "big")
 NAMES = ("survivor", "victim", "second")
 
 
@@ -48,8 +54,16 @@ class Site:
 
     def ends_grace(self, tenant: str) -> None:
         """A day goes by."""
+        self._grace(tenant, 0)
+
+    def begins_grace(self, tenant: str) -> None:
+        """And back."""
+        self._grace(tenant, 24 * 60 * 60 * 1000)
+
+    def _grace(self, tenant: str, milliseconds: int) -> None:
         with self.catalog() as rows:
-            rows.execute("UPDATE terminations SET grace_end = requested WHERE tenant = ?", (bytes.fromhex(self.ids[tenant]),))
+            rows.execute("UPDATE terminations SET grace_end = requested + ? WHERE tenant = ?",
+                         (milliseconds, bytes.fromhex(self.ids[tenant])))  # fmt: skip
 
     def approve(self, tenant: str, role: str) -> dict:
         done = self.made.run("tenant", "approve", tenant, gateway=self.here, role=role)
@@ -91,6 +105,7 @@ def site(tmp_path_factory):
             running.there.use(name, issued["access_key_id"], issued["secret_access_key"])
             here.client(name).create_bucket(Bucket=f"{name}-docs")
             here.client(name).put_object(Bucket=f"{name}-docs", Key="words", Body=name.encode() * 1000)
+        here.client("victim").put_object(Bucket="victim-docs", Key="big", Body=BIG)
         running.old_backup = made.json("key-store", "backup", "eu", gateway=here)["file"]
         shutil.copytree(made.root / "eu", directory / "old-root")
         yield running
@@ -129,6 +144,12 @@ def test_shred_starts_when_the_grace_ends_and_a_paused_gateway_serves_nothing_af
     made, here, there = site.made, site.here, site.there
     eventually(lambda: refusal(lambda: words(there, "victim")) is None, "the credential at the other gateway")
     assert words(there, "survivor") == b"survivor" * 1000
+    roots, tenant = independent.root_keys(made.root / "eu"), bytes.fromhex(site.ids["victim"])
+    keys = independent.keys(made.directory / "eu-keys/keys.db", roots, "eu", tenant)
+    patterns = {"KEK": keys.kek, "node": keys.node, "E_n": keys.root}
+    half_read = there.client("victim").get_object(Bucket="victim-docs", Key="big")["Body"]
+    assert half_read.read(1000) == BIG[:1000]
+    assert memory.found(there.child.pid, patterns)["KEK"], "it has the key when it is paused"
     there.child.popen.send_signal(signal.SIGSTOP)
     try:
         with Load({"survivor": here.client("survivor")}, {"survivor": "survivor-docs"}) as load:
@@ -141,6 +162,10 @@ def test_shred_starts_when_the_grace_ends_and_a_paused_gateway_serves_nothing_af
     while time.monotonic() < until:
         answers.add(refusal(lambda: words(there, "victim")))
     assert None not in answers, "not one byte of the victim, from the first moment on"
+    with pytest.raises((HTTPClientError, IncompleteReadError, ResponseStreamingError)):
+        half_read.read()
+    for gateway in (here, there):
+        assert set(memory.found(gateway.child.pid, patterns).values()) == {0}
     assert refusal(lambda: words(here, "victim")) == "InvalidAccessKeyId"
     eventually(lambda: refusal(lambda: words(there, "victim")) == "InvalidAccessKeyId", "the refusal at the other gateway")
     eventually(lambda: refusal(lambda: words(there, "survivor")) is None, "that the other gateway serves again", 60)
@@ -151,11 +176,46 @@ def test_shred_starts_when_the_grace_ends_and_a_paused_gateway_serves_nothing_af
     assert sorted(outcomes) == ["acknowledged", "expired"]
 
 
-def test_shred_begun_at_two_gateways_at_once_is_one_shred(site):
+@contextmanager
+def away(directory: Path, replaced: bool = True):
+    """A directory that is gone, or whose place is taken by a file, for a while."""
+    aside = directory.with_name(directory.name + "-aside")
+    directory.rename(aside)
+    if replaced:
+        directory.write_text("not a directory")
+    try:
+        yield
+    finally:
+        directory.unlink(missing_ok=True)
+        aside.rename(directory)
+
+
+def nothing_begins(site, reason: str) -> None:
+    said = site.made.refused("shred", "run", "--now", gateway=site.here, code=2)
+    assert reason in said, said
+    assert len(site.status()) == 1 and words(site.here, "second") == b"second" * 1000
+
+
+def test_shred_with_root_provider_key_backup_or_log_away_does_not_begin(site):
     made = site.made
     made.json("tenant", "terminate", "second", gateway=site.there)
     for role in ("carol", "dave"):
         site.approve("second", role)
+    # The grace ends only while something is away: no runner begins by itself in between.
+    with away(made.directory / "eu-key-backup"):
+        site.ends_grace("second")
+        nothing_begins(site, "backups")
+        with away(made.root / "eu", replaced=False):
+            nothing_begins(site, "root directory")
+        site.begins_grace("second")
+    with away(made.directory / "eu-log"):
+        site.ends_grace("second")
+        nothing_begins(site, "log")
+        site.begins_grace("second")
+
+
+def test_shred_begun_at_two_gateways_at_once_is_one_shred(site):
+    made = site.made
     site.ends_grace("second")
     with ThreadPoolExecutor(6) as pool:
         asked = [pool.submit(made.run, "shred", "run", "--now", gateway=gateway) for gateway in (site.here, site.there) * 3]
