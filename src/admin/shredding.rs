@@ -345,7 +345,7 @@ impl From<ShredError> for ApiError {
             ShredError::Keys(error) => error.into(),
             ShredError::Finish(error) => error.into(),
             ShredError::Log(_) | ShredError::NoRandomness => Self::unavailable(message),
-            ShredError::EvidenceMissing(_) => {
+            ShredError::EvidenceMissing(_) | ShredError::NoReceiptYet => {
                 Self::not_found(message, "`lethe shred status` shows how far it is")
             }
             ShredError::TakenOver => {

@@ -33,7 +33,7 @@ pub struct ReceiptConfig {
 }
 
 impl ReceiptConfig {
-    /// What `lethe dev` works with: no grace, no window, nobody else.
+    /// What `lethe dev` works with: no grace, no window, nobody else, and nobody's word on copies of the root.
     #[must_use]
     pub fn dev() -> Self {
         Self {
@@ -41,7 +41,7 @@ impl ReceiptConfig {
             window: None,
             inventory: Duration::from_secs(600),
             organization: None,
-            root_backups: RootBackups::KeptDays(0),
+            root_backups: RootBackups::Unknown,
             validators: Vec::new(),
             validator_threshold: 0,
             witnesses: Vec::new(),

@@ -61,6 +61,9 @@ pub enum ShredError {
     /// The evidence of an earlier step is not there.
     #[error("the catalog lacks the evidence of step {0}")]
     EvidenceMissing(&'static str),
+    /// No stage of the tenant's shred is done.
+    #[error("there is no receipt yet: no stage of the tenant's shred is done")]
+    NoReceiptYet,
     /// The system has no randomness.
     #[error("the system has no randomness")]
     NoRandomness,

@@ -157,7 +157,7 @@ impl ShredDomain {
     /// A tenant's receipt file: every stage so far, with what the log has of it. `up_to` leaves later stages out.
     ///
     /// # Errors
-    /// [`ShredError::EvidenceMissing`] when there is no receipt; [`ShredError`].
+    /// [`ShredError::NoReceiptYet`]; [`ShredError`].
     pub async fn receipt_file(
         &self,
         tenant: TenantId,
@@ -184,7 +184,7 @@ impl ShredDomain {
             filed.push(FiledReceipt { envelope, logged });
         }
         if filed.is_empty() {
-            return Err(ShredError::EvidenceMissing("receipt"));
+            return Err(ShredError::NoReceiptYet);
         }
         let file = ReceiptFile::new(filed, keys);
         file.to_json().map_err(ShredError::not_json("receipt"))
