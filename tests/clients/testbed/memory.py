@@ -7,6 +7,15 @@ BLOCK = 16 * 1024 * 1024
 MAPPING = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) (r)(w)")
 
 
+def may_read(pid: int) -> bool:
+    """Whether this process may look: a gateway's own user may not, root may."""
+    try:
+        with Path(f"/proc/{pid}/mem").open("rb"):
+            return True
+    except OSError:
+        return False
+
+
 def found(pid: int, patterns: dict[str, bytes]) -> dict[str, int]:
     """How often each pattern is in the readable and writable mappings of a process; needs the rights of a debugger."""
     longest = max(map(len, patterns.values()))

@@ -1,7 +1,9 @@
 """Terminations and shreds as operators run them, and the load that other tenants put on meanwhile."""
 
+import base64
 import json
 import os
+import secrets
 import subprocess
 import threading
 import time
@@ -62,8 +64,6 @@ def receipt_stages(file: Path) -> list[str]:
 
 def statements(file: Path) -> list[dict]:
     """The statements in a receipt file."""
-    import base64
-
     receipts = json.loads(file.read_text())["receipts"]
     return [json.loads(base64.b64decode(receipt["envelope"]["payload"])) for receipt in receipts]
 
@@ -121,8 +121,6 @@ class Shredding(Installation):
         super().__init__(directory, "sqlite", store)
 
     def _configuration(self) -> str:
-        import secrets
-
         for role in ("carol", "dave"):
             self.tokens[role] = self.directory / f"{role}-token"
             self.tokens[role].write_text(secrets.token_hex(16) + "\n")
