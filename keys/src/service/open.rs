@@ -163,9 +163,10 @@ impl KeyService {
             kek_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
             renew_now: Notify::new(),
         });
+        let began = core.clock.boot();
         core.take_lease().await?;
         let tasks = vec![
-            tokio::spawn(renewal::renew(core.clone())),
+            tokio::spawn(renewal::renew(core.clone(), began)),
             tokio::spawn(renewal::sweep(core.clone())),
         ];
         Ok(Arc::new(Self {

@@ -1,6 +1,7 @@
 //! The lease's two tasks: one renews it, one takes the keys away when it was not renewed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Core;
 use crate::error::KeysError;
@@ -60,15 +61,17 @@ impl Core {
     }
 }
 
-/// Renews every second, or at once when asked to.
-pub(super) async fn renew(core: Arc<Core>) {
+/// Renews every second, or at once when asked to; the last renewal began at `began`.
+///
+/// The second counts from a renewal's beginning: one that a suspended machine was in the middle of is repeated at once.
+pub(super) async fn renew(core: Arc<Core>, mut began: Duration) {
     let mut failing = false;
     loop {
-        let next = core.clock.boot() + TICK;
         tokio::select! {
-            () = core.clock.sleep_until(next) => {}
+            () = core.clock.sleep_until(began + TICK) => {}
             () = core.renew_now.notified() => {}
         }
+        began = core.clock.boot();
         match core.renew_and_acknowledge().await {
             Ok(()) if failing => {
                 failing = false;

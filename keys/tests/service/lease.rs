@@ -99,6 +99,21 @@ async fn lease_that_ended_in_suspend_is_seen_before_the_timer_runs() {
 }
 
 #[tokio::test]
+async fn renewal_that_a_suspend_overtakes_is_repeated_at_once() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    let answer_takes = Fault::Slow(Duration::from_millis(300));
+    domain.faults.inject(Call::StoreRenew, answer_takes, 1);
+    tokio::task::yield_now().await;
+    domain.clock.advance(Duration::from_secs(1));
+    // The renewal is under way, and what it is answered is older than the lease.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    domain.clock.advance(2 * LEASE);
+    assert_eq!(keys.lease_state().remaining, None);
+    renewed(&keys).await;
+}
+
+#[tokio::test]
 async fn renewed_lease_keeps_streams_but_not_keks_and_nodes() {
     let domain = Domain::sqlite();
     let keys = domain.ready().await;
