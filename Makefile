@@ -23,7 +23,7 @@ test: test-rust test-receipts test-clients
 
 # Its programs are in the clients' environment.
 test-rust: apt-packages $(VENV)/installed
-	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace; else cargo test --workspace --lib --bins --tests; fi
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --no-fail-fast; else cargo test --workspace --lib --bins --tests --no-fail-fast; fi
 	cargo test --workspace --doc
 
 # Other people's tools, a second verifier, a browser and the command line read the frozen receipts.
