@@ -5,6 +5,7 @@ use super::server::Acting;
 use super::state::{Admin, AdminDomain};
 use axum::Json;
 use axum::extract::{Path, State};
+use lethe_receipts::log::LogVerifier;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -28,6 +29,8 @@ pub struct DomainView {
     pub epoch: u64,
     /// How long the key lease lasts unless renewed, in milliseconds; absent when it has ended.
     pub lease_remaining_ms: Option<u64>,
+    /// The key under which its log's tree heads are to be checked, `<origin>+<id>+<key>`; absent where it has no log.
+    pub log_key: Option<String>,
 }
 
 async fn view(domain: &AdminDomain) -> Result<DomainView, ApiError> {
@@ -44,6 +47,10 @@ async fn view(domain: &AdminDomain) -> Result<DomainView, ApiError> {
         lease_remaining_ms: lease
             .remaining
             .map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        log_key: domain.shred.as_ref().and_then(|shred| {
+            let keys = &shred.signing.published_log().keys;
+            keys.last().map(LogVerifier::text)
+        }),
     })
 }
 

@@ -160,7 +160,7 @@ pub(super) async fn trust(
 ) -> Result<Response, ApiError> {
     let domain = admin.domain(Some(&domain))?;
     let trust = domain.shreds()?.signing.trust(&domain.trust);
-    let written = trust.to_json();
+    let written = trust.map_err(ShredError::from)?.to_json();
     let written = written.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(json(written))
 }
@@ -191,7 +191,8 @@ pub(super) async fn rotate(
     let rotated = signing.rotate_issuer(admin.clock.now());
     let key = rotated.map_err(ShredError::from)?;
     acting.done("issuer-rotate", None);
-    let written = signing.trust(&domain.trust).to_json();
+    let trust = signing.trust(&domain.trust).map_err(ShredError::from)?;
+    let written = trust.to_json();
     let written = written.map_err(|error| ApiError::internal(error.to_string()))?;
     Ok(Json(IssuerBody {
         domain: domain.stores.name.to_string(),

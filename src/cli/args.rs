@@ -409,6 +409,12 @@ pub(super) struct LogVerifyArguments {
     /// A witness's key, `<name>+<id>+<key>`; may be repeated.
     #[arg(long, value_name = "KEY")]
     pub(super) witness_key: Vec<String>,
+    /// How many of these witnesses must have cosigned the newest checkpoint; all unless given.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) witness_threshold: Option<usize>,
+    /// Take the log's and the witnesses' keys and their threshold from this trust file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["log_key", "witness_key", "witness_threshold"])]
+    pub(super) trust: Option<PathBuf>,
     /// A checkpoint seen elsewhere, such as a witness's newest: the log must continue it. May be repeated.
     #[arg(long, value_name = "FILE")]
     pub(super) seen: Vec<PathBuf>,

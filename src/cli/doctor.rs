@@ -1,6 +1,7 @@
 //! `lethe doctor`: tries everything that `serve` needs, changes nothing, and says what to mend.
 
 use super::error::CommandError;
+use super::logs::OpenLog;
 use super::output::{Format, print};
 use super::regions;
 use super::stores;
@@ -86,8 +87,8 @@ async fn directory(config: &Config) -> Result<(), CommandError> {
 
 async fn keys(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {
     let subject = format!("domain {name}: key store, root, apart");
-    let keys = match stores::open_domain(config, name, false).await {
-        Ok(opened) => opened.keys,
+    let (keys, log) = match stores::open_domain(config, name, false).await {
+        Ok(opened) => (opened.keys, opened.log),
         Err(error) => {
             findings.push(Finding::of(subject, Err(error)));
             return;
@@ -99,8 +100,29 @@ async fn keys(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {
         let subject = format!("domain {name}: root {}, control", keys.root_kind());
         findings.push(Finding::of(subject, control));
     }
+    if let Some(log) = &log {
+        witnesses(name, log, findings).await;
+    }
     let closed = keys.close().await.map_err(CommandError::from);
     findings.push(Finding::of(subject, closed));
+}
+
+/// Whether each witness answers, and has seen nothing else than this log.
+async fn witnesses(name: &DomainName, log: &OpenLog, findings: &mut Vec<Finding>) {
+    let asked = log.witnesses.newest(log.store.as_ref()).await;
+    for witness in log.witnesses.names() {
+        let outcome = match &asked {
+            Err(error) => Err(CommandError::Failed(error.to_string())),
+            Ok(newest) => match newest.silent.iter().find(|(silent, _)| silent == witness) {
+                Some((_, problem)) => Err(CommandError::Failed(problem.clone())),
+                None => Ok(()),
+            },
+        };
+        findings.push(Finding::of(
+            format!("domain {name}: witness {witness}"),
+            outcome,
+        ));
+    }
 }
 
 async fn of_domain(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {

@@ -6,7 +6,9 @@ use std::path::Path;
 
 /// Writes a file with mode 0600: aside, synced, renamed, the directory synced.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    let dir = path.parent().unwrap_or(Path::new("."));
+    // The parent of a bare file name is empty, and names no directory.
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = parent.unwrap_or(Path::new("."));
     let write = || {
         // A temporary file is 0600 from its first moment.
         let mut aside = tempfile::Builder::new()

@@ -3,7 +3,7 @@
 use super::args::{ApiArguments, KeyStoreCommand};
 use super::client::{Client, encoded};
 use super::error::CommandError;
-use super::logs;
+use super::logs::{self, Purpose};
 use super::output::{Format, print};
 use super::stores;
 use crate::admin::KeyBackupBody;
@@ -122,8 +122,15 @@ async fn restore(
         None => (None, Vec::new()),
         Some(log) => {
             // Without the entries since: a backup that the log has outgrown is restored by an operator's decision only.
-            let newest = logs::newest(&asked.domain, log, u64::MAX).await?;
             let reader: &dyn LogReader = log.store.as_ref();
+            let newest = logs::newest(
+                &asked.domain,
+                reader,
+                &log.witnesses,
+                None,
+                Purpose::Growing,
+            )
+            .await?;
             (Some(newest), erased(reader).await?)
         }
     };

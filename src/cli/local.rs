@@ -52,6 +52,7 @@ pub(super) async fn init(
         "catalog_identity": hex::encode(initialised.identities.catalog),
         "key_store_identity": hex::encode(initialised.identities.key_store),
         "regions_ready": ready,
+        "log_key": initialised.log_key.map(|key| key.text()),
     });
     print(
         format,
@@ -60,6 +61,7 @@ pub(super) async fn init(
             "catalog_identity",
             "key_store_identity",
             "regions_ready",
+            "log_key",
         ],
         &view,
     )

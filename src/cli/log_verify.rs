@@ -6,9 +6,12 @@ use super::error::CommandError;
 use super::output::{Format, print};
 use super::{log_store, stores};
 use crate::config::{self, Environment};
-use crate::log::{DirLog, LogReader, RemoteLog, Report, VerifyOptions, verify_log};
+use crate::log::{Check, DirLog, LogReader, Outcome, RemoteLog, Report, VerifyOptions, verify_log};
 use crate::tenants::DomainName;
-use lethe_receipts::log::{LogVerifier, TreeHead, WitnessVerifier, open_checkpoint};
+use lethe_receipts::TrustFile;
+use lethe_receipts::log::{
+    KeyName, LogVerifier, Origin, TreeHead, WitnessVerifier, open_checkpoint,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Entries between two lines of progress.
 const PROGRESS_EVERY: u64 = 100_000;
 const CHECKPOINT_BYTES_MAX: u64 = 64 << 10;
+/// Longest trust file (`docs/receipts.md` §1).
+const TRUST_BYTES_MAX: u64 = 16 << 20;
 
 pub(super) async fn verify(
     api: &ApiArguments,
@@ -23,13 +28,7 @@ pub(super) async fn verify(
     environment: &Environment,
     format: Format,
 ) -> Result<(), CommandError> {
-    let log_keys = parsed(&arguments.log_key, LogVerifier::from_text)?;
-    let witnesses = parsed(&arguments.witness_key, WitnessVerifier::from_text)?;
-    let mut options = VerifyOptions {
-        log: log_keys,
-        witnesses,
-        seen: Vec::new(),
-    };
+    let mut options = options(&arguments)?;
     for file in &arguments.seen {
         let head = seen(file, &options)?;
         options.seen.push((file.display().to_string(), head));
@@ -46,13 +45,73 @@ pub(super) async fn verify(
         .await
         .map_err(|error| CommandError::Failed(error.to_string()))?;
     show(format, &report)?;
-    if report.holds() {
-        return Ok(());
+    judged(&report)
+}
+
+/// 3 where something does not hold, 4 where something could not be checked (design §4, as for receipts).
+fn judged(report: &Report) -> Result<(), CommandError> {
+    let (code, outcome, hint) = if report.holds() {
+        let hint = "give what it takes to check it, or wait for the witnesses";
+        (4, Outcome::Missing, hint)
+    } else {
+        let hint = "keep the log as it is, as evidence";
+        (3, Outcome::Failed, hint)
+    };
+    match report.checks.iter().find(|check| check.outcome == outcome) {
+        None => Ok(()),
+        Some(Check { name, detail, .. }) => Err(CommandError::Verdict {
+            code,
+            message: format!("the log: {name}: {detail}; {hint}"),
+        }),
     }
-    Err(CommandError::failed(
-        "the log does not hold",
-        "the checks above say where; keep the log as it is, as evidence",
-    ))
+}
+
+/// What the log is compared with but for what others have seen.
+fn options(arguments: &LogVerifyArguments) -> Result<VerifyOptions, CommandError> {
+    if let Some(file) = &arguments.trust {
+        return trusted(file);
+    }
+    let log = parsed(&arguments.log_key, LogVerifier::from_text)?;
+    let witnesses = parsed(&arguments.witness_key, WitnessVerifier::from_text)?;
+    let threshold = arguments.witness_threshold.unwrap_or(witnesses.len());
+    if threshold > witnesses.len() {
+        let given = witnesses.len();
+        return Err(CommandError::Usage(format!(
+            "--witness-threshold {threshold} is more than the {given} witnesses given"
+        )));
+    }
+    Ok(VerifyOptions {
+        log,
+        witnesses,
+        witness_threshold: threshold,
+        seen: Vec::new(),
+    })
+}
+
+fn trusted(file: &Path) -> Result<VerifyOptions, CommandError> {
+    let refused =
+        |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", file.display()));
+    let text = whole(file, TRUST_BYTES_MAX)?;
+    let trust = TrustFile::from_json(text.as_bytes()).map_err(|error| refused(&error))?;
+    let origin = Origin::new(trust.origin.as_str()).map_err(|error| refused(&error))?;
+    let log = trust
+        .log
+        .iter()
+        .map(|key| LogVerifier::new(&origin, &key.public_key.0));
+    let witnesses = trust.witnesses.iter().map(|witness| {
+        let name = KeyName::new(witness.name.as_str())?;
+        WitnessVerifier::new(&name, &witness.public_key.0)
+    });
+    Ok(VerifyOptions {
+        log: log
+            .collect::<Result<_, _>>()
+            .map_err(|error| refused(&error))?,
+        witnesses: witnesses
+            .collect::<Result<_, _>>()
+            .map_err(|error| refused(&error))?,
+        witness_threshold: usize::try_from(trust.witness_threshold).unwrap_or(usize::MAX),
+        seen: Vec::new(),
+    })
 }
 
 fn show(format: Format, report: &Report) -> Result<(), CommandError> {
@@ -115,11 +174,7 @@ async fn reader(
 
 /// The tree head of a checkpoint that somebody else keeps; signed by a given key where any is given.
 fn seen(file: &Path, options: &VerifyOptions) -> Result<TreeHead, CommandError> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(file)
-        .and_then(|found| found.take(CHECKPOINT_BYTES_MAX).read_to_string(&mut text))
-        .map_err(|error| CommandError::file(file, "reading", &error))?;
+    let text = whole(file, CHECKPOINT_BYTES_MAX)?;
     let refused = |error| CommandError::Usage(format!("{}: {error}", file.display()));
     if options.log.is_empty() {
         let signed = lethe_receipts::log::SignedCheckpoint::parse(text).map_err(refused)?;
@@ -127,4 +182,13 @@ fn seen(file: &Path, options: &VerifyOptions) -> Result<TreeHead, CommandError> 
     }
     let opened = open_checkpoint(&text, &options.log, &options.witnesses).map_err(refused)?;
     Ok(opened.checkpoint.head)
+}
+
+fn whole(file: &Path, bytes_max: u64) -> Result<String, CommandError> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(file)
+        .and_then(|found| found.take(bytes_max).read_to_string(&mut text))
+        .map_err(|error| CommandError::file(file, "reading", &error))?;
+    Ok(text)
 }

@@ -3,8 +3,8 @@
 use super::error::CommandError;
 use super::log_store;
 use crate::config::{Config, DomainConfig, DomainStores};
-use crate::log::{LogReader, LogStore, WitnessPeer, Witnesses, read_tile};
-use crate::signing::{Signing, SigningError, TrustSettings};
+use crate::log::{LogReader, LogStore, Newest, WitnessPeer, Witnesses, read_tile};
+use crate::signing::{PublishedLog, Signing, SigningError, TrustSettings};
 use crate::tenants::DomainName;
 use lethe_keys::{BEYOND_MAX, NewestCheckpoint};
 use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, decode_entries};
@@ -17,6 +17,21 @@ pub(super) struct OpenLog {
     pub(super) signing: Arc<Signing>,
     pub(super) store: Arc<dyn LogStore>,
     pub(super) witnesses: Witnesses,
+}
+
+/// A domain's log for who only compares with it.
+pub(super) struct ReadLog {
+    pub(super) reader: Arc<dyn LogReader>,
+    pub(super) witnesses: Witnesses,
+}
+
+/// What the log is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To grow: it has to answer.
+    Growing,
+    /// To compare with: its witnesses can answer in its place.
+    Comparing,
 }
 
 impl From<SigningError> for CommandError {
@@ -39,6 +54,37 @@ pub(super) async fn open_log(
         return Ok(None);
     };
     let signing = Arc::new(Signing::open(signing_dir, name)?);
+    let witnesses = witnesses(name, domain, signing.published_log())?;
+    Ok(Some(OpenLog {
+        signing,
+        store,
+        witnesses,
+    }))
+}
+
+/// Opens a domain's log for reading, without its secret keys; `None` where its section has no log or no signing keys.
+pub(super) async fn read_log(
+    config: &Config,
+    name: &DomainName,
+    domain: &DomainConfig,
+    stores: &DomainStores,
+) -> Result<Option<ReadLog>, CommandError> {
+    let Some(signing_dir) = &stores.signing_dir else {
+        return Ok(None);
+    };
+    let Some(reader) = log_store::reader(config, name, stores).await? else {
+        return Ok(None);
+    };
+    let published = PublishedLog::read(signing_dir, name)?;
+    let witnesses = witnesses(name, domain, &published)?;
+    Ok(Some(ReadLog { reader, witnesses }))
+}
+
+fn witnesses(
+    name: &DomainName,
+    domain: &DomainConfig,
+    log: &PublishedLog,
+) -> Result<Witnesses, CommandError> {
     let peers = domain
         .receipts
         .witnesses
@@ -47,15 +93,8 @@ pub(super) async fn open_log(
             url: url.clone(),
             key: key.clone(),
         });
-    let verifiers = vec![signing.log_key()?.verifier()];
-    let origin = signing.origin().clone();
-    let witnesses = Witnesses::new(origin, verifiers, peers.collect(), None)
-        .map_err(|error| CommandError::Failed(format!("domain {name}: witnesses: {error}")))?;
-    Ok(Some(OpenLog {
-        signing,
-        store,
-        witnesses,
-    }))
+    Witnesses::new(log.origin.clone(), log.keys.clone(), peers.collect(), None)
+        .map_err(|error| CommandError::Failed(format!("domain {name}: witnesses: {error}")))
 }
 
 /// Who else a domain's trust file names.
@@ -78,14 +117,17 @@ pub(super) fn trust_settings(domain: &DomainConfig, dev: bool) -> TrustSettings 
     }
 }
 
-/// What the log and its witnesses hold, from what the key store has recorded on.
+/// What the log and its witnesses hold, from what the key store has `recorded` on; `None` where there is no key store to compare.
 ///
 /// # Errors
-/// When the log can't be read, is behind its witnesses, or is another one than they have seen: no key store is opened then.
+/// When neither log nor witnesses say, the log is behind its witnesses or the key store, or another one than they have seen: no
+/// key store is opened then.
 pub(super) async fn newest(
     name: &DomainName,
-    log: &OpenLog,
-    recorded: u64,
+    reader: &dyn LogReader,
+    witnesses: &Witnesses,
+    recorded: Option<u64>,
+    purpose: Purpose,
 ) -> Result<NewestCheckpoint, CommandError> {
     let failed = |problem: &dyn std::fmt::Display| {
         CommandError::failed(
@@ -93,23 +135,51 @@ pub(super) async fn newest(
             "the key store is compared with the newest checkpoint before it opens; bring log and witnesses back",
         )
     };
-    let newest = log.witnesses.newest(log.store.as_ref()).await;
+    let newest = witnesses.newest(reader).await;
     let newest = newest.map_err(|error| failed(&error))?;
-    if newest.rolled_back() {
-        return Err(failed(
-            &"a witness has seen more of it than its store holds: it was rolled back",
-        ));
-    }
     for (witness, problem) in &newest.silent {
         tracing::warn!(op = "open", %name, witness, problem, outcome = "unasked", "a witness could not be asked for the newest checkpoint");
     }
-    let log_size = newest.greatest.map_or(0, |(head, _)| head.size);
-    let reader: &dyn LogReader = log.store.as_ref();
-    let beyond = entries(reader, recorded, log_size).await;
+    let log_size = newest.greatest.as_ref().map_or(0, |(head, _)| head.size);
+    let known = recorded.unwrap_or(0);
+    if let Some(reason) = absent(&newest, known) {
+        if purpose == Purpose::Growing || newest.greatest.is_none() {
+            return Err(failed(&reason));
+        }
+        tracing::warn!(op = "open", %name, reason, outcome = "away", "the log is not there: the key store is compared with its witnesses alone");
+        return Ok(NewestCheckpoint {
+            log_size,
+            beyond: Vec::new(),
+        });
+    }
+    let held = newest.log.map_or(0, |head| head.size);
+    if held < known {
+        let problem =
+            format!("it holds {held} entries, and the key store knows {known}: it was rolled back");
+        return Err(failed(&problem));
+    }
+    if newest.rolled_back() {
+        return Err(failed(&format!(
+            "a witness has seen {log_size} entries of it, and its store holds {held}: it was rolled back"
+        )));
+    }
+    let beyond = match recorded {
+        Some(recorded) => entries(reader, recorded, log_size).await,
+        None => Ok(Vec::new()),
+    };
     Ok(NewestCheckpoint {
         log_size,
         beyond: beyond.map_err(|error| failed(&error))?,
     })
+}
+
+/// Why the log itself says nothing; `None` where it does.
+fn absent(newest: &Newest, known: u64) -> Option<String> {
+    if let Some(away) = &newest.away {
+        return Some(away.clone());
+    }
+    let nothing = newest.log.is_none() && known > 0;
+    nothing.then(|| format!("it has no checkpoint, and the key store knows {known} entries"))
 }
 
 /// The log's entries from `first` to `size`; none when they are more than a crash explains.

@@ -12,7 +12,6 @@ use crate::clock::Clock;
 use crate::config::{Backend, Config};
 use crate::directory::{Directory, SqlDirectory};
 use crate::jobs::{JobDomain, JobRegion};
-use crate::log::LogReader;
 use crate::ops::{Domain, Gateway, OpsLimits, Region};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::UpstreamBucket;
@@ -242,9 +241,7 @@ async fn open_parts(
         public_endpoint: domain_config.public_endpoint.clone(),
         regions: admin_regions,
         effective: cached.clone(),
-        log: log_store::open(config, name, stores)
-            .await?
-            .map(|log| -> Arc<dyn LogReader> { log }),
+        log: log_store::reader(config, name, stores).await?,
     };
     Ok(Parts {
         regions,

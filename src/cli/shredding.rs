@@ -25,14 +25,12 @@ pub(super) fn log(
     keys: &Arc<KeyService>,
     log: OpenLog,
 ) -> Result<(Arc<DomainLog>, Arc<Signing>), CommandError> {
-    let sequencer = Sequencer::new(log.store, log.signing.log_key()?, &[]);
+    let earlier = &log.signing.published_log().keys;
+    let sequencer = Sequencer::new(log.store, log.signing.log_key()?, earlier);
     let threshold = domain.receipts.witness_threshold;
-    let opened = DomainLog {
-        sequencer,
-        witnesses: log.witnesses,
-        source: Arc::new(KeyLeaves(keys.clone())),
-        witness_threshold: usize::try_from(threshold).unwrap_or(usize::MAX),
-    };
+    let source = Arc::new(KeyLeaves(keys.clone()));
+    let threshold = usize::try_from(threshold).unwrap_or(usize::MAX);
+    let opened = DomainLog::new(sequencer, log.witnesses, source, threshold);
     Ok((Arc::new(opened), log.signing))
 }
 

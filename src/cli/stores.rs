@@ -1,7 +1,7 @@
 //! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
 
 use super::error::CommandError;
-use super::logs::{self, OpenLog};
+use super::logs::{self, OpenLog, Purpose};
 use crate::catalog::{
     Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
     StoreLocation, StoreOptions,
@@ -9,12 +9,14 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
+use crate::log::LogReader;
 use crate::signing::Signing;
 use crate::tenants::DomainName;
 use lethe_keys::{
     Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing,
     StoreUrl, SystemClock, check_apart,
 };
+use lethe_receipts::log::LogVerifier;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -92,6 +94,8 @@ pub(super) struct OpenDomain {
 pub(super) struct Initialised {
     pub(super) catalog: Arc<SqlCatalog>,
     pub(super) identities: StoreIdentities,
+    /// What witnesses need to know of its log, where it has one.
+    pub(super) log_key: Option<LogVerifier>,
 }
 
 /// Makes a domain's catalog, key store, root and the directory, and records who they are. Repeating it changes nothing.
@@ -132,12 +136,15 @@ pub(super) async fn init_domain(
     {
         make_dir(dir)?;
     }
+    let mut log_key = None;
     if let Some(dir) = &stores.signing_dir {
-        Signing::create(dir, name, clock().now())?;
+        let signing = Signing::create(dir, name, clock().now())?;
+        log_key = signing.published_log().keys.last().cloned();
     }
     Ok(Initialised {
         catalog: Arc::new(catalog),
         identities,
+        log_key,
     })
 }
 
@@ -208,19 +215,40 @@ pub(super) async fn open_domain(
     let mut keys = key_config(config, name, stores, dev)?;
     keys.epoch_min = epoch_seen(catalog.as_ref()).await?;
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
-    // The log's keys are where the control role is; that gateway compares, and the others hold its epoch.
-    let log = match config.roles.control {
-        true => logs::open_log(config, name, domain, stores).await?,
-        false => None,
+    // The log's secret keys are where the control role is. The others compare, too, and need no more than to read it.
+    let (log, newest) = if config.roles.control {
+        let log = logs::open_log(config, name, domain, stores).await?;
+        let newest = match &log {
+            Some(log) => {
+                let reader: &dyn LogReader = log.store.as_ref();
+                let recorded = KeyService::recorded_log_size(&keys).await?;
+                let purpose = Purpose::Growing;
+                let newest = logs::newest(name, reader, &log.witnesses, Some(recorded), purpose);
+                Some(newest.await?)
+            }
+            None => None,
+        };
+        (log, newest)
+    } else {
+        let log = logs::read_log(config, name, domain, stores).await?;
+        let newest = match &log {
+            Some(log) => {
+                let recorded = KeyService::recorded_log_size(&keys).await?;
+                let (reader, purpose) = (log.reader.as_ref(), Purpose::Comparing);
+                let newest = logs::newest(name, reader, &log.witnesses, Some(recorded), purpose);
+                Some(newest.await?)
+            }
+            None => None,
+        };
+        (None, newest)
     };
     let system = Arc::new(SystemClock);
-    let keys = match &log {
-        Some(log) => {
-            let recorded = KeyService::recorded_log_size(&keys).await?;
-            let newest = logs::newest(name, log, recorded).await?;
-            KeyService::open_at_checkpoint(&keys, expected, system, &newest).await?
+    let keys = match &newest {
+        Some(newest) => KeyService::open_at_checkpoint(&keys, expected, system, newest).await?,
+        None => {
+            tracing::warn!(op = "open", domain = %name, outcome = "uncompared", "the configuration names no log with signing: the key store is compared with none");
+            KeyService::open(&keys, expected, system).await?
         }
-        None => KeyService::open(&keys, expected, system).await?,
     };
     if let Err(error) = check_apart(&location(catalog.location()), keys.location()) {
         keys.close().await?;

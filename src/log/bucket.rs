@@ -45,17 +45,27 @@ impl BucketLog {
         bucket: UpstreamBucket,
         domain: &DomainName,
     ) -> Result<Self, LogStoreError> {
-        let log = Self {
-            store,
-            bucket,
-            prefix: format!("{domain}/"),
-        };
+        let log = Self::reader(store, bucket, domain);
         if !log.exists().await? {
             let made = log.store.create_bucket(NOBODY, &log.bucket).await;
             made.map_err(|error| LogStoreError::away("making", "the bucket", error))?;
         }
         log.probe().await?;
         Ok(log)
+    }
+
+    /// The log of `domain` in `bucket` for who only reads it: nothing is made or tried.
+    #[must_use]
+    pub fn reader(
+        store: Arc<dyn RegionStore>,
+        bucket: UpstreamBucket,
+        domain: &DomainName,
+    ) -> Self {
+        Self {
+            store,
+            bucket,
+            prefix: format!("{domain}/"),
+        }
     }
 
     async fn exists(&self) -> Result<bool, LogStoreError> {

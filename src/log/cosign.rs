@@ -1,24 +1,27 @@
 //! The gateway's side of witnesses: gathering cosignatures, and asking what they have seen.
 
 use super::http::{HttpClient, HttpError};
+use super::newest::NewestError;
 use super::proofs::{LogProofError, consistency_proof};
-use super::store::{Head, LogReader, LogStore, LogStoreError, Swap};
+use super::store::{Head, LogReader, LogStore, Swap};
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{Method, StatusCode};
 use lethe_receipts::log::{
     AddCheckpoint, CheckpointError, LogVerifier, OpenedCheckpoint, Origin, SignedCheckpoint,
-    TreeHead, WitnessVerifier, open_checkpoint, verify_consistency,
+    TreeHead, WitnessVerifier, open_checkpoint,
 };
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// A witness's answer: a few lines, or a checkpoint.
-const ANSWER_BYTES_MAX: usize = 64 << 10;
+pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Requests to one witness for one tree head: one that finds out what it knows, and one that counts, and one for a race.
 const ASKS_MAX: usize = 3;
+/// All of them together: a witness that hangs delays its own cosignature, and nothing else for long.
+const ASKING_DEADLINE: Duration = Duration::from_secs(10);
 /// Swaps of the cosigned checkpoint before giving up for this time.
 const SWAPS_MAX: usize = 5;
 
@@ -51,9 +54,20 @@ pub enum CosignError {
     /// Its answer is of no use.
     #[error("its answer: {0}")]
     Answer(String),
+    /// It did not answer within the deadline.
+    #[error("no answer within {} s", ASKING_DEADLINE.as_secs())]
+    TooLate,
     /// The proof that it needs can't be made.
     #[error(transparent)]
     Proof(#[from] LogProofError),
+}
+
+impl CosignError {
+    /// Whether the witness has seen something else than this log: it was rolled back or forked, here or there.
+    #[must_use]
+    pub fn contradicts(&self) -> bool {
+        matches!(self, Self::Ahead { .. } | Self::Forked(_))
+    }
 }
 
 /// A tree head with the cosignatures that there are.
@@ -67,78 +81,13 @@ pub struct Cosigning {
     pub failed: Vec<(String, CosignError)>,
 }
 
-/// Who holds a tree head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// The log's store.
-    Log,
-    /// A witness, by name.
-    Witness(String),
-}
-
-/// The tree heads that are held.
-#[derive(Clone, Debug)]
-pub struct Newest {
-    /// The log's own.
-    pub log: Option<TreeHead>,
-    /// The greatest that anybody holds, and who.
-    pub greatest: Option<(TreeHead, Holder)>,
-    /// Witnesses, by name, that did not answer usably, and why.
-    pub silent: Vec<(String, String)>,
-}
-
-impl Newest {
-    /// Whether a witness has seen more of the log than its store holds: it was rolled back.
-    #[must_use]
-    pub fn rolled_back(&self) -> bool {
-        let log = self.log.map_or(0, |head| head.size);
-        self.greatest
-            .as_ref()
-            .is_some_and(|(head, _)| head.size > log)
-    }
-}
-
-/// Why it can't be told what is newest.
-#[derive(Debug, thiserror::Error)]
-pub enum NewestError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] LogStoreError),
-    /// The stored tree head is not one of this log.
-    #[error("the log's checkpoint: {0}")]
-    Checkpoint(#[from] CheckpointError),
-    /// The stored tiles are not those of the tree head.
-    #[error(transparent)]
-    Proof(LogProofError),
-    /// Witness and log hold trees of which neither is the beginning of the other.
-    #[error("witness {witness} has seen another log of the same name ({seen} entries)")]
-    Forked {
-        /// The witness.
-        witness: String,
-        /// Entries that it has seen.
-        seen: u64,
-    },
-    /// Others changed the cosigned checkpoint all the time.
-    #[error("the cosigned checkpoint changes all the time")]
-    Contended,
-}
-
-impl From<LogProofError> for NewestError {
-    fn from(error: LogProofError) -> Self {
-        match error {
-            LogProofError::Store(error) => Self::Store(error),
-            other => Self::Proof(other),
-        }
-    }
-}
-
 /// The witnesses of one log.
 #[derive(Debug)]
 pub struct Witnesses {
-    client: HttpClient,
-    origin: Origin,
-    log: Vec<LogVerifier>,
-    peers: Vec<WitnessPeer>,
+    pub(super) client: HttpClient,
+    pub(super) origin: Origin,
+    pub(super) log: Vec<LogVerifier>,
+    pub(super) peers: Vec<WitnessPeer>,
     /// By witness's name: the size that it cosigned last, as far as we know.
     sizes: Mutex<BTreeMap<String, u64>>,
 }
@@ -163,11 +112,19 @@ impl Witnesses {
         })
     }
 
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.peers.iter().map(|peer| peer.key.name().as_str())
+    }
+
     fn keys(&self) -> Vec<WitnessVerifier> {
         self.peers.iter().map(|peer| peer.key.clone()).collect()
     }
 
-    fn open(&self, text: &str) -> Result<(SignedCheckpoint, OpenedCheckpoint), CheckpointError> {
+    pub(super) fn open(
+        &self,
+        text: &str,
+    ) -> Result<(SignedCheckpoint, OpenedCheckpoint), CheckpointError> {
         let opened = open_checkpoint(text, &self.log, &self.keys())?;
         if opened.checkpoint.origin != self.origin {
             return Err(CheckpointError::OtherLog);
@@ -205,11 +162,15 @@ impl Witnesses {
         let before = self.stored(store, Head::Cosigned).await?;
         let same = before.filter(|before| before.opened.checkpoint.head == head);
         let start = same.unwrap_or(newest);
-        let has = |peer: &&WitnessPeer| start.cosigned_by(&peer.key);
+        // One that is known to have seen more is asked, too: its cosignature of then says nothing of a log that went back.
+        let has =
+            |peer: &&WitnessPeer| start.cosigned_by(&peer.key) && self.known(peer) <= head.size;
         let asked: Vec<&WitnessPeer> = self.peers.iter().filter(|peer| !has(peer)).collect();
-        let asking = asked
-            .iter()
-            .map(|peer| self.ask(store, peer, &start.signed, head));
+        let asking = asked.iter().map(|peer| async {
+            let answer = self.ask(store, peer, &start.signed, head);
+            let answer = tokio::time::timeout(ASKING_DEADLINE, answer).await;
+            answer.unwrap_or_else(|_| Err(CosignError::TooLate))
+        });
         let answers = join_all(asking).await;
         let (mut lines, mut failed) = (String::new(), Vec::new());
         for (peer, answer) in asked.iter().zip(answers) {
@@ -342,78 +303,6 @@ impl Witnesses {
             .and_then(|sizes| sizes.get(peer.key.name().as_str()).copied());
         size.unwrap_or(0)
     }
-
-    /// The greatest tree head that the log and its witnesses hold. One whom nobody contradicts may still be old: compare
-    /// with [`Newest::silent`].
-    ///
-    /// # Errors
-    /// [`NewestError::Forked`] when a witness has seen another log, else when the store fails or is not this log's.
-    pub async fn newest(&self, store: &dyn LogStore) -> Result<Newest, NewestError> {
-        let log = self.stored(store, Head::Checkpoint).await?;
-        let log = log.map(|stored| stored.opened.checkpoint.head);
-        let seen = join_all(self.peers.iter().map(|peer| self.seen(peer))).await;
-        let mut newest = Newest {
-            log,
-            greatest: log.map(|head| (head, Holder::Log)),
-            silent: Vec::new(),
-        };
-        for (peer, seen) in self.peers.iter().zip(seen) {
-            let witness = peer.key.name().to_string();
-            match seen {
-                Ok(None) => {}
-                Ok(Some(head)) => {
-                    continues(store, log, head, &witness).await?;
-                    let greatest = newest.greatest.as_ref().map_or(0, |(head, _)| head.size);
-                    if head.size > greatest {
-                        newest.greatest = Some((head, Holder::Witness(witness)));
-                    }
-                }
-                Err(problem) => newest.silent.push((witness, problem)),
-            }
-        }
-        Ok(newest)
-    }
-
-    /// The tree head that a witness cosigned last.
-    async fn seen(&self, peer: &WitnessPeer) -> Result<Option<TreeHead>, String> {
-        let name = hex::encode(Sha256::digest(self.origin.as_str()));
-        let url = format!("{}/checkpoint/{name}", peer.url.trim_end_matches('/'));
-        let answer = self
-            .client
-            .exchange(Method::GET, &url, None, Bytes::new(), ANSWER_BYTES_MAX)
-            .await;
-        let (status, body) = answer.map_err(|error| error.to_string())?;
-        match status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            status => return Err(format!("HTTP status {status}")),
-        }
-        let text = std::str::from_utf8(&body).map_err(|_| "not text".to_owned())?;
-        let key = std::slice::from_ref(&peer.key);
-        let opened = open_checkpoint(text, &self.log, key).map_err(|error| error.to_string())?;
-        if opened.checkpoint.origin != self.origin || opened.cosignatures.is_empty() {
-            return Err("not its cosigned checkpoint of this log".to_owned());
-        }
-        Ok(Some(opened.checkpoint.head))
-    }
-}
-
-/// Refuses a witness's tree that is not the beginning of the log's; a larger one can't be compared.
-async fn continues(
-    store: &dyn LogStore,
-    log: Option<TreeHead>,
-    seen: TreeHead,
-    witness: &str,
-) -> Result<(), NewestError> {
-    let Some(log) = log.filter(|log| log.size >= seen.size) else {
-        return Ok(());
-    };
-    let reader: &dyn LogReader = store;
-    let proof = consistency_proof(reader, seen.size, &log).await?;
-    verify_consistency(&seen, &log, &proof).map_err(|_| NewestError::Forked {
-        witness: witness.to_owned(),
-        seen: seen.size,
-    })
 }
 
 struct Stored {

@@ -10,6 +10,7 @@ mod dir;
 pub mod faulty;
 mod http;
 mod intent;
+mod newest;
 mod proofs;
 mod remote;
 mod sequencer;
@@ -24,9 +25,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub use bucket::BucketLog;
-pub use cosign::{CosignError, Cosigning, Holder, Newest, NewestError, WitnessPeer, Witnesses};
+pub use cosign::{CosignError, Cosigning, WitnessPeer, Witnesses};
 pub use dir::DirLog;
 pub use http::HttpError;
+pub use newest::{Holder, Newest, NewestError};
 pub use proofs::{LogProofError, consistency_proof, inclusion_proof, read_tile};
 pub use remote::RemoteLog;
 pub use sequencer::{

@@ -23,6 +23,8 @@ pub struct VerifyOptions {
     pub log: Vec<LogVerifier>,
     /// The witnesses' keys.
     pub witnesses: Vec<WitnessVerifier>,
+    /// How many of them must have cosigned the newest tree.
+    pub witness_threshold: usize,
     /// Tree heads that others have seen of this log, such as a witness's newest: who, and which.
     pub seen: Vec<(String, TreeHead)>,
 }
@@ -134,7 +136,7 @@ pub async fn verify_log(
         return Ok(report);
     };
     let mut seen = options.seen.clone();
-    if let Some(cosigned) = cosigned(reader, options, &mut report).await? {
+    if let Some(cosigned) = cosigned(reader, options, head, &mut report).await? {
         seen.push(("the cosigned checkpoint".to_owned(), cosigned));
     }
     let statements = statements(reader, &mut report).await?;
@@ -198,14 +200,23 @@ fn open(bytes: &[u8], options: &VerifyOptions) -> Result<OpenedCheckpoint, Check
     open_checkpoint(text(bytes)?, &options.log, &options.witnesses)
 }
 
+/// The tree that was cosigned last, which may be older than the newest.
 async fn cosigned(
     reader: &dyn LogReader,
     options: &VerifyOptions,
+    newest: TreeHead,
     report: &mut Report,
 ) -> Result<Option<TreeHead>, LogStoreError> {
     const NAME: &str = "cosigned";
+    let wanted = options.witness_threshold;
     let Some(bytes) = reader.read(&LogPath::Head(Head::Cosigned)).await? else {
-        report.check(NAME, Outcome::Missing, "there is no cosigned checkpoint");
+        let detail = format!("there is no cosigned checkpoint, and {wanted} witnesses are wanted");
+        let outcome = if wanted == 0 {
+            Outcome::Ok
+        } else {
+            Outcome::Missing
+        };
+        report.check(NAME, outcome, detail);
         return Ok(None);
     };
     if options.log.is_empty() {
@@ -215,16 +226,22 @@ async fn cosigned(
     }
     match open(&bytes, options) {
         Ok(opened) => {
-            let size = opened.checkpoint.head.size;
+            let head = opened.checkpoint.head;
             let count = opened.cosignatures.len();
-            let detail = format!("{count} known witnesses cosigned the tree of {size} entries");
-            let outcome = if count == 0 {
-                Outcome::Missing
-            } else {
-                Outcome::Ok
-            };
+            let size = head.size;
+            let mut detail = format!(
+                "{count} known witnesses cosigned the tree of {size} entries, and {wanted} are wanted"
+            );
+            let met = wanted == 0 || (head == newest && count >= wanted);
+            if wanted > 0 && head != newest {
+                detail.push_str(&format!(
+                    ": the newest, of {}, is not cosigned yet",
+                    newest.size
+                ));
+            }
+            let outcome = if met { Outcome::Ok } else { Outcome::Missing };
             report.check(NAME, outcome, detail);
-            Ok(Some(opened.checkpoint.head))
+            Ok(Some(head))
         }
         Err(error) => {
             report.check(NAME, Outcome::Failed, error.to_string());

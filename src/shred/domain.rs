@@ -73,9 +73,10 @@ pub trait ShredLog: Send + Sync + 'static {
     async fn ready(&self) -> Result<(), LogAway>;
     /// Keeps a statement beside the log, durably; the same again succeeds.
     async fn keep_statement(&self, receipt: [u8; 16], envelope: &str) -> Result<(), LogAway>;
-    /// Sequences what is pending, and asks witnesses for cosignatures as far as they answer.
+    /// Sequences what is pending; waits for no witness.
     async fn sequence(&self) -> Result<(), LogAway>;
-    /// The newest checkpoint with its tree head and how many known witnesses cosigned it; `None` for an empty log.
+    /// The newest checkpoint with its tree head and how many known witnesses cosigned it, after asking those that have not,
+    /// for seconds at most; `None` for an empty log.
     async fn newest(&self) -> Result<Option<Witnessed>, LogAway>;
     /// The proof that an entry is in a tree.
     async fn prove_inclusion(&self, head: &TreeHead, index: u64) -> Result<Vec<Hash>, LogAway>;

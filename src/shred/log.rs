@@ -15,10 +15,14 @@ use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 /// Between two looks at what is pending.
 const POLL: Duration = Duration::from_secs(1);
+
+/// How soon witnesses that have not cosigned the newest checkpoint are asked again.
+const COSIGN_AGAIN: Duration = Duration::from_secs(10);
 
 /// How long making a KEK waits for the log.
 const ACTIVE_DEADLINE: Duration = Duration::from_secs(15);
@@ -34,6 +38,8 @@ pub struct DomainLog {
     pub source: Arc<dyn LeafSource>,
     /// How many cosignatures a receipt's checkpoint is to have.
     pub witness_threshold: usize,
+    /// That it may have grown since its witnesses were asked.
+    grown: Notify,
 }
 
 /// A key service as the log's source.
@@ -74,24 +80,50 @@ fn away(operation: &'static str) -> impl Fn(&dyn Display) -> LogAway {
 }
 
 impl DomainLog {
+    /// A log of which a receipt's checkpoint is to have `witness_threshold` cosignatures.
+    #[must_use]
+    pub fn new(
+        sequencer: Sequencer,
+        witnesses: Witnesses,
+        source: Arc<dyn LeafSource>,
+        witness_threshold: usize,
+    ) -> Self {
+        Self {
+            sequencer,
+            witnesses,
+            source,
+            witness_threshold,
+            grown: Notify::new(),
+        }
+    }
+
     fn store(&self) -> &dyn LogStore {
         self.sequencer.store().as_ref()
     }
 
-    /// Sequences what comes until `stop` resolves: KEKs wait for it.
+    /// Sequences what comes, which KEKs wait for, and has witnesses cosign it, which nothing waits for, until `stop` resolves.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
-        tokio::pin!(stop);
-        loop {
-            let pass = async {
+        let sequencing = async {
+            loop {
                 if let Err(error) = self.sequence_what_waits().await {
                     tracing::warn!(op = "sequence", outcome = "failed", %error, "entries wait for the log");
                 }
                 tokio::time::sleep(POLL).await;
-            };
-            tokio::select! {
-                () = &mut stop => return,
-                () = pass => {}
             }
+        };
+        let cosigning = async {
+            loop {
+                if let Err(error) = self.newest().await {
+                    tracing::warn!(op = "cosign", outcome = "failed", %error, "the log could not be shown to its witnesses");
+                }
+                // Whatever was sequenced meanwhile is shown at once: the permit is kept.
+                let grown = tokio::time::timeout(COSIGN_AGAIN, self.grown.notified());
+                let _grown_or_time = grown.await;
+            }
+        };
+        tokio::select! {
+            () = stop => {}
+            () = async { tokio::join!(sequencing, cosigning); } => {}
         }
     }
 
@@ -126,7 +158,8 @@ impl ShredLog for DomainLog {
     async fn sequence(&self) -> Result<(), LogAway> {
         let sequenced = self.sequencer.sequence_pending(self.source.as_ref()).await;
         sequenced.map_err(|error| away("sequencing")(&error))?;
-        self.newest().await.map(drop)
+        self.grown.notify_one();
+        Ok(())
     }
 
     async fn newest(&self) -> Result<Option<Witnessed>, LogAway> {
@@ -134,7 +167,11 @@ impl ShredLog for DomainLog {
         let cosigned = cosigned.map_err(|error| away("reading the checkpoint")(&error))?;
         Ok(cosigned.map(|cosigned| {
             for (witness, error) in &cosigned.failed {
-                tracing::warn!(op = "cosign", witness, outcome = "failed", %error, "a witness did not cosign");
+                if error.contradicts() {
+                    tracing::error!(op = "cosign", witness, outcome = "refused", %error, "a witness refuses the log: it was rolled back or forked");
+                } else {
+                    tracing::warn!(op = "cosign", witness, outcome = "failed", %error, "a witness did not cosign");
+                }
             }
             Witnessed {
                 checkpoint: cosigned.checkpoint,

@@ -27,7 +27,7 @@ impl ShredDomain {
             Some(receipt) => receipt,
             None => {
                 let statement = statement.await?;
-                let envelope = Envelope::issue(&statement, &self.signing.issuer());
+                let envelope = Envelope::issue(&statement, self.signing.issuer()?.as_ref());
                 let row = ReceiptRow {
                     id,
                     tenant,
@@ -79,10 +79,14 @@ impl ShredDomain {
             self.publish(receipt).await?;
         }
         self.log.sequence().await?;
+        // Once for all of them: each time may wait for a witness that hangs.
+        let Some(newest) = self.log.newest().await? else {
+            return Ok(());
+        };
         let mut done: Vec<TenantId> = Vec::new();
         for receipt in waiting {
             if !done.contains(&receipt.tenant) {
-                self.prove(receipt.tenant).await?;
+                self.prove(receipt.tenant, &newest).await?;
                 done.push(receipt.tenant);
             }
         }
@@ -90,10 +94,7 @@ impl ShredDomain {
     }
 
     /// Keeps the places and proofs of one tenant's receipts.
-    async fn prove(&self, tenant: TenantId) -> Result<(), ShredError> {
-        let Some(newest) = self.log.newest().await? else {
-            return Ok(());
-        };
+    async fn prove(&self, tenant: TenantId, newest: &Witnessed) -> Result<(), ShredError> {
         let mut before: Option<(TreeHead, bool)> = None;
         for receipt in self.stores.catalog.receipts(tenant).await? {
             let kept = receipt.proof.as_deref().map(Proof::read).transpose()?;
@@ -109,7 +110,7 @@ impl ShredDomain {
                 return Ok(());
             }
             let old = before.as_ref().map(|(head, _)| head.size);
-            let proof = self.proof(&receipt, index, &newest, old).await?;
+            let proof = self.proof(&receipt, index, newest, old).await?;
             let enough = newest.cosignatures >= self.log.witness_threshold();
             let text = proof.write()?;
             let catalog = &self.stores.catalog;

@@ -401,13 +401,12 @@ impl World {
         let verifiers = vec![log_key.verifier()];
         let store = Arc::new(DirLog::new(dir.path().join("log")));
         let log = Arc::new(FusedLog {
-            inner: DomainLog {
-                sequencer: Sequencer::new(store, log_key, &[]),
-                witnesses: Witnesses::new(signing.origin().clone(), verifiers, Vec::new(), None)
-                    .unwrap(),
-                source: Arc::new(Leaves(keys.clone())),
-                witness_threshold: 0,
-            },
+            inner: DomainLog::new(
+                Sequencer::new(store, log_key, &[]),
+                Witnesses::new(signing.origin().clone(), verifiers, Vec::new(), None).unwrap(),
+                Arc::new(Leaves(keys.clone())),
+                0,
+            ),
             fuse: Fuse::default(),
         });
         let domain = Arc::new(ShredDomain {
@@ -565,7 +564,11 @@ impl World {
     }
 
     pub(crate) fn trust(&self) -> String {
-        let trust = self.domain.signing.trust(&TrustSettings::default());
+        let trust = self
+            .domain
+            .signing
+            .trust(&TrustSettings::default())
+            .unwrap();
         trust.to_json().unwrap()
     }
 }

@@ -4,11 +4,16 @@ use super::{SigningError, invalid};
 use lethe_receipts::keys::IssuerKey;
 use lethe_receipts::log::LogKey;
 use serde::Serialize;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+const LOCK: &str = "lock";
+const LOCK_TRIES: u32 = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
@@ -117,6 +122,27 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), SigningError> {
         let _gone = std::fs::remove_file(&aside);
     }
     written.map_err(file(path, "writing"))
+}
+
+/// Keeps other processes from changing the list until it is dropped; they change it for an instant only.
+pub(super) fn lock(dir: &Path) -> Result<File, SigningError> {
+    let path = dir.join(LOCK);
+    let opened = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(file(&path, "opening"))?;
+    for _ in 0..LOCK_TRIES {
+        match opened.try_lock() {
+            Ok(()) => return Ok(opened),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(file(&path, "locking")(error)),
+        }
+    }
+    let held = io::Error::new(io::ErrorKind::WouldBlock, "another process holds it");
+    Err(file(&path, "locking")(held))
 }
 
 /// Reads a file that nobody else may read.

@@ -10,7 +10,7 @@ use crate::clock::UnixMs;
 use crate::tenants::DomainName;
 use arc_swap::ArcSwap;
 use lethe_receipts::keys::IssuerKey;
-use lethe_receipts::log::{LogKey, Origin};
+use lethe_receipts::log::{LogKey, LogVerifier, Origin};
 use lethe_receipts::statement::Mode;
 use lethe_receipts::text::{Base64, Text, UtcTime};
 use lethe_receipts::{PublicKey, TrustFile, TrustedKey, TrustedValidator, TrustedWitness};
@@ -95,21 +95,43 @@ pub struct TrustSettings {
     pub witness_threshold: u64,
 }
 
+/// What the list says of a domain's log, for who checks it and never signs: no secret is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedLog {
+    /// The log's name.
+    pub origin: Origin,
+    /// Every key that the log ever had, the newest last.
+    pub keys: Vec<LogVerifier>,
+}
+
+impl PublishedLog {
+    /// Reads `signing.json` in `dir`, which may be a copy of the list alone.
+    ///
+    /// # Errors
+    /// As [`Signing::open`].
+    pub fn read(dir: &Path, domain: &DomainName) -> Result<Self, SigningError> {
+        let path = dir.join(LIST);
+        of_list(&path, &read_list(dir, domain)?)
+    }
+}
+
 /// A domain's signing keys.
 pub struct Signing {
     dir: PathBuf,
+    domain: DomainName,
+    /// As the file was when it was looked at last; other processes may have changed it since.
     list: Mutex<List>,
     issuer: ArcSwap<IssuerKey>,
     /// Its public half.
     log: [u8; 32],
-    origin: Origin,
+    published: PublishedLog,
 }
 
 impl std::fmt::Debug for Signing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Signing")
             .field("dir", &self.dir)
-            .field("origin", &self.origin)
+            .field("origin", &self.published.origin)
             .finish_non_exhaustive()
     }
 }
@@ -151,41 +173,52 @@ impl Signing {
     /// another domain's.
     pub fn open(dir: &Path, domain: &DomainName) -> Result<Self, SigningError> {
         let path = dir.join(LIST);
-        if !files::exists(&path)? {
-            return Err(SigningError::Missing {
-                dir: dir.to_owned(),
-            });
-        }
-        let text = files::read_private(&path)?;
-        let list: List = serde_json::from_str(&text).map_err(|error| invalid(&path, &error))?;
-        if list.format != FORMAT || list.domain != domain.as_str() {
-            return Err(invalid(
-                &path,
-                &format!("these are not keys of domain {domain}"),
-            ));
-        }
-        let origin = Origin::new(list.origin.as_str()).map_err(|error| invalid(&path, &error))?;
-        let (Some(issuer), Some(log)) = (list.issuers.last(), list.log.last()) else {
-            return Err(invalid(&path, &"it names no keys"));
-        };
-        let issuer = files::read_issuer(dir, &issuer.public_key.0)?;
-        let log = files::read_log(dir, &log.public_key.0)?;
-        if log.origin().as_str() != origin.as_str() {
+        let list = read_list(dir, domain)?;
+        let published = of_list(&path, &list)?;
+        let issuer = files::read_issuer(dir, &newest(&path, &list.issuers)?.public_key.0)?;
+        let log = files::read_log(dir, &newest(&path, &list.log)?.public_key.0)?;
+        if log.origin() != published.origin {
             return Err(invalid(&path, &"the log's key is another log's"));
         }
         Ok(Self {
             dir: dir.to_owned(),
+            domain: domain.clone(),
             list: Mutex::new(list),
             issuer: ArcSwap::from_pointee(issuer),
             log: *log.verifier().public_key(),
-            origin,
+            published,
         })
     }
 
-    /// The key that signs receipts now.
-    #[must_use]
-    pub fn issuer(&self) -> Arc<IssuerKey> {
-        self.issuer.load_full()
+    /// The key that signs receipts now: the newest of the list, whoever made it.
+    ///
+    /// # Errors
+    /// [`SigningError`] when the list or the key can't be read: nothing is signed with a key that may be rotated.
+    pub fn issuer(&self) -> Result<Arc<IssuerKey>, SigningError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut list)?;
+        Ok(self.issuer.load_full())
+    }
+
+    /// Takes over what another process has written since.
+    fn refresh(&self, list: &mut List) -> Result<(), SigningError> {
+        let path = self.dir.join(LIST);
+        let found = read_list(&self.dir, &self.domain)?;
+        if found == *list {
+            return Ok(());
+        }
+        if found.origin != list.origin {
+            return Err(invalid(&path, &"it is another log's since the start"));
+        }
+        let public_key = newest(&path, &found.issuers)?.public_key.0;
+        if public_key != self.issuer.load().public_key().to_bytes() {
+            let issuer = files::read_issuer(&self.dir, &public_key)?;
+            let keyid = issuer.key_id();
+            self.issuer.store(Arc::new(issuer));
+            tracing::info!(op = "rotate-issuer", %keyid, outcome = "noticed", "receipts are signed with another key from here on");
+        }
+        *list = found;
+        Ok(())
     }
 
     /// The log's key.
@@ -199,7 +232,13 @@ impl Signing {
     /// The log's name.
     #[must_use]
     pub fn origin(&self) -> &Origin {
-        &self.origin
+        &self.published.origin
+    }
+
+    /// The log's name and every key that it had when these were opened: who checks it takes them all.
+    #[must_use]
+    pub fn published_log(&self) -> &PublishedLog {
+        &self.published
     }
 
     /// Makes a new issuer key. The one before stays in the trust file with the end of its window, and its secret is deleted.
@@ -207,8 +246,10 @@ impl Signing {
     /// # Errors
     /// [`SigningError`]: either the old key or the new one signs then, as `signing.json` says.
     pub fn rotate_issuer(&self, now: UnixMs) -> Result<PublicKey, SigningError> {
-        // Held over the writing: two rotations at once would lose one.
+        // Held over the writing, here and by the file for other processes: two rotations at once would lose one.
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        let _locked = files::lock(&self.dir)?;
+        self.refresh(&mut list)?;
         let since = from_now(&self.dir, now)?;
         let until = UtcTime::from_unix_s(since.unix_s().saturating_add(OVERLAP_S))
             .map_err(|error| invalid(&self.dir, &error))?;
@@ -231,23 +272,63 @@ impl Signing {
     }
 
     /// Which keys verifiers are to believe, and for what (`docs/receipts.md` §8).
-    #[must_use]
-    pub fn trust(&self, settings: &TrustSettings) -> TrustFile {
-        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// # Errors
+    /// [`SigningError`] when the list can't be read.
+    pub fn trust(&self, settings: &TrustSettings) -> Result<TrustFile, SigningError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut list)?;
         let mode = if settings.dev {
             Mode::Dev
         } else {
             Mode::Production
         };
-        let mut trust = TrustFile::new(Text::lossy(&list.domain), mode, &self.origin);
+        let mut trust = TrustFile::new(Text::lossy(&list.domain), mode, self.origin());
         trust.issuers = list.issuers.iter().filter_map(trusted).collect();
         trust.log = list.log.iter().filter_map(trusted).collect();
         trust.validators.clone_from(&settings.validators);
         trust.validator_threshold = settings.validator_threshold;
         trust.witnesses.clone_from(&settings.witnesses);
         trust.witness_threshold = settings.witness_threshold;
-        trust
+        Ok(trust)
     }
+}
+
+fn read_list(dir: &Path, domain: &DomainName) -> Result<List, SigningError> {
+    let path = dir.join(LIST);
+    if !files::exists(&path)? {
+        return Err(SigningError::Missing {
+            dir: dir.to_owned(),
+        });
+    }
+    let text = files::read_private(&path)?;
+    let list: List = serde_json::from_str(&text).map_err(|error| invalid(&path, &error))?;
+    if list.format != FORMAT || list.domain != domain.as_str() {
+        return Err(invalid(
+            &path,
+            &format!("these are not keys of domain {domain}"),
+        ));
+    }
+    Ok(list)
+}
+
+fn newest<'a>(path: &Path, keys: &'a [Listed]) -> Result<&'a Listed, SigningError> {
+    keys.last()
+        .ok_or_else(|| invalid(path, &"it names no keys"))
+}
+
+fn of_list(path: &Path, list: &List) -> Result<PublishedLog, SigningError> {
+    let origin = Origin::new(list.origin.as_str()).map_err(|error| invalid(path, &error))?;
+    newest(path, &list.log)?;
+    let keys = list
+        .log
+        .iter()
+        .map(|key| LogVerifier::new(&origin, &key.public_key.0));
+    let keys = keys.collect::<Result<Vec<_>, _>>();
+    Ok(PublishedLog {
+        keys: keys.map_err(|error| invalid(path, &error))?,
+        origin,
+    })
 }
 
 fn trusted(listed: &Listed) -> Option<TrustedKey> {

@@ -15,7 +15,10 @@ fn keys_are_made_once_and_closed_to_others() {
     assert!(matches!(missing, SigningError::Missing { .. }), "{missing}");
     let made = Signing::create(&at, &eu(), NOW).unwrap();
     let again = Signing::create(&at, &eu(), NOW.plus_ms(5_000)).unwrap();
-    assert_eq!(made.issuer().key_id(), again.issuer().key_id());
+    assert_eq!(
+        made.issuer().unwrap().key_id(),
+        again.issuer().unwrap().key_id()
+    );
     assert_eq!(made.origin().as_str(), again.origin().as_str());
     assert!(made.origin().as_str().starts_with("lethe/eu/"));
     let entries: Vec<_> = std::fs::read_dir(&at)
@@ -37,12 +40,12 @@ fn keys_are_made_once_and_closed_to_others() {
 fn rotated_issuer_stays_in_the_trust_file_with_its_window() {
     let dir = tempfile::tempdir().unwrap();
     let signing = Signing::create(dir.path(), &eu(), NOW).unwrap();
-    let first = signing.issuer().key_id();
+    let first = signing.issuer().unwrap().key_id();
     let rotated = signing.rotate_issuer(NOW.plus_ms(1_000_000)).unwrap();
-    assert_eq!(signing.issuer().key_id(), rotated.key_id());
+    assert_eq!(signing.issuer().unwrap().key_id(), rotated.key_id());
     let opened = Signing::open(dir.path(), &eu()).unwrap();
-    assert_eq!(opened.issuer().key_id(), rotated.key_id());
-    let trust = opened.trust(&TrustSettings::default());
+    assert_eq!(opened.issuer().unwrap().key_id(), rotated.key_id());
+    let trust = opened.trust(&TrustSettings::default()).unwrap();
     let [old, new] = trust.issuers.as_slice() else {
         panic!("{:?}", trust.issuers)
     };
@@ -54,4 +57,69 @@ fn rotated_issuer_stays_in_the_trust_file_with_its_window() {
         name.to_string_lossy().starts_with("issuer-")
     });
     assert_eq!(issuers.count(), 1, "the old secret is gone");
+}
+
+#[test]
+fn issuer_rotated_by_another_process_signs_here_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = Signing::create(dir.path(), &eu(), NOW).unwrap();
+    let there = Signing::open(dir.path(), &eu()).unwrap();
+    let first = here.issuer().unwrap().key_id();
+    let second = there
+        .rotate_issuer(NOW.plus_ms(1_000_000))
+        .unwrap()
+        .key_id();
+    assert_ne!(first, second);
+    assert_eq!(here.issuer().unwrap().key_id(), second);
+    // A rotation here goes on from the other's, and loses none.
+    let third = here.rotate_issuer(NOW.plus_ms(2_000_000)).unwrap().key_id();
+    let trust = there.trust(&TrustSettings::default()).unwrap();
+    let keyids: Vec<_> = trust.issuers.iter().map(|issuer| issuer.keyid).collect();
+    assert_eq!(keyids, [first, second, third]);
+    assert_eq!(there.issuer().unwrap().key_id(), third);
+    std::fs::remove_file(dir.path().join(LIST)).unwrap();
+    assert!(
+        here.issuer().is_err(),
+        "nothing is signed by what may be rotated"
+    );
+}
+
+#[test]
+fn rotation_while_another_process_rotates_waits_and_then_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let signing = Signing::create(dir.path(), &eu(), NOW).unwrap();
+    let held = files::lock(dir.path()).unwrap();
+    let refused = signing.rotate_issuer(NOW).unwrap_err();
+    assert!(refused.to_string().contains("another process"), "{refused}");
+    drop(held);
+    signing.rotate_issuer(NOW).unwrap();
+}
+
+#[test]
+fn published_log_is_read_without_a_secret_and_has_every_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = Signing::create(dir.path(), &eu(), NOW).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join(LIST), copy.path().join(LIST)).unwrap();
+    let published = PublishedLog::read(copy.path(), &eu()).unwrap();
+    assert_eq!(&published, made.published_log());
+    assert_eq!(published.keys, [made.log_key().unwrap().verifier()]);
+    assert!(
+        Signing::open(copy.path(), &eu()).is_err(),
+        "it signs nothing"
+    );
+    // A key before it: its tree heads are still taken, the last one signs.
+    let earlier = LogKey::from_seed(made.origin(), &[3; 32]);
+    let mut list = read_list(dir.path(), &eu()).unwrap();
+    let since = list.log[0].not_before;
+    list.log
+        .insert(0, listed(*earlier.verifier().public_key(), since));
+    files::write_list(dir.path(), LIST, &list).unwrap();
+    let both = Signing::open(dir.path(), &eu()).unwrap();
+    let keys = [earlier.verifier(), made.log_key().unwrap().verifier()];
+    assert_eq!(both.published_log().keys, keys);
+    assert_eq!(both.log_key().unwrap().verifier(), keys[1]);
+    list.log.clear();
+    files::write_list(dir.path(), LIST, &list).unwrap();
+    assert!(PublishedLog::read(dir.path(), &eu()).is_err());
 }

@@ -3,10 +3,12 @@
 use crate::clock::{ManualClock, UnixMs};
 use crate::log::testing::{Queue, dir_log, log_key, origin, sequencer};
 use crate::log::*;
+use crate::shred::{DomainLog, ShredLog};
 use crate::witness::{Witness, serve};
 use lethe_receipts::log::{KeyName, SignedCheckpoint, WitnessKey, WitnessVerifier};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -204,4 +206,84 @@ async fn witness_that_signs_with_another_key_has_not_cosigned() {
     let newest = asked.newest(store.as_ref()).await.unwrap();
     assert_eq!(newest.silent[0].0, "w9");
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whole_log_put_back_under_a_running_gateway_is_noticed_by_what_a_witness_signed() {
+    let (dir, store) = dir_log();
+    let queue = Queue::of(0..20);
+    sequencer(&store).sequence_pending(&queue).await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let running = witness(state.path(), 1).await;
+    let asked = witnesses(&[&running.peer]);
+    asked.cosign(store.as_ref()).await.unwrap();
+    let read = |name: &str| std::fs::read(dir.path().join(name)).unwrap();
+    let old = ["checkpoint", "cosigned"].map(|name| (name, read(name)));
+    queue.add(20..30);
+    sequencer(&store).sequence_pending(&queue).await.unwrap();
+    asked.cosign(store.as_ref()).await.unwrap();
+    for (name, bytes) in old {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let refused = asked.cosign(store.as_ref()).await.unwrap().unwrap();
+    let (_, error) = &refused.failed[0];
+    assert!(
+        matches!(error, CosignError::Ahead { seen: 30, ours: 20 }),
+        "{error}"
+    );
+    assert!(error.contradicts());
+    running.stop().await;
+}
+
+/// Takes connections and says nothing; the test's end closes it.
+async fn hanging() -> (WitnessPeer, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            held.push(stream);
+        }
+    });
+    let key = key(5).verifier();
+    (WitnessPeer { url, key }, task)
+}
+
+#[tokio::test(start_paused = true)]
+async fn witness_that_hangs_is_given_up_and_no_entry_waits_for_it() {
+    let (_dir, store) = dir_log();
+    let (peer, task) = hanging().await;
+    let queue = Arc::new(Queue::of(0..20));
+    let log = DomainLog::new(sequencer(&store), witnesses(&[&peer]), queue.clone(), 1);
+    let began = tokio::time::Instant::now();
+    ShredLog::sequence(&log).await.unwrap();
+    assert_eq!(queue.waiting(), 0);
+    assert_eq!(log.witnesses.names().collect::<Vec<_>>(), ["w5"]);
+    let sequenced = began.elapsed();
+    assert!(sequenced < Duration::from_secs(5), "{sequenced:?}");
+    let newest = ShredLog::newest(&log).await.unwrap().unwrap();
+    assert_eq!((newest.head.size, newest.cosignatures), (20, 0));
+    let asked = began.elapsed() - sequenced;
+    assert!(asked <= Duration::from_secs(11), "{asked:?}");
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_that_is_away_leaves_what_its_witnesses_saw() {
+    let (dir, store) = dir_log();
+    let queue = Queue::of(0..20);
+    sequencer(&store).sequence_pending(&queue).await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let running = witness(state.path(), 1).await;
+    let asked = witnesses(&[&running.peer]);
+    asked.cosign(store.as_ref()).await.unwrap();
+    // A file in the place of the log's directory.
+    let nowhere = DirLog::new(dir.path().join("checkpoint"));
+    let newest = asked.newest(&nowhere).await.unwrap();
+    assert!(newest.away.is_some() && newest.log.is_none() && !newest.rolled_back());
+    let (head, holder) = newest.greatest.unwrap();
+    assert_eq!((head.size, holder), (20, Holder::Witness("w1".to_owned())));
+    running.stop().await;
+    let neither = asked.newest(&nowhere).await.unwrap();
+    assert!(neither.greatest.is_none() && neither.silent.len() == 1);
 }

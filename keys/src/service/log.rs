@@ -146,8 +146,10 @@ pub(super) async fn catch_up(
     if missing > BEYOND_MAX || newest.beyond.len() < missing {
         return Err(behind().into());
     }
+    // They end where the log does. They may begin earlier: another gateway has recorded some since they were read.
+    let beyond = &newest.beyond[newest.beyond.len() - missing..];
     // All of them are pending here, or nothing is recorded.
-    for entry in newest.beyond.iter().take(missing) {
+    for entry in beyond {
         let known = store
             .call(
                 "looking for the log's entries",
@@ -158,9 +160,7 @@ pub(super) async fn catch_up(
             return Err(behind().into());
         }
     }
-    record(store, recorded, &newest.beyond[..missing])
-        .await
-        .map(|_| ())
+    record(store, recorded, beyond).await.map(|_| ())
 }
 
 /// An operator's decision to open a key store that is behind its log, as an entry of that log.

@@ -136,6 +136,15 @@ async fn store_behind_its_log_is_refused_unless_a_crash_explains_it(domain: &Dom
     let keys = open(&newest).await.unwrap();
     assert_eq!(keys.log_size().await, Ok(1));
     assert!(keys.sealing_kek(object).await.is_ok());
+    // Another gateway has recorded some of what was read before it.
+    keys.rotate(object).await.unwrap();
+    log.take(&keys).await.unwrap();
+    keys.close().await.unwrap();
+    let keys = open(&log.newest(0)).await.unwrap();
+    assert_eq!(keys.log_size().await, Ok(2));
+    let creations = keys.creation_entries(object).await.unwrap();
+    let indexes: Vec<_> = creations.iter().map(|one| one.index).collect();
+    assert_eq!(indexes, [Some(0), Some(1)]);
     // A log that is behind the store is an older copy of the log; the store has no quarrel with it.
     keys.close().await.unwrap();
     open(&NewestCheckpoint::default()).await.unwrap();
