@@ -131,6 +131,16 @@ async fn restore(
                 Purpose::Growing,
             )
             .await?;
+            // An operator's decision to go on without is one to restore what is behind.
+            if newest.log_size == 0 && asked.accept_behind.is_none() {
+                return Err(CommandError::failed(
+                    format!(
+                        "domain {}: the log has no checkpoint, so nothing says what the backup is behind",
+                        asked.domain
+                    ),
+                    "bring the log back, or say with --accept-behind why it is gone",
+                ));
+            }
             (Some(newest), erased(reader).await?)
         }
     };

@@ -99,7 +99,11 @@ impl ShredDomain {
         for receipt in self.stores.catalog.receipts(tenant).await? {
             let kept = receipt.proof.as_deref().map(Proof::read).transpose()?;
             let changed = before.as_ref().is_some_and(|(_, changed)| *changed);
-            if let Some(proof) = kept.filter(|proof| proof.witnessed && !changed) {
+            // Made with this very checkpoint, it would be the same again.
+            let as_good = |proof: &Proof| {
+                proof.witnessed || proof.logged.checkpoint() == newest.checkpoint.as_str()
+            };
+            if let Some(proof) = kept.filter(|proof| as_good(proof) && !changed) {
                 before = Some((proof.head, false));
                 continue;
             }

@@ -372,6 +372,7 @@ def early(site):
     shutil.copytree(site.log, kept["log"])
     shutil.copytree(site.keys, kept["keys"])
     site.here.start()
+    kept["backup"] = site.made.json("key-store", "backup", "eu", gateway=site.here)["file"]
     site.made.json("tenant", "create", "newest", "--region", REGION, gateway=site.here)
     eventually(site.cosigned_by_all, "cosignatures of all", BACK_SECONDS)
     site.here.stop()
@@ -441,6 +442,16 @@ def test_gateway_with_a_log_that_was_rolled_back_is_refused(site, early):
             for file in (site.made.file, data_only(site)):
                 said = is_refused(site, file)
                 assert "a witness has seen" in said and "it was rolled back" in said, said
+
+
+def test_backup_is_not_restored_while_the_log_is_gone(site, early):
+    restore = ("key-store", "restore", "eu", early["backup"], "--config", "lethe.toml")
+    with replaced(site.keys, None):
+        said = site.made.refused(*restore, code=2)
+        assert "an older copy" in said, "a tenant was made since"
+        with replaced(site.log, None):
+            said = site.made.refused(*restore, code=2)
+            assert "the log has no checkpoint" in said and "--accept-behind" in said, said
 
 
 def test_log_that_was_rolled_back_and_grown_otherwise_is_refused_by_its_witnesses(site, early):
