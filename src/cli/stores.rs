@@ -9,12 +9,12 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
-use crate::log::LogReader;
+use crate::log::{LogReader, Witnesses};
 use crate::signing::Signing;
 use crate::tenants::DomainName;
 use lethe_keys::{
-    Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, RootConfig, Sequencing,
-    StoreUrl, SystemClock, check_apart,
+    Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, NewestCheckpoint, RootConfig,
+    Sequencing, StoreUrl, SystemClock, check_apart,
 };
 use lethe_receipts::log::LogVerifier;
 use std::os::unix::fs::DirBuilderExt;
@@ -216,32 +216,17 @@ pub(super) async fn open_domain(
     keys.epoch_min = epoch_seen(catalog.as_ref()).await?;
     let expected = KeyStoreIdentity::from_bytes(identities.key_store);
     // The log's secret keys are where the control role is. The others compare, too, and need no more than to read it.
-    let (log, newest) = if config.roles.control {
-        let log = logs::open_log(config, name, domain, stores).await?;
-        let newest = match &log {
-            Some(log) => {
-                let reader: &dyn LogReader = log.store.as_ref();
-                let recorded = KeyService::recorded_log_size(&keys).await?;
-                let purpose = Purpose::Growing;
-                let newest = logs::newest(name, reader, &log.witnesses, Some(recorded), purpose);
-                Some(newest.await?)
-            }
-            None => None,
-        };
-        (log, newest)
-    } else {
-        let log = logs::read_log(config, name, domain, stores).await?;
-        let newest = match &log {
-            Some(log) => {
-                let recorded = KeyService::recorded_log_size(&keys).await?;
-                let (reader, purpose) = (log.reader.as_ref(), Purpose::Comparing);
-                let newest = logs::newest(name, reader, &log.witnesses, Some(recorded), purpose);
-                Some(newest.await?)
-            }
-            None => None,
-        };
-        (None, newest)
-    };
+    let (mut log, mut newest) = (None, None);
+    if config.roles.control {
+        log = logs::open_log(config, name, domain, stores).await?;
+        if let Some(log) = &log {
+            let reader: &dyn LogReader = log.store.as_ref();
+            newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Growing).await?);
+        }
+    } else if let Some(log) = logs::read_log(config, name, domain, stores).await? {
+        let reader = log.reader.as_ref();
+        newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Comparing).await?);
+    }
     let system = Arc::new(SystemClock);
     let keys = match &newest {
         Some(newest) => KeyService::open_at_checkpoint(&keys, expected, system, newest).await?,
@@ -255,6 +240,19 @@ pub(super) async fn open_domain(
         return Err(not_apart(name, "catalog and key store", &error));
     }
     Ok(OpenDomain { catalog, keys, log })
+}
+
+/// What a key store that is not open yet is compared with.
+async fn newest_of(
+    name: &DomainName,
+    keys: &KeyServiceConfig,
+    log: &dyn LogReader,
+    witnesses: &Witnesses,
+    purpose: Purpose,
+) -> Result<NewestCheckpoint, CommandError> {
+    // Before the log is read, which only grows: so a log that has less was rolled back.
+    let recorded = KeyService::recorded_log_size(keys).await?;
+    logs::newest(name, log, witnesses, Some(recorded), purpose).await
 }
 
 /// The newest epoch that the catalog's shreds say the key store was in; 0 when it has none.

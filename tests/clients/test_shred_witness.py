@@ -451,7 +451,13 @@ def test_backup_is_not_restored_while_the_log_is_gone(site, early):
         assert "an older copy" in said, "a tenant was made since"
         with replaced(site.log, None):
             said = site.made.refused(*restore, code=2)
+            assert "a witness has seen" in said and "its store holds 0" in said, said
+            for witness in site.witnesses:
+                witness.stop()
+            said = site.made.refused(*restore, code=2)
             assert "the log has no checkpoint" in said and "--accept-behind" in said, said
+    for witness in site.witnesses:
+        witness.start()
 
 
 def test_log_that_was_rolled_back_and_grown_otherwise_is_refused_by_its_witnesses(site, early):
