@@ -109,6 +109,7 @@ pub(super) async fn newest(
     Ok(NewestCheckpoint {
         log_size,
         beyond: beyond.map_err(|error| failed(&error))?,
+        erased: Vec::new(),
     })
 }
 

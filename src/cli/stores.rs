@@ -2,6 +2,7 @@
 
 use super::error::CommandError;
 use super::logs::{self, OpenLog};
+use super::statements::erased_since;
 use crate::catalog::{
     Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
     StoreLocation, StoreOptions,
@@ -217,7 +218,8 @@ pub(super) async fn open_domain(
     let keys = match &log {
         Some(log) => {
             let recorded = KeyService::recorded_log_size(&keys).await?;
-            let newest = logs::newest(name, log, recorded).await?;
+            let mut newest = logs::newest(name, log, recorded).await?;
+            newest.erased = erased_since(log.store.as_ref(), &keys).await?;
             KeyService::open_at_checkpoint(&keys, expected, system, &newest).await?
         }
         None => KeyService::open(&keys, expected, system).await?,

@@ -331,7 +331,7 @@ def test_key_store_keeps_no_byte_of_the_victims_wrapped_key(world):
 def start_is_refused(world) -> str:
     with pytest.raises(RuntimeError, match="ended with [12] before"):
         world.gateway.start()
-    return world.gateway.log().decode()[-300:]
+    return world.gateway.log().decode()[-1500:]
 
 
 def put_back(world, *names: str) -> None:
