@@ -51,11 +51,13 @@ class Site:
         return state
 
     def terminate(self, tenant: str) -> None:
-        """Its grace is over at once, so the shred begins when the second approval is there."""
+        """Its grace is over at once, so the shred begins when the second approval is there, dave's."""
         self.made.json("tenant", "terminate", tenant, gateway=self.control)
-        for role in ("carol", "dave"):
-            done = self.made.run("tenant", "approve", tenant, gateway=self.control, role=role)
-            assert done.returncode == 0, done.stderr
+        self.approve(tenant, "carol")
+
+    def approve(self, tenant: str, role: str) -> None:
+        done = self.made.run("tenant", "approve", tenant, gateway=self.control, role=role)
+        assert done.returncode == 0, done.stderr
 
     def status(self) -> list[dict]:
         return self.made.json("shred", "status", gateway=self.control)
@@ -104,6 +106,7 @@ def words(gateway: Serving, name: str) -> bytes:
 
 def test_control_gateway_killed_after_the_root_moved_finishes_the_shred_when_it_is_back(site):
     site.terminate("victim")
+    site.approve("victim", "dave")
     was = site.reach("victim", "rekeyed")
     site.control.child.kill()
     assert STATES.index(site.state("victim")) >= STATES.index("rekeyed")
@@ -119,11 +122,14 @@ def test_control_gateway_killed_after_the_root_moved_finishes_the_shred_when_it_
 
 
 def test_databases_away_in_the_middle_of_a_shred_delay_it_and_nothing_else(site):
+    site.terminate("second")
     # The other gateway does not answer, so the shred waits in its first fence while the databases go.
     site.data.child.popen.send_signal(signal.SIGSTOP)
     try:
-        site.terminate("second")
+        site.approve("second", "dave")
         site.reach("second", "requested")
+        done = site.made.run("shred", "status", "--wait", "--wait-minutes", "0", gateway=site.control)
+        assert done.returncode == 4 and "run the command again" in done.stderr, done.stderr
         with Load({"survivor": site.control.client("survivor")}, {"survivor": "survivor-docs"}) as load:
             with site.key_store.frozen():
                 time.sleep(4)
