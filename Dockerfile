@@ -7,6 +7,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY envelope envelope
 COPY keys keys
+COPY receipts receipts
 COPY src src
 RUN cargo build --release --locked --bin lethe
 
@@ -15,7 +16,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 10001 --home-dir /var/lib/lethe --create-home lethe \
- && install -d -o lethe -g lethe -m 0700 /root-volume /backup /log
+ && install -d -o lethe -g lethe -m 0700 /root-volume /backup /log /signing
 COPY --from=build /src/target/release/lethe /usr/local/bin/lethe
 USER lethe
 WORKDIR /var/lib/lethe

@@ -239,9 +239,11 @@ pub enum Refusal {
         /// The newest checkpoint's size.
         log: u64,
     },
-    /// There is no fence to lift: the tenant has no keys (any more).
-    #[error("tenant {tenant} has no keys that a fence could be lifted from")]
-    NothingToLift {
+    /// The key store holds keys that a statement beside the log says are destroyed: it is an older copy.
+    #[error(
+        "the key store holds keys of tenant {tenant}, which a statement beside the log says is erased: an older copy was restored"
+    )]
+    NotForgotten {
         /// The tenant.
         tenant: TenantId,
     },

@@ -80,6 +80,7 @@ pub enum Call {
     StoreRecordSequenced,
     StoreAcceptLogSize,
     StoreEntryIndex,
+    StoreUnknownStatements,
     StoreCreations,
     StoreNodes,
     StoreMoveRoot,
@@ -288,7 +289,11 @@ impl MemoryLog {
     #[must_use]
     pub fn newest(&self, recorded: u64) -> NewestCheckpoint {
         let (beyond, log_size) = self.from(recorded);
-        NewestCheckpoint { log_size, beyond }
+        NewestCheckpoint {
+            log_size,
+            beyond,
+            erased: Vec::new(),
+        }
     }
 
     fn from(&self, index: u64) -> (Vec<[u8; 32]>, u64) {

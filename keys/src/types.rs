@@ -158,6 +158,9 @@ pub struct NewestCheckpoint {
     /// The log's entries from [`crate::KeyService::recorded_log_size`] on; at most [`BEYOND_MAX`] are looked at, a key
     /// store that is further behind was not stopped by a crash.
     pub beyond: Vec<[u8; 32]>,
+    /// Tenants that statements beside the log say are erased, of those statements that the key store does not know
+    /// ([`crate::KeyService::unknown_statements`]). A statement is kept there before its entry is in the log.
+    pub erased: Vec<TenantId>,
 }
 
 /// The most entries that a key store may be behind its log and catch up.
@@ -234,10 +237,8 @@ pub struct LeaseState {
 /// Whom a fence concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FenceScope {
-    /// No gateway uses the tenant's keys from here on.
+    /// No gateway uses the tenant's keys from here on, and none ever will again: what says so is logged.
     Tenant(TenantId),
-    /// The tenant's keys may be used again: its fence is lifted.
-    Lift(TenantId),
     /// Every gateway drops the nodes and KEKs that it holds and reads them anew.
     Nodes,
 }

@@ -77,7 +77,7 @@ struct State {
     nodes: HashMap<Place, Timed<Arc<Node>>>,
     keks: HashMap<KekId, Timed<Arc<CachedKek>>>,
     sealing: HashMap<TenantId, Timed<KekId>>,
-    /// Tenants that were fenced in this process's life. Their uids never come back, unless the fence is lifted.
+    /// Tenants that were fenced in this process's life. Their uids never come back.
     fenced: HashSet<TenantId>,
     held: HashMap<u64, Held>,
     registrations: u64,
@@ -285,9 +285,6 @@ impl Vault {
         for fence in &renewed.fences {
             match fence.scope {
                 FenceScope::Tenant(tenant) => dropped.add(state.fence_tenant(tenant)),
-                FenceScope::Lift(tenant) => {
-                    state.fenced.remove(&tenant);
-                }
                 FenceScope::Nodes => dropped.add(state.drop_cached()),
             }
             state.fence = state.fence.max(fence.fence);

@@ -213,6 +213,17 @@ pub(super) enum TenantCommand {
     Cancel(TenantReference),
 }
 
+/// Whether a command stays until what it shows is over.
+#[derive(Debug, Args)]
+pub(super) struct Waiting {
+    /// Stay until the shreds are over, and tell each state; exit 4 when they are not over in time.
+    #[arg(long)]
+    pub(super) wait: bool,
+    /// How long at most. The shreds go on in any case.
+    #[arg(long, value_name = "MINUTES", default_value_t = 60, requires = "wait")]
+    pub(super) wait_minutes: u32,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum ShredCommand {
     /// Show shreds and how far they are.
@@ -220,6 +231,8 @@ pub(super) enum ShredCommand {
         /// Of one domain only.
         #[arg(long)]
         domain: Option<String>,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Shred what is due now, without waiting for the daily window.
     Run {
@@ -232,12 +245,16 @@ pub(super) enum ShredCommand {
         /// Do not wait for the daily window.
         #[arg(long, required = true)]
         now: bool,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Let shreds that wait after a failure go on at once.
     Resume {
         /// Of one domain only.
         #[arg(long)]
         domain: Option<String>,
+        #[command(flatten)]
+        waiting: Waiting,
     },
 }
 

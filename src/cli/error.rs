@@ -7,7 +7,7 @@ use crate::directory::DirectoryError;
 use crate::edge::TlsError;
 use crate::region::embedded::EmbeddedError;
 use crate::region::{ConnectError, RegionError};
-use lethe_keys::KeysError;
+use lethe_keys::{KeysError, Refusal};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -21,6 +21,9 @@ pub enum CommandError {
     /// Something could not be read, reached or done, or was refused.
     #[error("{0}")]
     Failed(String),
+    /// What was waited for is not over yet, and goes on.
+    #[error("{0}")]
+    Unfinished(String),
     /// A receipt is not verified.
     #[error("{message}")]
     Verdict {
@@ -43,12 +46,13 @@ impl CommandError {
         Self::Failed(format!("{}: {step}: {error}", path.display()))
     }
 
-    /// 1 for usage, 3 and 4 for receipts, 2 for everything else.
+    /// 1 for usage, 3 and 4 for receipts, 4 also for what is not over yet, 2 for everything else.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(1),
             Self::Failed(_) => ExitCode::from(2),
+            Self::Unfinished(_) => ExitCode::from(4),
             Self::Verdict { code, .. } => ExitCode::from(*code),
         }
     }
@@ -57,6 +61,37 @@ impl CommandError {
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
+    }
+}
+
+impl From<KeysError> for CommandError {
+    fn from(error: KeysError) -> Self {
+        match &error {
+            KeysError::Refused { reason } => match what_to_do(reason) {
+                Some(hint) => Self::failed(&error, hint),
+                None => Self::Failed(error.to_string()),
+            },
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What older copies of stores mean, and the way out of it.
+fn what_to_do(reason: &Refusal) -> Option<&'static str> {
+    match reason {
+        Refusal::RootEpochMissing { .. } => Some(
+            "the key store and the root are copies of different moments: each shred moves the root to a new epoch and \
+             destroys the key of the one before. Bring back the newest copy of the older one of the two (for the key \
+             store `lethe key-store restore` with the newest backup; in `lethe dev` a domain's keys and root of one \
+             moment); what only a destroyed key opened is lost",
+        ),
+        Refusal::EpochRolledBack { .. }
+        | Refusal::BehindLog { .. }
+        | Refusal::NotForgotten { .. } => Some(
+            "put the newest key store back, or restore its newest backup into an empty place with `lethe key-store \
+             restore`, which makes it forget who was erased since",
+        ),
+        _ => None,
     }
 }
 
@@ -76,7 +111,6 @@ failed_from!(
     ConnectError,
     DirectoryError,
     EmbeddedError,
-    KeysError,
     OpenError,
     RegionError,
     TlsError,

@@ -5,19 +5,15 @@ use super::client::{Client, encoded};
 use super::error::CommandError;
 use super::logs::{self, Purpose};
 use super::output::{Format, print};
+use super::statements::erased;
 use super::stores;
 use crate::admin::KeyBackupBody;
 use crate::config::{self, DomainStores, Environment};
-use crate::log::{LogPath, LogReader, ReceiptId};
-use crate::tenants::{DomainName, TenantId};
+use crate::log::LogReader;
+use crate::tenants::DomainName;
 use lethe_keys::{BackupDirectory, KeyService, Override, RestoreOptions};
-use lethe_receipts::statement::Stage;
-use lethe_receipts::{Envelope, Statement};
 use serde_json::json;
 use std::path::Path;
-
-/// Statements of one page.
-const PAGE_STATEMENTS: usize = 1000;
 
 /// `lethe key-store`.
 pub(super) async fn key_store(
@@ -162,36 +158,4 @@ async fn restore(
     });
     let columns = ["domain", "identity", "epoch", "keks", "forgotten_tenants"];
     print(format, &columns, &view)
-}
-
-/// Tenants that statements beside the log say are erased: a restored world is told what it must forget.
-async fn erased(reader: &dyn LogReader) -> Result<Vec<TenantId>, CommandError> {
-    let failed = |problem: &dyn std::fmt::Display| {
-        CommandError::failed(
-            format!("the statements beside the log: {problem}"),
-            "they say which tenants a restored key store must forget; bring the log back",
-        )
-    };
-    let mut found: Vec<TenantId> = Vec::new();
-    let mut after: Option<ReceiptId> = None;
-    loop {
-        let page = reader.statements(after, PAGE_STATEMENTS).await;
-        let page = page.map_err(|error| failed(&error))?;
-        let Some(last) = page.last() else {
-            return Ok(found);
-        };
-        after = Some(*last);
-        for id in &page {
-            let text = reader.read(&LogPath::Statement(*id)).await;
-            let text = text.map_err(|error| failed(&error))?;
-            let text = text.ok_or_else(|| failed(&format!("statement {id} is gone")))?;
-            let envelope = Envelope::from_json(&text).map_err(|error| failed(&error))?;
-            let statement = Statement::from_envelope(&envelope).map_err(|error| failed(&error))?;
-            let predicate = &statement.body().predicate;
-            let tenant = TenantId::from_bytes(predicate.tenant.id.0);
-            if predicate.stage >= Stage::Erased && !found.contains(&tenant) {
-                found.push(tenant);
-            }
-        }
-    }
 }

@@ -2,11 +2,12 @@
 
 use super::error::CommandError;
 use super::log_store;
+use super::statements::erased_since;
 use crate::config::{Config, DomainConfig, DomainStores};
 use crate::log::{LogReader, LogStore, Newest, WitnessPeer, Witnesses, read_tile};
 use crate::signing::{PublishedLog, Signing, SigningError, TrustSettings};
 use crate::tenants::DomainName;
-use lethe_keys::{BEYOND_MAX, NewestCheckpoint};
+use lethe_keys::{BEYOND_MAX, KeyServiceConfig, NewestCheckpoint};
 use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, decode_entries};
 use lethe_receipts::text::Base64;
 use lethe_receipts::{PublicKey, TrustedWitness};
@@ -126,7 +127,7 @@ pub(super) async fn newest(
     name: &DomainName,
     reader: &dyn LogReader,
     witnesses: &Witnesses,
-    recorded: Option<u64>,
+    recorded: Option<(u64, &KeyServiceConfig)>,
     purpose: Purpose,
 ) -> Result<NewestCheckpoint, CommandError> {
     let failed = |problem: &dyn std::fmt::Display| {
@@ -141,7 +142,7 @@ pub(super) async fn newest(
         tracing::warn!(op = "open", %name, witness, problem, outcome = "unasked", "a witness could not be asked for the newest checkpoint");
     }
     let log_size = newest.greatest.as_ref().map_or(0, |(head, _)| head.size);
-    let known = recorded.unwrap_or(0);
+    let known = recorded.map_or(0, |(size, _)| size);
     if let Some(reason) = absent(&newest, known) {
         if purpose == Purpose::Growing || newest.greatest.is_none() {
             return Err(failed(&reason));
@@ -150,6 +151,7 @@ pub(super) async fn newest(
         return Ok(NewestCheckpoint {
             log_size,
             beyond: Vec::new(),
+            erased: Vec::new(),
         });
     }
     let held = newest.log.map_or(0, |head| head.size);
@@ -163,13 +165,18 @@ pub(super) async fn newest(
             "a witness has seen {log_size} entries of it, and its store holds {held}: it was rolled back"
         )));
     }
-    let beyond = match recorded {
-        Some(recorded) => entries(reader, recorded, log_size).await,
-        None => Ok(Vec::new()),
+    let (beyond, erased) = match recorded {
+        Some((size, keys)) => {
+            let beyond = entries(reader, size, log_size).await;
+            let beyond = beyond.map_err(|error| failed(&error))?;
+            (beyond, erased_since(reader, keys).await?)
+        }
+        None => (Vec::new(), Vec::new()),
     };
     Ok(NewestCheckpoint {
         log_size,
-        beyond: beyond.map_err(|error| failed(&error))?,
+        beyond,
+        erased,
     })
 }
 

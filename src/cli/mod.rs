@@ -23,7 +23,9 @@ mod regions;
 mod serve;
 mod shredding;
 mod shreds;
+mod statements;
 mod stores;
+mod watch;
 mod witness;
 
 pub use args::Arguments;

@@ -38,10 +38,7 @@ fn table(columns: &[&str], result: &Value) -> String {
         Value::Array(rows) => rows.iter().collect(),
         one => vec![one],
     };
-    let header = columns
-        .iter()
-        .map(|column| column.to_uppercase().replace('_', " "))
-        .collect();
+    let header = columns.iter().map(|column| heading(column)).collect();
     let mut lines: Vec<Vec<String>> = vec![header];
     for row in rows {
         lines.push(columns.iter().map(|column| cell(column, row)).collect());
@@ -68,6 +65,34 @@ fn table(columns: &[&str], result: &Value) -> String {
     text
 }
 
+/// Columns that end so are moments, in milliseconds since 1970 for programs.
+const MOMENTS: [&str; 9] = [
+    "created_ms",
+    "checked_ms",
+    "modified_ms",
+    "requested_ms",
+    "grace_end_ms",
+    "run_at_ms",
+    "shredded_ms",
+    "started_ms",
+    "changed_ms",
+];
+
+fn is_moment(column: &str) -> bool {
+    MOMENTS.iter().any(|ending| column.ends_with(ending))
+}
+
+/// What a column is called for people, to whom a moment is shown as a date.
+fn heading(column: &str) -> String {
+    let named = match column {
+        "grace_end_ms" => "grace_ends",
+        "run_at_ms" => "runs_from",
+        moment if is_moment(moment) => moment.trim_end_matches("_ms"),
+        other => other,
+    };
+    named.to_uppercase().replace(['_', '.'], " ")
+}
+
 /// A dotted column reaches into a result; times are shown as dates.
 pub(super) fn cell(column: &str, row: &Value) -> String {
     let mut value = row;
@@ -77,13 +102,7 @@ pub(super) fn cell(column: &str, row: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
-        Value::Number(ms)
-            if ["created_ms", "checked_ms", "modified_ms"]
-                .iter()
-                .chain(&["requested_ms", "grace_end_ms", "run_at_ms", "shredded_ms"])
-                .chain(&["started_ms", "changed_ms"])
-                .any(|ending| column.ends_with(ending)) =>
-        {
+        Value::Number(ms) if is_moment(column) => {
             let at = ms
                 .as_i64()
                 .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
@@ -116,10 +135,26 @@ mod tests {
         ]);
         assert_eq!(
             table(&["name", "check.passed", "created_ms"], &rows),
-            "NAME           CHECK.PASSED  CREATED MS\n\
+            "NAME           CHECK PASSED  CREATED\n\
              acme           true          1970-01-01T00:00:00Z\n\
              a-longer-name  -             1970-01-01T00:00:01Z\n"
         );
+    }
+
+    #[test]
+    fn heading_of_a_moment_names_no_unit() {
+        let columns = [
+            "grace_end_ms",
+            "run_at_ms",
+            "check.checked_ms",
+            "steps_done",
+        ];
+        let headings = columns.map(heading);
+        assert_eq!(
+            headings,
+            ["GRACE ENDS", "RUNS FROM", "CHECK CHECKED", "STEPS DONE"]
+        );
+        assert_eq!(heading("lease_remaining_ms"), "LEASE REMAINING MS");
     }
 
     #[test]

@@ -5,8 +5,11 @@ use super::client::{Client, encoded};
 use super::commands::path;
 use super::error::CommandError;
 use super::output::{Format, print};
-use crate::admin::{ShredBody, TerminationBody};
+use super::watch;
+use crate::admin::{ShredBody, TenantView, TerminationBody};
 use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 const TERMINATION: [&str; 10] = [
     "name",
@@ -77,22 +80,79 @@ pub(super) async fn shred(
     format: Format,
 ) -> Result<(), CommandError> {
     let client = Client::new(api)?;
-    let rows: Vec<ShredBody> = match command {
-        ShredCommand::Status { domain } => {
-            client.get(&within("/v1/shreds", domain.as_deref())).await?
+    let (domain, tenant, waiting, rows) = match command {
+        ShredCommand::Status { domain, waiting } => {
+            let rows: Result<Vec<ShredBody>, _> =
+                client.get(&within("/v1/shreds", domain.as_deref())).await;
+            (domain, None, waiting, rows)
         }
         ShredCommand::Run {
             domain,
             tenant,
             now: _,
+            waiting,
         } => {
             let path = within("/v1/shreds/run", domain.as_deref());
-            client.post(&path, &json!({ "tenant": tenant })).await?
+            let rows = client.post(&path, &json!({ "tenant": tenant })).await;
+            (domain, tenant, waiting, rows)
         }
-        ShredCommand::Resume { domain } => {
+        ShredCommand::Resume { domain, waiting } => {
             let path = within("/v1/shreds/resume", domain.as_deref());
-            client.post(&path, &json!({})).await?
+            let rows = client.post(&path, &json!({})).await;
+            (domain, None, waiting, rows)
         }
     };
+    if !waiting.wait {
+        return print(format, &SHRED, &rows?);
+    }
+    let asked = Asked {
+        client: &client,
+        domain: domain.as_deref(),
+    };
+    let concerned = match tenant {
+        Some(tenant) => asked.of_tenant(&tenant, rows).await?,
+        None => rows?
+            .into_iter()
+            .filter(|row| !watch::is_over(row))
+            .map(|row| row.id)
+            .collect(),
+    };
+    let path = within("/v1/shreds", asked.domain);
+    let longest = Duration::from_secs(u64::from(waiting.wait_minutes) * 60);
+    let rows = watch::until_over(&client, &path, &concerned, longest).await?;
     print(format, &SHRED, &rows)
+}
+
+struct Asked<'a> {
+    client: &'a Client,
+    domain: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// The shreds that a tenant is part of. Where its shred could not be begun because it has been, by an earlier call of
+    /// the same command for instance, that one is it.
+    async fn of_tenant(
+        &self,
+        tenant: &str,
+        begun: Result<Vec<ShredBody>, CommandError>,
+    ) -> Result<BTreeSet<String>, CommandError> {
+        let reference = TenantReference {
+            tenant: tenant.to_owned(),
+            domain: self.domain.map(str::to_owned),
+        };
+        let (rows, refused) = match begun {
+            Ok(rows) => (rows, None),
+            Err(error) => {
+                let path = within("/v1/shreds", self.domain);
+                (self.client.get(&path).await?, Some(error))
+            }
+        };
+        let known: TenantView = self.client.get(&path(&reference, "")).await?;
+        let of_it = |row: &ShredBody| row.tenants.contains(&known.id);
+        let found: BTreeSet<String> = rows.into_iter().filter(of_it).map(|row| row.id).collect();
+        match refused {
+            Some(error) if found.is_empty() => Err(error),
+            _ => Ok(found),
+        }
+    }
 }

@@ -252,7 +252,7 @@ async fn newest_of(
 ) -> Result<NewestCheckpoint, CommandError> {
     // Before the log is read, which only grows: so a log that has less was rolled back.
     let recorded = KeyService::recorded_log_size(keys).await?;
-    logs::newest(name, log, witnesses, Some(recorded), purpose).await
+    logs::newest(name, log, witnesses, Some((recorded, keys)), purpose).await
 }
 
 /// The newest epoch that the catalog's shreds say the key store was in; 0 when it has none.

@@ -8,6 +8,7 @@ mod error;
 mod evidence;
 pub mod inventory;
 mod keys;
+mod leftovers;
 mod log;
 mod merkle;
 mod purge;

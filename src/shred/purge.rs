@@ -3,13 +3,14 @@
 
 use super::evidence::{Held, PurgeCounts};
 use super::inventory::{hashed, versioned};
+use super::leftovers::Leftover;
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadState};
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
     DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError, VersionId,
     VersionListRequest,
 };
-use crate::tenants::{ObjectKey, SPOOL_OWNER, TenantId};
+use crate::tenants::{ObjectKey, TenantId};
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,9 @@ pub struct Progress {
     place: Option<Place>,
     /// What of that page is counted already.
     counted: BTreeSet<String>,
+    /// Uploads of the page that is being dropped, which are counted already.
+    #[serde(default)]
+    uploads_counted: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +95,8 @@ struct Page {
 enum Gone {
     Deleted,
     Held(Held),
+    /// By object lock, or because nothing may be deleted here at all.
+    Forbidden(Held, RegionError),
 }
 
 struct Purge<'a> {
@@ -134,7 +140,9 @@ pub async fn purge(
             return Ok((false, purge.progress));
         }
     }
-    purge.uploads(&buckets).await?;
+    if !purge.uploads(&buckets).await? {
+        return Ok((false, purge.progress));
+    }
     for bucket in &buckets {
         purge.remove(bucket).await?;
     }
@@ -263,57 +271,97 @@ impl Purge<'_> {
             .map(|one| async move { (one, delete(region, tenant, bucket, one).await) }.boxed())
             .collect();
         let mut deletes = stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
-        let mut failed = None;
+        let (mut failed, mut forbidden) = (None, Vec::new());
         while let Some((one, gone)) = deletes.next().await {
             match gone {
                 Ok(Gone::Deleted) => {}
                 Ok(Gone::Held(held)) => self.progress.hold(one, held),
+                Ok(Gone::Forbidden(held, error)) => forbidden.push((one, held, error)),
                 // The others of the page may go all the same.
                 Err(error) => failed = Some(error),
+            }
+        }
+        drop(deletes);
+        let may_delete = forbidden.is_empty() || self.may_delete(bucket, region).await?;
+        for (one, held, error) in forbidden {
+            if may_delete {
+                self.progress.hold(one, held);
+            } else {
+                failed = Some(error);
             }
         }
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Drops what is left of multipart uploads: the catalog's rows are the list of them.
-    async fn uploads(&mut self, buckets: &[Bucket]) -> Result<(), FinishError> {
-        let tenant = self.tenant;
-        let catalog = &self.domain.catalog;
+    /// Whether the upstream credential may delete versions here. S3 answers AccessDenied to that as to a locked version, and
+    /// tells them apart by one that is not there: there is no lock on it, and nothing is lost.
+    async fn may_delete(&self, bucket: &Bucket, region: &JobRegion) -> Result<bool, FinishError> {
+        let mut random = [0; 16];
+        // A fixed name serves as well where the system has no randomness.
+        let _drawn = getrandom::fill(&mut random);
+        let name = format!("lethe-absent-{}", hex::encode(random));
+        let Ok(key) = ObjectKey::new(name) else {
+            return Ok(false);
+        };
+        let at = ObjectRef {
+            bucket: bucket.upstream.clone(),
+            key,
+        };
+        let request = DeleteRequest {
+            version: Some(VersionId(hex::encode(random))),
+            ..DeleteRequest::default()
+        };
+        match region.store.delete(self.tenant, &at, &request).await {
+            Ok(_) | Err(RegionError::NotFound { .. }) => Ok(true),
+            // A version id that the store can't have made; it was let through to where that is found out.
+            Err(RegionError::Refused { status: 400, .. }) => Ok(true),
+            Err(RegionError::Refused { status: 403, .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Drops what is left of multipart uploads: the catalog's rows are the list of them. `false` when the time is up before
+    /// it is done.
+    async fn uploads(&mut self, buckets: &[Bucket]) -> Result<bool, FinishError> {
+        let (tenant, catalog) = (self.tenant, &self.domain.catalog);
         loop {
+            if Instant::now() >= self.until {
+                return Ok(false);
+            }
             let page = catalog.uploads_in_any_state(tenant, PAGE_UPLOADS).await?;
             if page.is_empty() {
-                return Ok(());
+                return Ok(true);
             }
-            for upload in page {
+            let mut leftovers = Vec::with_capacity(page.len());
+            for upload in &page {
                 let bucket = buckets.iter().find(|one| one.name == upload.new.bucket);
-                let region = match bucket {
-                    Some(bucket) => self.region(bucket)?,
-                    None => self.home().await?,
-                };
-                if let (Some(bucket), Some(upstream)) = (bucket, &upload.upstream)
-                    && upload.state != UploadState::Completed
-                {
-                    let at = ObjectRef {
-                        bucket: bucket.upstream.clone(),
-                        key: upload.new.key.clone(),
-                    };
-                    let aborted = region.store.abort_upload(tenant, &at, upstream).await;
-                    ignore_missing(aborted)?;
-                    self.progress.counts.uploads += 1;
+                leftovers.push(Leftover {
+                    upload,
+                    open: bucket.zip(match upload.state {
+                        UploadState::Completed => None,
+                        _ => upload.upstream.as_ref(),
+                    }),
+                    region: match bucket {
+                        Some(bucket) => self.region(bucket)?,
+                        None => self.home().await?,
+                    },
+                    spooled: catalog.spooled(tenant, &upload.new.id).await?,
+                });
+            }
+            // Rows outlive a kill before they are forgotten: what is here again was counted then.
+            for one in &leftovers {
+                let id = one.upload.new.id.as_str();
+                if !self.progress.uploads_counted.contains(id) {
+                    self.progress.counts.uploads += u64::from(one.open.is_some());
+                    self.progress.counts.spooled += one.spooled.len() as u64;
                 }
-                for spooled in catalog.spooled(tenant, &upload.new.id).await? {
-                    let at = ObjectRef {
-                        bucket: region.spool.clone(),
-                        key: spooled.key,
-                    };
-                    let request = DeleteRequest::default();
-                    let deleted = region.store.delete(SPOOL_OWNER, &at, &request).await;
-                    ignore_missing(deleted.map(drop))?;
-                    self.progress.counts.spooled += 1;
-                }
-                // Before the row goes: after a kill in between, the row says that it is to be done, and it is counted again.
-                catalog.forget_upload(tenant, &upload.new.id).await?;
-                self.ledger.note(&self.progress).await?;
+            }
+            let ids = page.iter().map(|upload| upload.new.id.as_str().to_owned());
+            self.progress.uploads_counted = ids.collect();
+            self.ledger.note(&self.progress).await?;
+            for one in &leftovers {
+                one.drop_from(tenant).await?;
+                catalog.forget_upload(tenant, &one.upload.new.id).await?;
             }
         }
     }
@@ -418,16 +466,14 @@ async fn delete(
     bucket: &Bucket,
     one: &Doomed,
 ) -> Result<Gone, RegionError> {
-    let held = || {
-        Gone::Held(Held {
-            bucket: hashed(bucket.upstream.as_str()),
-            key: hashed(&one.object.key),
-            version: one.version.as_ref().map(|version| version.0.clone()),
-        })
+    let held = || Held {
+        bucket: hashed(bucket.upstream.as_str()),
+        key: hashed(&one.object.key),
+        version: one.version.as_ref().map(|version| version.0.clone()),
     };
     // A key that Lethe could not have written, and that it can't name to the store.
     let Ok(key) = ObjectKey::new(one.object.key.clone()) else {
-        return Ok(held());
+        return Ok(Gone::Held(held()));
     };
     let at = ObjectRef {
         bucket: bucket.upstream.clone(),
@@ -440,7 +486,9 @@ async fn delete(
     match region.store.delete(tenant, &at, &request).await {
         Ok(_) | Err(RegionError::NotFound { .. }) => Ok(Gone::Deleted),
         // Object lock: S3 answers AccessDenied for a version that is retained or under legal hold.
-        Err(RegionError::Refused { status: 403, .. }) if one.version.is_some() => Ok(held()),
+        Err(error @ RegionError::Refused { status: 403, .. }) if one.version.is_some() => {
+            Ok(Gone::Forbidden(held(), error))
+        }
         Err(error) => Err(error),
     }
 }
@@ -453,11 +501,4 @@ fn bucket_is_gone(error: &RegionError) -> bool {
             ..
         }
     )
-}
-
-fn ignore_missing(outcome: Result<(), RegionError>) -> Result<(), RegionError> {
-    match outcome {
-        Err(RegionError::NotFound { .. }) => Ok(()),
-        other => other,
-    }
 }

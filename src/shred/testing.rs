@@ -1,5 +1,9 @@
 //! A domain that can shred, whose catalog, keys and log a test cuts off: the keys are a model, the log is a real one.
 
+mod uploads;
+
+pub(crate) use uploads::{SPOOLED_PARTS, UPLOADS};
+
 use super::domain::{
     Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
 };
@@ -488,6 +492,7 @@ impl World {
             };
             region.put(id, &at, request).await.unwrap();
         }
+        self.leave_uploads_open(id).await;
     }
 
     /// Terminations that are asked for and approved by two.

@@ -4,7 +4,7 @@ use super::error::ShredError;
 use super::inventory::{self, Entry, InventoryKey, entry_hash};
 use super::merkle::Tree;
 use super::rules::Forbidden;
-use super::testing::{Move, OBJECT_BYTES, OBJECTS, Part, World, upstream};
+use super::testing::{Move, OBJECT_BYTES, OBJECTS, Part, SPOOLED_PARTS, UPLOADS, World, upstream};
 use crate::catalog::{
     FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
     TerminationState,
@@ -62,6 +62,7 @@ async fn assert_shredded_once(world: &World, at: &str) {
     }
     let left = objects_of(world, world.stays).await;
     assert_eq!(left, Some(OBJECTS as usize), "{at}");
+    assert_eq!(world.spooled().await, SPOOLED_PARTS, "{at}: the other's");
     let statements = std::fs::read_dir(world.dir.path().join("log/statements")).unwrap();
     assert_eq!(statements.count(), 3 * world.victims.len(), "{at}");
 }
@@ -76,6 +77,8 @@ fn assert_counts(body: &StatementBody, at: &str) {
     assert_eq!(purge.status, PurgeStatus::Complete, "{at}");
     let purged = (purge.objects, purge.bytes);
     assert_eq!(purged, (OBJECTS, OBJECTS * OBJECT_BYTES), "{at}");
+    let dropped = (purge.uploads, purge.spooled);
+    assert_eq!(dropped, (UPLOADS, SPOOLED_PARTS), "{at}");
     assert_eq!(predicate.assurance, Some(Assurance::Bounded), "{at}");
     assert_eq!(predicate.keys.len(), 2, "{at}");
 }

@@ -114,7 +114,7 @@ CREATE TABLE gateways (
 
 CREATE TABLE fences (
     fence     BIGINT PRIMARY KEY,
-    kind      TEXT   NOT NULL CHECK (kind IN ('tenant', 'lift', 'nodes')),
+    kind      TEXT   NOT NULL CHECK (kind IN ('tenant', 'nodes')),
     tenant    BLOB,
     raised_ms BIGINT NOT NULL,
     CHECK ((kind = 'nodes') = (tenant IS NULL))

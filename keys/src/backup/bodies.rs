@@ -114,7 +114,6 @@ fn fence_body(body: Body, fence: FenceRow) -> Body {
     let body = body.number(fence.fence);
     match fence.scope {
         FenceScope::Tenant(tenant) => body.bytes(&[1]).bytes(tenant.as_bytes()),
-        FenceScope::Lift(tenant) => body.bytes(&[2]).bytes(tenant.as_bytes()),
         FenceScope::Nodes => body.bytes(&[3]),
     }
 }
@@ -198,7 +197,6 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Option<Record> {
             fence: fields.number()?,
             scope: match fields.bytes()? {
                 [1] => FenceScope::Tenant(fields.tenant()?),
-                [2] => FenceScope::Lift(fields.tenant()?),
                 [3] => FenceScope::Nodes,
                 _ => return None,
             },

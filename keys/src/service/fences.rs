@@ -1,10 +1,7 @@
 //! Fences: making sure that no gateway uses certain keys any more, and saying how that is known.
 
-use lethe_envelope::TenantId;
-
 use super::KeyService;
-use crate::error::{KeysError, Refusal};
-use crate::store::RaiseFence;
+use crate::error::KeysError;
 use crate::types::{Fence, FenceEvidence, FenceScope, GatewayFence};
 use crate::vault::TICK;
 
@@ -12,21 +9,19 @@ impl KeyService {
     /// Raises a fence. Gateways that answer acknowledge it within seconds; the others' leases run out.
     ///
     /// # Errors
-    /// [`KeysError::Unavailable`] when it is not known whether it was raised: raise another, that does no harm.
+    /// [`KeysError::Unavailable`] when it is not known whether it was raised: raise another, that does no harm;
+    /// [`KeysError::Corrupt`] when the key store answers with an older fence.
     pub async fn raise_fence(&self, scope: FenceScope) -> Result<Fence, KeysError> {
         let store = &self.core.store;
+        let applied = self.lease_state().fence;
         let raise = store.store.raise_fence(scope, self.core.clock.unix_ms());
-        let number = match (store.call("raising a fence", raise).await?, scope) {
-            (RaiseFence::Raised(number), _) => number,
-            (RaiseFence::NothingToLift, FenceScope::Lift(tenant) | FenceScope::Tenant(tenant)) => {
-                return Err(Refusal::NothingToLift { tenant }.into());
-            }
-            (RaiseFence::NothingToLift, FenceScope::Nodes) => {
-                return Err(KeysError::Corrupt {
-                    what: "newest fence".to_owned(),
-                });
-            }
-        };
+        let number = store.call("raising a fence", raise).await?;
+        // Every gateway has answered an old fence: an old number would be no fence at all.
+        if number <= applied {
+            return Err(KeysError::Corrupt {
+                what: "newest fence".to_owned(),
+            });
+        }
         let committed = self.core.clock.boot();
         self.core.renew_now.notify_one();
         Ok(Fence {
@@ -34,15 +29,6 @@ impl KeyService {
             scope,
             committed,
         })
-    }
-
-    /// Lifts a tenant's fence: the shred was cancelled before the root moved, and the tenant is served again.
-    ///
-    /// # Errors
-    /// [`Refusal::NothingToLift`] once the root has moved: its keys are gone; [`KeysError::Unavailable`] when it is not
-    /// known whether it was lifted: lift it again, that does no harm.
-    pub async fn unfence(&self, tenant: TenantId) -> Result<Fence, KeysError> {
-        self.raise_fence(FenceScope::Lift(tenant)).await
     }
 
     /// How far the gateways are with a fence that this process has raised.

@@ -163,6 +163,21 @@ pub(super) async fn catch_up(
     record(store, recorded, beyond).await.map(|_| ())
 }
 
+/// Refuses a store that holds keys of somebody who is erased.
+pub(super) async fn refuse_erased(
+    store: &StoreCalls,
+    erased: &[TenantId],
+) -> Result<(), KeysError> {
+    for tenant in erased {
+        let newest = store.store.newest_kek(*tenant);
+        let found = store.call("looking for a tenant to forget", newest).await?;
+        if found.is_some() {
+            return Err(Refusal::NotForgotten { tenant: *tenant }.into());
+        }
+    }
+    Ok(())
+}
+
 /// An operator's decision to open a key store that is behind its log, as an entry of that log.
 pub(super) fn override_entry(reason: &str, time: &str) -> [u8; 32] {
     let mut hash = Sha256::new();

@@ -100,7 +100,8 @@ impl KeyService {
     /// the log took and a crash kept from the key store are recorded first.
     ///
     /// # Errors
-    /// [`Refusal::BehindLog`] when the key store is older than the log; as [`KeyService::open`].
+    /// [`Refusal::BehindLog`] when the key store is older than the log; [`Refusal::NotForgotten`] when it holds keys that
+    /// were destroyed; as [`KeyService::open`].
     pub async fn open_at_checkpoint(
         config: &KeyServiceConfig,
         expected: KeyStoreIdentity,
@@ -124,6 +125,20 @@ impl KeyService {
         Ok(head.log_size)
     }
 
+    /// Those of these receipts whose statements the key store has never seen, before opening it: what it may have to
+    /// forget is among them ([`NewestCheckpoint::erased`]).
+    ///
+    /// # Errors
+    /// As [`KeyService::open`] for a store that is missing or not answering.
+    pub async fn unknown_statements(
+        config: &KeyServiceConfig,
+        receipts: &[[u8; 16]],
+    ) -> Result<Vec<[u8; 16]>, KeysError> {
+        let store = Backing::real(config)?.store_calls(config);
+        let unknown = store.store.unknown_statements(receipts);
+        store.call("looking for statements", unknown).await
+    }
+
     pub(crate) async fn open_with(
         config: &KeyServiceConfig,
         expected: KeyStoreIdentity,
@@ -139,6 +154,7 @@ impl KeyService {
         check_head(config, expected, &head)?;
         if let Some(newest) = newest {
             super::log::catch_up(&store, head.log_size, newest).await?;
+            super::log::refuse_erased(&store, &newest.erased).await?;
         }
         let location = store
             .call("locating the key store", store.store.location())

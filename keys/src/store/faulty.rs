@@ -9,8 +9,8 @@ use lethe_envelope::{KekId, TenantId};
 
 use super::{
     Announcement, GatewayRow, Imported, InsertKek, KekRow, KeyStore, MoveMark, MoveOutcome,
-    MovePlan, MoveRow, NodeRow, PendingLeaf, RaiseFence, Record, Renewal, Renewed, Rewrap,
-    Sequenced, StoreError, StoreHead,
+    MovePlan, MoveRow, NodeRow, PendingLeaf, Record, Renewal, Renewed, Rewrap, Sequenced,
+    StoreError, StoreHead,
 };
 use crate::location::Location;
 use crate::testing::{Call, Faults};
@@ -163,16 +163,10 @@ impl KeyStore for FaultyKeyStore {
             .await
     }
 
-    async fn raise_fence(
-        &self,
-        scope: FenceScope,
-        raised_ms: i64,
-    ) -> Result<RaiseFence, StoreError> {
+    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
         let real = self.inner.raise_fence(scope, raised_ms);
         self.faults
-            .run(Call::StoreRaiseFence, injected, real, |_| {
-                RaiseFence::NothingToLift
-            })
+            .run(Call::StoreRaiseFence, injected, real, |_| 0)
             .await
     }
 
@@ -246,6 +240,13 @@ impl KeyStore for FaultyKeyStore {
         let real = self.inner.entry_index(entry);
         self.faults
             .run(Call::StoreEntryIndex, injected, real, |_| None)
+            .await
+    }
+
+    async fn unknown_statements(&self, receipts: &[[u8; 16]]) -> Result<Vec<[u8; 16]>, StoreError> {
+        let real = self.inner.unknown_statements(receipts);
+        self.faults
+            .run(Call::StoreUnknownStatements, injected, real, |_| Vec::new())
             .await
     }
 

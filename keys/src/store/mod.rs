@@ -148,14 +148,6 @@ pub(crate) enum Sequenced {
     Unknown { index: u64 },
 }
 
-/// What a fence came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RaiseFence {
-    Raised(u64),
-    /// There is nothing to lift a fence from: the tenant has no keys (any more).
-    NothingToLift,
-}
-
 /// One renewal of a gateway's lease, with what it acknowledges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Renewal {
@@ -247,11 +239,7 @@ pub(crate) trait KeyStore: Send + Sync {
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError>;
 
     /// Raises a fence and answers its number.
-    async fn raise_fence(
-        &self,
-        scope: FenceScope,
-        raised_ms: i64,
-    ) -> Result<RaiseFence, StoreError>;
+    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError>;
 
     /// All lease rows.
     async fn gateways(&self) -> Result<Vec<GatewayRow>, StoreError>;
@@ -279,6 +267,9 @@ pub(crate) trait KeyStore: Send + Sync {
 
     /// Where the log has an entry: `None` when it is not known here, `Some(None)` when it is pending.
     async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<Option<u64>>, StoreError>;
+
+    /// Those of these receipts whose statements were never queued here.
+    async fn unknown_statements(&self, receipts: &[[u8; 16]]) -> Result<Vec<[u8; 16]>, StoreError>;
 
     /// A tenant's KEK creations by version, also of KEKs that are gone.
     async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError>;

@@ -90,7 +90,7 @@ pub(crate) enum MoveOutcome {
     Moved(Box<MoveRow>),
     /// The store is in another epoch, or an earlier move is not finished.
     NotCurrent,
-    /// This tenant's newest fence is none, or lifted.
+    /// This tenant is not fenced.
     NotFenced(TenantId),
     /// A survivor's KEK, by its id in hexadecimal, does not open.
     Unopened(String),

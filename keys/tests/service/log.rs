@@ -5,7 +5,7 @@ use lethe_keys::{EntrySubject, KekState, KeyService, KeysError, NewestCheckpoint
 
 use crate::domain::{Domain, Object, context, tenant};
 use crate::postgres::Cluster;
-use lethe_envelope::Dek;
+use lethe_envelope::{Dek, TenantId};
 
 async fn kek_wraps_nothing_before_its_entry_is_in_the_log(domain: &Domain) {
     let keys = domain.ready().await;
@@ -150,6 +150,48 @@ async fn store_behind_its_log_is_refused_unless_a_crash_explains_it(domain: &Dom
     open(&NewestCheckpoint::default()).await.unwrap();
 }
 
+async fn store_with_keys_of_somebody_erased_is_refused(domain: &Domain) {
+    let keys = domain.ready().await;
+    let (gone, here) = (tenant(), tenant());
+    keys.create_tenant_keys(here).await.unwrap();
+    keys.queue_statement([1; 16], [2; 32]).await.unwrap();
+    let identity = keys.identity();
+    keys.close().await.unwrap();
+    let many: Vec<[u8; 16]> = (0..300_u32)
+        .map(|number| {
+            let mut id = [7; 16];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            id
+        })
+        .chain([[1; 16]])
+        .collect();
+    let unknown = KeyService::unknown_statements(&domain.config, &many).await;
+    assert_eq!(unknown.unwrap(), many[..300]);
+
+    let open = async |erased: &[TenantId]| {
+        let newest = NewestCheckpoint {
+            erased: erased.to_vec(),
+            ..NewestCheckpoint::default()
+        };
+        KeyService::open_at_checkpoint_with_faults(
+            &domain.config,
+            identity,
+            domain.clock.clone(),
+            &newest,
+            &domain.faults,
+        )
+        .await
+    };
+    let refused = open(&[gone, here]).await.unwrap_err();
+    assert_eq!(refused, Refusal::NotForgotten { tenant: here }.into());
+    domain.faults.inject(Call::StoreNewestKek, Fault::Failed, 1);
+    assert!(matches!(
+        open(&[here]).await,
+        Err(KeysError::Unavailable { .. })
+    ));
+    open(&[gone]).await.unwrap();
+}
+
 async fn log_with_gaps_or_foreign_entries_is_not_recorded(domain: &Domain) {
     let keys = domain.ready().await;
     keys.create_tenant_keys(tenant()).await.unwrap();
@@ -178,6 +220,7 @@ async fn whole_suite(fresh: &dyn Fn() -> Domain) {
     kek_wraps_nothing_before_its_entry_is_in_the_log(&fresh()).await;
     statement_is_queued_once_and_found_in_the_log(&fresh()).await;
     store_behind_its_log_is_refused_unless_a_crash_explains_it(&fresh()).await;
+    store_with_keys_of_somebody_erased_is_refused(&fresh()).await;
     log_with_gaps_or_foreign_entries_is_not_recorded(&fresh()).await;
 }
 

@@ -9,7 +9,7 @@ import hashlib
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from .target import REPOSITORY
 sys.path.insert(0, str(REPOSITORY / "envelope/tests/python"))
 import lethe_format  # noqa: E402
 
+# Opens a node's wrap in its context.
+Opener = Callable[[bytes, bytes], bytes]
 ROOT_LABEL = b"lethe/v1/root\0\0\0"
 STORED = re.compile(rb'"lethe-h":"([A-Za-z0-9+/=]{228,316})","lethe-m":"([A-Za-z0-9+/=]+)"')
 
@@ -61,8 +63,11 @@ def opened(key: bytes, context: bytes, sealed: bytes, what: str) -> bytes:
         raise NotOpened(f"{what} does not open") from error
 
 
-def keys(key_store: Path, roots: dict[int, bytes], domain: str, tenant: bytes) -> Keys:
-    """A tenant's keys by a key store's file and root keys, whichever of those opens them; the KEK is checked by its commitment."""
+def keys(key_store: Path, roots: dict[int, bytes | Opener], domain: str, tenant: bytes) -> Keys:
+    """A tenant's keys by a key store's file and root keys, whichever of those opens them; the KEK is checked by its commitment.
+
+    A root that a provider does not give out is a function that opens with it.
+    """
     with sqlite3.connect(f"file:{key_store}?mode=ro", uri=True) as store:
         row = store.execute(
             "SELECT k.kek_id, k.wrapped, k.commitment, k.place, k.generation, n.wrapped FROM keks k JOIN nodes n"
@@ -77,13 +82,13 @@ def keys(key_store: Path, roots: dict[int, bytes], domain: str, tenant: bytes) -
     # What epoch the store names is not believed: every root key is tried.
     for root in roots.values():
         try:
-            node = opened(root, node_context, wrapped_node, "the node")
+            node = root(node_context, wrapped_node) if callable(root) else opened(root, node_context, wrapped_node, "the node")
         except NotOpened as error:
             refused = error
             continue
         kek = opened(node, kek_context, wrapped_kek, "the KEK")
         assert lethe_format.kek_commitment(kek, tenant, kek_id) == commitment
-        return Keys(root, node, kek, kek_id)
+        return Keys(b"" if callable(root) else root, node, kek, kek_id)
     raise refused
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from .process import Child, free_port
@@ -35,6 +36,13 @@ def unprivileged() -> dict:
     raise RuntimeError("no user to run PostgreSQL as")
 
 
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
 class Postgres:
     """One server with one database, owned by a role that is no superuser."""
 
@@ -44,7 +52,7 @@ class Postgres:
         self.identity = unprivileged()
         if self.identity:
             os.chown(self.directory, self.identity["user"], self.identity["group"])
-        self.port = free_port()
+        self.port, self.database = free_port(), database
         self.url = f"postgres://{USER}@127.0.0.1:{self.port}/{database}"
         self._data = self.directory / "data"
         made = self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth-local=trust",
@@ -73,6 +81,27 @@ class Postgres:
     def sql(self, text: str) -> None:
         done = self._psql(text)
         assert done.returncode == 0, done.stderr
+
+    def rows(self, text: str) -> list[str]:
+        """What a question to the server's one database answers, a line a row."""
+        done = self._run("psql", "-X", "-q", "-A", "-t", "-h", str(self.directory), "-p", str(self.port), "-U", "postgres",
+                         "-d", self.database, "-c", text)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    @contextmanager
+    def frozen(self):
+        """The server and every connection's process stand still for a while: nothing is refused, and nothing answers."""
+        first = self.child.popen.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        pids = [first, *(int(pid) for pid in children)]
+        for pid in pids:
+            _signal(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                _signal(pid, signal.SIGCONT)
 
     def pause(self) -> None:
         """A fast shutdown: connections are closed."""

@@ -15,6 +15,7 @@ from .process import Child, free_port
 
 ADMIN = ("seaweedadmin", "seaweedadminsecret")
 OTHER = ("seaweedother", "seaweedothersecret")
+READER = ("seaweedreader", "seaweedreadersecret")
 ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
@@ -34,6 +35,8 @@ class SeaweedFS:
             {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ACTIONS}
             for name, (key, secret) in {"admin": ADMIN, "other": OTHER}.items()
         ]
+        reader = [{"accessKey": READER[0], "secretKey": READER[1]}]
+        identities.append({"name": "reader", "credentials": reader, "actions": ["Read", "List"]})
         (directory / "s3.json").write_text(json.dumps({"identities": identities}))
         scheme = "https" if authority else "http"
         self.endpoint = f"{scheme}://127.0.0.1:{self.ports['s3']}"

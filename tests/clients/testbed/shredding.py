@@ -116,9 +116,9 @@ class Load:
 class Shredding(Installation):
     """An installation whose domain shreds: two approvers, carol and dave, log, signing keys and key backup."""
 
-    def __init__(self, directory: Path, store=None, grace_days: int = 1):
+    def __init__(self, directory: Path, store=None, grace_days: int = 1, stores: str = "sqlite"):
         self.grace_days = grace_days
-        super().__init__(directory, "sqlite", store)
+        super().__init__(directory, stores, store)
 
     def _configuration(self) -> str:
         for role in ("carol", "dave"):

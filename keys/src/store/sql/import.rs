@@ -237,7 +237,6 @@ async fn insert_fence(
 ) -> Result<(), StoreError> {
     let (kind, tenant) = match fence.scope {
         FenceScope::Tenant(tenant) => ("tenant", Some(tenant)),
-        FenceScope::Lift(tenant) => ("lift", Some(tenant)),
         FenceScope::Nodes => ("nodes", None),
     };
     sqlx::query("INSERT INTO fences (fence, kind, tenant, raised_ms) VALUES ($1, $2, $3, 0)")

@@ -1,7 +1,7 @@
 //! Gateways' leases and the fences that renewals acknowledge.
 
 use super::super::pool::store_error;
-use super::super::{FENCES_PER_RENEWAL, GatewayRow, RaiseFence, Renewal, Renewed, StoreError};
+use super::super::{FENCES_PER_RENEWAL, GatewayRow, Renewal, Renewed, StoreError};
 use super::{SqlKeyStore, rows};
 use crate::types::{FenceScope, GatewayId};
 
@@ -71,7 +71,7 @@ impl SqlKeyStore {
         &self,
         scope: FenceScope,
         raised_ms: i64,
-    ) -> Result<RaiseFence, StoreError> {
+    ) -> Result<u64, StoreError> {
         let mut transaction = self.begin().await?;
         self.gate.pass()?;
         let row =
@@ -83,21 +83,8 @@ impl SqlKeyStore {
         let fence = rows::count(&row, "fence")?;
         let (kind, tenant) = match scope {
             FenceScope::Tenant(tenant) => ("tenant", Some(tenant.as_bytes().to_vec())),
-            FenceScope::Lift(tenant) => ("lift", Some(tenant.as_bytes().to_vec())),
             FenceScope::Nodes => ("nodes", None),
         };
-        if let FenceScope::Lift(tenant) = scope {
-            self.gate.pass()?;
-            // The store's row is locked: a move of the root has deleted them before, or finds the fence lifted.
-            let keks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM keks WHERE tenant = $1")
-                .bind(tenant.as_bytes().to_vec())
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(|error| store_error(&error))?;
-            if keks == 0 {
-                return Ok(RaiseFence::NothingToLift);
-            }
-        }
         self.gate.pass()?;
         sqlx::query("INSERT INTO fences (fence, kind, tenant, raised_ms) VALUES ($1, $2, $3, $4)")
             .bind(rows::stored(fence, "fence")?)
@@ -108,7 +95,7 @@ impl SqlKeyStore {
             .await
             .map_err(|error| store_error(&error))?;
         self.commit(transaction).await?;
-        Ok(RaiseFence::Raised(fence))
+        Ok(fence)
     }
 
     pub(super) async fn read_gateways(&self) -> Result<Vec<GatewayRow>, StoreError> {

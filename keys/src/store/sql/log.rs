@@ -1,7 +1,9 @@
 //! Entries for the log: queued with what they are about, recorded when the log has them.
 
+use std::collections::HashSet;
+
 use sqlx::any::AnyRow;
-use sqlx::{Any, Transaction};
+use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use lethe_envelope::{KekId, TenantId};
 
@@ -9,6 +11,9 @@ use super::super::pool::store_error;
 use super::super::{Announcement, Sequenced, StoreError};
 use super::{SqlKeyStore, rows};
 use crate::types::{CreationEntry, EntrySubject, PendingEntry};
+
+/// Receipts that are looked for at a time.
+const STATEMENTS_PER_QUERY: usize = 256;
 
 /// Locks the store's row and answers the next entry's number; `None` when the store is not ready, or, for a KEK's
 /// creation, held.
@@ -178,6 +183,32 @@ impl SqlKeyStore {
             .map_err(|error| store_error(&error))?
             .map(|row| rows::optional_count(&row, "log_index"))
             .transpose()
+    }
+
+    pub(super) async fn read_unknown_statements(
+        &self,
+        receipts: &[[u8; 16]],
+    ) -> Result<Vec<[u8; 16]>, StoreError> {
+        let mut known = HashSet::with_capacity(receipts.len());
+        for chunk in receipts.chunks(STATEMENTS_PER_QUERY) {
+            self.gate.pass()?;
+            let places: Vec<String> = (1..=chunk.len()).map(|place| format!("${place}")).collect();
+            // Safe: the text is made of placeholders alone.
+            let statement = AssertSqlSafe(format!(
+                "SELECT receipt_id FROM log_entries WHERE receipt_id IN ({})",
+                places.join(", ")
+            ));
+            let mut query = sqlx::query(statement).persistent(false);
+            for receipt in chunk {
+                query = query.bind(receipt.to_vec());
+            }
+            let rows = query.fetch_all(&self.pool).await;
+            for row in &rows.map_err(|error| store_error(&error))? {
+                known.insert(rows::bytes::<16>(row, "receipt_id")?);
+            }
+        }
+        let unknown = receipts.iter().filter(|receipt| !known.contains(*receipt));
+        Ok(unknown.copied().collect())
     }
 
     pub(super) async fn read_creations(

@@ -22,8 +22,8 @@ use lethe_envelope::{KekId, TenantId};
 use super::pool::{pool, store_error};
 use super::{
     Announcement, GatewayRow, Imported, InsertKek, KekRow, KeyStore, MoveMark, MoveOutcome,
-    MovePlan, MoveRow, NodeRow, PendingLeaf, RaiseFence, Record, Renewal, Renewed, Rewrap,
-    Sequenced, StoreError, StoreHead,
+    MovePlan, MoveRow, NodeRow, PendingLeaf, Record, Renewal, Renewed, Rewrap, Sequenced,
+    StoreError, StoreHead,
 };
 use crate::config::StoreUrl;
 use crate::location::{Location, POSTGRES_SYSTEM_IDENTIFIER_SQL};
@@ -170,11 +170,7 @@ impl KeyStore for SqlKeyStore {
         self.delete_lease(gateway).await
     }
 
-    async fn raise_fence(
-        &self,
-        scope: FenceScope,
-        raised_ms: i64,
-    ) -> Result<RaiseFence, StoreError> {
+    async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
         self.write_fence(scope, raised_ms).await
     }
 
@@ -209,6 +205,10 @@ impl KeyStore for SqlKeyStore {
 
     async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<Option<u64>>, StoreError> {
         self.read_entry_index(entry).await
+    }
+
+    async fn unknown_statements(&self, receipts: &[[u8; 16]]) -> Result<Vec<[u8; 16]>, StoreError> {
+        self.read_unknown_statements(receipts).await
     }
 
     async fn creations(&self, tenant: TenantId) -> Result<Vec<CreationEntry>, StoreError> {

@@ -135,7 +135,6 @@ pub(super) fn kek(row: &AnyRow) -> Result<KekRow, StoreError> {
 pub(super) fn fence(row: &AnyRow) -> Result<FenceRow, StoreError> {
     let scope = match text(row, "kind")?.as_str() {
         "tenant" => FenceScope::Tenant(tenant(row)?),
-        "lift" => FenceScope::Lift(tenant(row)?),
         "nodes" => FenceScope::Nodes,
         _ => return Err(StoreError::Corrupt("fence")),
     };

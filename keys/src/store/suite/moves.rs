@@ -280,11 +280,6 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
     let refused = store.move_root(&plan, &Relabel).await.unwrap();
     assert_eq!(refused, MoveOutcome::NotFenced(world.victim));
     world.fence().await;
-    let lift = FenceScope::Lift(world.victim);
-    store.raise_fence(lift, 1).await.unwrap();
-    let refused = store.move_root(&plan, &Relabel).await.unwrap();
-    assert_eq!(refused, MoveOutcome::NotFenced(world.victim));
-    world.fence().await;
     // One survivor that does not open stops everything.
     let wrap = |byte: u8| {
         sqlx::query("UPDATE keks SET wrapped = $1 WHERE kek_id = $2")
@@ -304,10 +299,6 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
     assert_eq!(
         store.move_root(&plan, &Relabel).await,
         Ok(MoveOutcome::NotCurrent)
-    );
-    assert_eq!(
-        store.raise_fence(lift, 1).await,
-        Ok(RaiseFence::NothingToLift)
     );
     // No KEK is made, and none of the victim's ever again.
     let (row, leaf) = kek(TenantId::random().unwrap(), 1);
