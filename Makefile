@@ -4,11 +4,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: test test-rust test-receipts test-clients test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
+.PHONY: test test-rust test-receipts test-clients clients-table test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
 
 TESTBED := target/testbed
 VENV := $(TESTBED)/venv
 RECEIPTS_VENV := $(TESTBED)/receipts-venv
+LIBRARIES_VENV := $(TESTBED)/libraries-venv
+NODE_PROGRAMS := $(TESTBED)/node
+CLIENT_PROGRAMS := LETHE_LIBRARIES_PYTHON=$(abspath $(LIBRARIES_VENV))/bin/python LETHE_NODE_PROGRAMS=$(abspath $(NODE_PROGRAMS))
 PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
 WORKERS ?= 2
 CARGO_DENY_VERSION := 0.20.2
@@ -31,9 +34,15 @@ test-receipts: apt-packages $(RECEIPTS_VENV)/installed
 	cargo build --bin lethe
 	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(RECEIPTS_VENV)/bin/pytest -c tests/receipts/pytest.ini --rootdir tests/receipts tests/receipts
 
-test-clients: apt-packages $(VENV)/installed
+test-clients: apt-packages $(VENV)/installed $(LIBRARIES_VENV)/installed $(NODE_PROGRAMS)/installed
 	cargo build --bin lethe
-	LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients
+	$(CLIENT_PROGRAMS) LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile tests/clients
+
+# Writes docs/clients.md: what each client was seen doing.
+clients-table: apt-packages $(VENV)/installed $(LIBRARIES_VENV)/installed $(NODE_PROGRAMS)/installed
+	cargo build --bin lethe
+	$(CLIENT_PROGRAMS) LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" $(PYTEST) -n $(WORKERS) --dist loadfile \
+	  --clients-table docs/clients.md tests/clients/test_client_matrix.py tests/clients/test_cli_clients.py
 
 # The same tests against SeaweedFS alone: shows that they are right about S3.
 test-clients-direct: apt-packages $(VENV)/installed
@@ -78,9 +87,10 @@ bench-rekey: apt-packages
 # Debian's packages, asked for only where their programs are missing.
 apt-packages:
 	missing=(); \
-	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose chromium:chromium node:nodejs openssl:openssl jq:jq; do \
+	for pair in restic:restic s3cmd:s3cmd docker-compose:docker-compose chromium:chromium node:nodejs npm:npm openssl:openssl jq:jq; do \
 	  command -v "$${pair%%:*}" >/dev/null || missing+=("$${pair#*:}"); \
 	done; \
+	[ -x /usr/bin/aws ] || missing+=(awscli); \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql); \
 	python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv); \
 	if [ "$${#missing[@]}" -gt 0 ]; then \
@@ -96,6 +106,18 @@ $(VENV)/installed: tests/clients/requirements.txt | apt-packages
 $(RECEIPTS_VENV)/installed: tests/receipts/requirements.txt | apt-packages
 	python3 -m venv $(RECEIPTS_VENV)
 	$(RECEIPTS_VENV)/bin/pip install -q --disable-pip-version-check -r tests/receipts/requirements.txt
+	touch $@
+
+$(LIBRARIES_VENV)/installed: tests/clients/programs/requirements.txt | apt-packages
+	python3 -m venv $(LIBRARIES_VENV)
+	$(LIBRARIES_VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+# Node.js looks for packages beside the program that asks for them.
+$(NODE_PROGRAMS)/installed: tests/clients/programs/package.json tests/clients/programs/package-lock.json tests/clients/programs/sdk_v3.mjs | apt-packages
+	mkdir -p $(NODE_PROGRAMS)
+	cp $^ $(NODE_PROGRAMS)
+	npm ci --prefix $(NODE_PROGRAMS) --no-audit --no-fund --loglevel=error
 	touch $@
 
 clean-testbed:

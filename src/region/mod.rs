@@ -254,6 +254,9 @@ pub struct KeyRules {
     pub leading_slash: bool,
     /// A trailing `/` is kept.
     pub trailing_slash: bool,
+    /// Where a trailing `/` is not kept: `a/` can be stored as `a/` and a space, which lists before all others below `a/`.
+    #[serde(default)]
+    pub folder_markers: bool,
     /// Control characters (U+0000 to U+001F, U+007F) are kept.
     pub control_characters: bool,
     /// `a` and `a/b` can both be objects.
@@ -276,6 +279,7 @@ impl KeyRules {
             dot_segments: true,
             leading_slash: true,
             trailing_slash: true,
+            folder_markers: true,
             control_characters: true,
             object_below_object: true,
             backslash: true,

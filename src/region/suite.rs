@@ -45,6 +45,7 @@ macro_rules! region_suite {
             listing::prefix_and_delimiter_fold
             listing::common_prefixes_page_one_by_one
             listing::start_after_begins_behind_it
+            listing::folder_markers_page_one_by_one
             listing::tells_stored_bytes_and_etag
             multipart::uploads_at_a_key_are_those_that_are_open
             multipart::parts_join_in_order_of_number

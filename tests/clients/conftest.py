@@ -2,10 +2,12 @@
 
 import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from testbed.clients_table import ClientsTable
 from testbed.target import Target, start
 
 VARIANTS = ("embedded", "seaweedfs")
@@ -16,6 +18,12 @@ def pytest_addoption(parser):
     parser.addoption(
         "--direct", action="store_true", help="run against plain SeaweedFS: proves the tests, not the gateway"
     )
+    parser.addoption("--clients-table", type=Path, help="write what each client was seen doing to this file")
+
+
+def pytest_configure(config):
+    if (path := config.getoption("--clients-table")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(ClientsTable(path))
 
 
 def kinds(config) -> list[str]:
@@ -28,6 +36,9 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        if marker := item.get_closest_marker("client"):
+            item.user_properties.append(("client", marker.args[0]))
     if not config.getoption("--direct"):
         return
     for item in items:

@@ -4,7 +4,6 @@ import filecmp
 import json
 import os
 import shutil
-import subprocess
 import sys
 import textwrap
 import urllib.parse
@@ -13,62 +12,9 @@ from pathlib import Path
 import pytest
 
 from conftest import empty, unique_name
+from testbed.commands import Commands
 from testbed.payload import MIB, body
 from testbed.signed import send
-
-COMMAND_SECONDS = 120
-
-
-class Commands:
-    """Runs clients against a target with nothing of the caller's environment."""
-
-    def __init__(self, target, home: Path):
-        self.target, self.home = target, home
-        self.env = target.environment(home)
-        self.retries = []
-        if target.kind != "direct":
-            # One try each: a retry would hide an answer that should not have been.
-            self.env["AWS_MAX_ATTEMPTS"] = "1"
-            self.retries = ["--retry-count", "0"]
-
-    def run(self, *argv: str, check: bool = True, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-        done = subprocess.run(
-            argv, env=self.env | (env or {}), cwd=self.home, stdin=subprocess.DEVNULL, capture_output=True,
-            encoding="utf-8", errors="replace", timeout=COMMAND_SECONDS, check=False,
-        )  # fmt: skip
-        if check:
-            assert done.returncode == 0, f"{argv}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return done
-
-    def aws(self, *argv: str, **options):
-        return self.run("aws", "--endpoint-url", self.target.endpoint, *argv, **options)
-
-    def s5cmd(self, *argv: str, **options):
-        return self.run("s5cmd", *self.retries, "--endpoint-url", self.target.endpoint, *argv, **options)
-
-    def rclone(self, *argv: str, **options):
-        who = self.target.tenants["acme"]
-        settings = {
-            "TYPE": "s3", "PROVIDER": "Other", "ENDPOINT": self.target.endpoint, "REGION": who.region,
-            "ACCESS_KEY_ID": who.access_key_id, "SECRET_ACCESS_KEY": who.secret_access_key, "FORCE_PATH_STYLE": "true",
-        }  # fmt: skip
-        env = {f"RCLONE_CONFIG_REMOTE_{name}": value for name, value in settings.items()}
-        return self.run("rclone", "--config=", "--retries=1", "--low-level-retries=1", *argv, env=env, **options)
-
-    def s3cmd(self, *argv: str, **options):
-        who, address = self.target.tenants["acme"], "{}:{}".format(*self.target.address)
-        tls = ["--ssl", "--ca-certs", str(self.target.ca)] if self.target.ca else ["--no-ssl"]
-        return self.run(
-            "s3cmd", "--config", "/dev/null", "--no-progress", *tls, "--host", address, "--host-bucket", address,
-            "--region", who.region, "--access_key", who.access_key_id, "--secret_key", who.secret_access_key,
-            *argv, **options,
-        )  # fmt: skip
-
-    def restic(self, repository: str, *argv: str, **options):
-        tls = ["--cacert", str(self.target.ca)] if self.target.ca else []
-        env = {"RESTIC_PASSWORD": "restic's own", "RESTIC_CACHE_DIR": str(self.home / "cache")}
-        url = f"s3:{self.target.endpoint}/{repository}"
-        return self.run("restic", *tls, "--repo", url, *argv, env=env, **options)
 
 
 @pytest.fixture
@@ -102,6 +48,7 @@ def assert_same_trees(left: Path, right: Path) -> None:
         assert filecmp.cmp(path, files(right)[name], shallow=False), name
 
 
+@pytest.mark.client("AWS CLI v1")
 def test_aws_cli_copies_up_and_down(commands, bucket, tree, tmp_path):
     for name in ("empty", "small.txt", "big.bin"):
         commands.aws("s3", "cp", str(tree / name), f"s3://{bucket}/{name}")
@@ -111,6 +58,7 @@ def test_aws_cli_copies_up_and_down(commands, bucket, tree, tmp_path):
     assert str(18 * MIB + 5) in listed and "big.bin" in listed
 
 
+@pytest.mark.client("AWS CLI v1")
 def test_aws_cli_sync_both_ways_and_again(commands, bucket, tree, tmp_path):
     commands.aws("s3", "sync", str(tree), f"s3://{bucket}/tree")
     back = tmp_path / "back"
@@ -123,6 +71,7 @@ def test_aws_cli_sync_both_ways_and_again(commands, bucket, tree, tmp_path):
     assert_same_trees(tree, back)
 
 
+@pytest.mark.client("AWS CLI v1")
 def test_aws_cli_presigned_url_is_read_without_a_credential(commands, target, bucket, tree):
     commands.aws("s3", "cp", str(tree / "small.txt"), f"s3://{bucket}/small.txt")
     url = commands.aws("s3", "presign", f"s3://{bucket}/small.txt", "--expires-in", "60").stdout.strip()
@@ -131,6 +80,7 @@ def test_aws_cli_presigned_url_is_read_without_a_credential(commands, target, bu
     assert (answer.status, answer.body) == (200, (tree / "small.txt").read_bytes())
 
 
+@pytest.mark.client("AWS CLI v1")
 def test_aws_cli_moves_and_removes(commands, bucket, tree):
     commands.aws("s3", "cp", str(tree / "small.txt"), f"s3://{bucket}/one")
     commands.aws("s3", "mv", f"s3://{bucket}/one", f"s3://{bucket}/two")
@@ -140,6 +90,7 @@ def test_aws_cli_moves_and_removes(commands, bucket, tree):
     assert commands.aws("s3", "ls", f"s3://{bucket}/", check=False).stdout == ""
 
 
+@pytest.mark.client("AWS CLI v1")
 def test_aws_cli_makes_and_removes_a_bucket(commands):
     bucket = unique_name()
     commands.aws("s3", "mb", f"s3://{bucket}")
@@ -148,6 +99,7 @@ def test_aws_cli_makes_and_removes_a_bucket(commands):
     assert bucket not in commands.aws("s3", "ls").stdout
 
 
+@pytest.mark.client("rclone")
 def test_rclone_copies_checks_and_syncs_both_ways(commands, bucket, tree, tmp_path):
     there, back = f"remote:{bucket}/tree", tmp_path / "back"
     cutoff = ("--s3-upload-cutoff=8M", "--s3-chunk-size=5M")
@@ -164,6 +116,7 @@ def test_rclone_copies_checks_and_syncs_both_ways(commands, bucket, tree, tmp_pa
     commands.rclone("check", "--download", str(back), there)
 
 
+@pytest.mark.client("rclone")
 def test_rclone_lists_sizes_and_keeps_modification_times(commands, bucket, tree):
     os.utime(tree / "small.txt", (1_500_000_000, 1_500_000_000))
     commands.rclone("copy", str(tree), f"remote:{bucket}")
@@ -176,6 +129,7 @@ def test_rclone_lists_sizes_and_keeps_modification_times(commands, bucket, tree)
     assert "There was nothing to transfer" in again.stderr
 
 
+@pytest.mark.client("rclone")
 def test_rclone_check_sees_a_changed_object(commands, s3, bucket, tree):
     """The check above can fail."""
     commands.rclone("copy", str(tree), f"remote:{bucket}")
@@ -183,6 +137,7 @@ def test_rclone_check_sees_a_changed_object(commands, s3, bucket, tree):
     assert commands.rclone("check", "--download", str(tree), f"remote:{bucket}", check=False).returncode != 0
 
 
+@pytest.mark.client("s5cmd")
 def test_s5cmd_copies_lists_and_removes(commands, s3, bucket, tree, tmp_path):
     back = tmp_path / "back"
     commands.s5cmd("cp", "--part-size", "5", f"{tree}/", f"s3://{bucket}/tree/")
@@ -197,11 +152,13 @@ def test_s5cmd_copies_lists_and_removes(commands, s3, bucket, tree, tmp_path):
     assert commands.s5cmd("ls", f"s3://{bucket}/*", check=False).stdout.strip() == ""
 
 
+@pytest.mark.client("s5cmd")
 def test_s5cmd_syncs_and_then_has_nothing_to_do(commands, bucket, tree):
     commands.s5cmd("sync", f"{tree}/", f"s3://{bucket}/tree/")
     assert commands.s5cmd("sync", "--size-only", f"{tree}/", f"s3://{bucket}/tree/").stdout.strip() == ""
 
 
+@pytest.mark.client("s3cmd")
 @pytest.mark.skipif(not shutil.which("s3cmd"), reason="s3cmd is not installed (`make test` installs it)")
 def test_s3cmd_puts_gets_and_lists(commands, bucket, tree, tmp_path):
     for name in ("small.txt", "big.bin"):
@@ -213,6 +170,7 @@ def test_s3cmd_puts_gets_and_lists(commands, bucket, tree, tmp_path):
     assert "small.txt" not in commands.s3cmd("ls", f"s3://{bucket}").stdout
 
 
+@pytest.mark.client("restic")
 @pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed (`make test` installs it)")
 def test_restic_backs_up_checks_and_restores(commands, bucket, tree, tmp_path):
     repository = f"{bucket}/repository"

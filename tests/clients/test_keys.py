@@ -96,3 +96,33 @@ def test_key_and_keys_below_it_are_both_kept_or_refused(target, s3, bucket):
         else:
             assert target.kind == "seaweedfs" and 400 <= answer.status < 500, (key, answer.body)
             assert got.status in (400, 404)
+
+
+@pytest.mark.lethe_only("plain SeaweedFS keeps no metadata of a folder")
+def test_folder_marker_is_an_object_like_others(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="f/", Body=b"", Metadata={"of": "a folder"}, ContentType="application/x-directory")
+    s3.put_object(Bucket=bucket, Key="f/with bytes/", Body=b"bytes", Tagging="a=b")
+    s3.put_object(Bucket=bucket, Key="f/file", Body=b"file")
+    head = s3.head_object(Bucket=bucket, Key="f/")
+    assert (head["ContentLength"], head["Metadata"], head["ContentType"]) == (0, {"of": "a folder"}, "application/x-directory")
+    assert s3.get_object(Bucket=bucket, Key="f/with bytes/")["Body"].read() == b"bytes"
+    assert s3.get_object_tagging(Bucket=bucket, Key="f/with bytes/")["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+    def keys(**request) -> list[str]:
+        return sorted(entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket, **request).get("Contents", []))
+
+    assert keys() == ["f/", "f/file", "f/with bytes/"]
+    assert keys(Prefix="f/", Delimiter="/") == ["f/", "f/file"]
+    assert keys(StartAfter="f/") == ["f/file", "f/with bytes/"]
+    versions = s3.list_object_versions(Bucket=bucket)["Versions"]
+    assert sorted(entry["Key"] for entry in versions) == keys()
+
+    s3.copy_object(Bucket=bucket, Key="g/", CopySource={"Bucket": bucket, "Key": "f/with bytes/"})
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="h/")["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key="h/", UploadId=upload, PartNumber=1, Body=b"in parts")
+    done = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key="h/", UploadId=upload, MultipartUpload=done)
+    assert s3.get_object(Bucket=bucket, Key="g/")["Body"].read() == b"bytes"
+    assert s3.get_object(Bucket=bucket, Key="h/")["Body"].read() == b"in parts"
+    s3.delete_object(Bucket=bucket, Key="f/")
+    assert keys() == ["f/file", "f/with bytes/", "g/", "h/"], "what is below a marker stays when it goes"

@@ -65,6 +65,17 @@ impl ChecksumHeader {
         }
     }
 
+    /// The value for an empty body.
+    #[must_use]
+    pub fn of_nothing(self) -> &'static str {
+        match self {
+            Self::Crc32 | Self::Crc32c => "AAAAAA==",
+            Self::Crc64Nvme => "AAAAAAAAAAA=",
+            Self::Sha1 => "2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+            Self::Sha256 => "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        }
+    }
+
     /// Whether a text is padded standard base64 of this algorithm's length.
     #[must_use]
     pub fn is_value(self, text: &str) -> bool {

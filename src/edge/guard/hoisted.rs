@@ -1,7 +1,11 @@
 //! `x-amz-*` parameters of the query. SDKs move headers of a presigned URL there, and S3 reads them as the headers that they
 //! are; s3s ignores them, so that metadata would be lost and a checksum or an encryption that the client asked for never made.
 //! The signature covers the whole query, and so them.
+//!
+//! One is no header: who presigns a PUT has no body yet, and SDKs that add a checksum by default (JavaScript's) put that of an
+//! empty one into the URL. S3 takes no checksum from a query; here only this one is passed over, the others are verified.
 
+use super::checksums::ChecksumHeader;
 use super::query::Query;
 use crate::ops::OpError;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,14 +21,25 @@ const AUTHENTICATION: &[&str] = &[
     "x-amz-signedheaders",
 ];
 
+/// Says which checksum an SDK made.
+const ANNOUNCED: &str = "x-amz-sdk-checksum-algorithm";
+
+fn is_of_nothing(name: &str, value: &str) -> bool {
+    ChecksumHeader::from_header_name(name).is_some_and(|checksum| value == checksum.of_nothing())
+}
+
 /// Makes headers of the parameters that are some; call it only after the check that headers are signed.
 ///
 /// # Errors
 /// `InvalidArgument` when a parameter can't be a header, or when the header is there with another value.
 pub fn into_headers(query: &Query, headers: &mut HeaderMap) -> Result<(), OpError> {
+    let checksum_of_nothing = query.pairs().any(|(name, value)| is_of_nothing(&name.to_ascii_lowercase(), value));
     for (name, value) in query.pairs() {
         let name = name.to_ascii_lowercase();
         if !name.starts_with("x-amz-") || AUTHENTICATION.contains(&name.as_str()) {
+            continue;
+        }
+        if checksum_of_nothing && (is_of_nothing(&name, value) || name == ANNOUNCED) {
             continue;
         }
         let invalid =
@@ -65,6 +80,30 @@ mod tests {
         assert_eq!(headers["x-amz-meta-name"].as_bytes(), "ü".as_bytes());
         assert_eq!(headers["x-amz-meta-color"], "dark red");
         assert_eq!(headers["x-amz-acl"], "private");
+    }
+
+    #[test]
+    fn checksum_of_an_empty_body_is_passed_over_and_another_becomes_a_header() {
+        let mut headers = HeaderMap::new();
+        let query = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32&x-amz-acl=private";
+        assert_eq!(hoisted(query, &mut headers), Ok(()));
+        assert_eq!(headers.len(), 1);
+        let query = "x-amz-checksum-crc32=AAAAAQ%3D%3D&x-amz-sdk-checksum-algorithm=CRC32";
+        assert_eq!(hoisted(query, &mut headers), Ok(()));
+        assert_eq!(headers["x-amz-checksum-crc32"], "AAAAAQ==");
+        assert_eq!(headers.len(), 3);
+    }
+
+    #[test]
+    fn checksum_of_nothing_is_that_of_an_empty_body() {
+        for checksum in ChecksumHeader::ALL {
+            let name = format!("x-amz-checksum-{}", checksum.algorithm());
+            let mut headers = HeaderMap::new();
+            let value = HeaderValue::from_static(checksum.of_nothing());
+            headers.insert(HeaderName::try_from(name).unwrap(), value);
+            let declared = crate::ops::checksum::Declared::from_headers(&headers).unwrap();
+            assert!(declared.verifier().finish(None).is_ok(), "{checksum:?}");
+        }
     }
 
     #[test]

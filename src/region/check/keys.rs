@@ -30,6 +30,7 @@ pub(super) async fn rules(bench: &Bench, findings: &mut Findings) -> Result<KeyR
         .await?,
         leading_slash: kept(bench, &["/keys-leading", "/"]).await?,
         trailing_slash: kept(bench, &["keys/t/", "keys/t2/a/"]).await?,
+        folder_markers: folder_markers(bench).await?,
         control_characters: kept(bench, &controls).await?,
         object_below_object: kept(bench, &["keys/o/a", "keys/o/a/b", "keys/p/a/b", "keys/p/a"])
             .await?,
@@ -68,6 +69,18 @@ async fn kept(bench: &Bench, keys: &[&str]) -> Result<bool, RegionError> {
         }
     }
     Ok(true)
+}
+
+/// Whether a folder's own object can have the name of a single space: kept, listed first, and not in the way of the rest.
+async fn folder_markers(bench: &Bench) -> Result<bool, RegionError> {
+    let (marker, others) = ("keys/m/ ", ["keys/m/!", "keys/m/  ", "keys/m/ /a", "keys/m/a"]);
+    for keys in [[&[marker][..], &others].concat(), vec!["keys/n/a", "keys/n/ "]] {
+        if !kept(bench, &keys).await? {
+            return Ok(false);
+        }
+    }
+    let listed = answered(bench.keys_in_segment_order("keys/m/", 2).await)?.unwrap_or_default();
+    Ok(listed.first().is_some_and(|key| key == marker) && listed.len() == 1 + others.len())
 }
 
 async fn refused(bench: &Bench, key: &str) -> Result<bool, RegionError> {

@@ -136,7 +136,10 @@ impl S3Store {
                 .map_err(|error| from_sdk(call, error))
         })
         .await?;
-        let page = read_page(call, answer)?;
+        let mut page = read_page(call, answer)?;
+        for object in &mut page.objects {
+            object.key = self.listed_key(std::mem::take(&mut object.key));
+        }
         self.listing(call, page, request, keys_max)
     }
 
@@ -148,7 +151,7 @@ impl S3Store {
         } else if !self.profile.keys.byte_order && delimiter.is_none() && !text.ends_with('/') {
             format!("{text}/")
         } else {
-            text.to_owned()
+            self.stored_start(text)
         }
     }
 
@@ -194,6 +197,9 @@ impl S3Store {
             }
         }
         for object in page.objects {
+            if self.only_stored_name_has(&request.prefix, &object.key) {
+                continue;
+            }
             if !object.key.starts_with(&request.prefix) {
                 return Err(call.lying("a key without the prefix"));
             }

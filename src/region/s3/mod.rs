@@ -8,6 +8,7 @@ mod buckets;
 mod config;
 mod credentials;
 mod errors;
+pub(in crate::region) mod folders;
 mod headers;
 mod identity;
 mod lean;
@@ -219,7 +220,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         request: PutRequest,
     ) -> Result<WriteOutcome, RegionError> {
-        self.put_object(at, request).await
+        self.put_object(&self.stored(at), request).await
     }
 
     async fn get(
@@ -228,7 +229,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         request: &GetRequest,
     ) -> Result<StoredObject, RegionError> {
-        self.get_object(at, request).await
+        self.get_object(&self.stored(at), request).await
     }
 
     async fn head(
@@ -237,7 +238,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         version: Option<&VersionId>,
     ) -> Result<StoredHead, RegionError> {
-        self.head_object(at, version).await
+        self.head_object(&self.stored(at), version).await
     }
 
     async fn delete(
@@ -246,7 +247,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         request: &DeleteRequest,
     ) -> Result<DeleteOutcome, RegionError> {
-        self.delete_object(at, request).await
+        self.delete_object(&self.stored(at), request).await
     }
 
     async fn copy(
@@ -255,7 +256,7 @@ impl RegionStore for S3Store {
         to: &ObjectRef,
         request: &CopyRequest,
     ) -> Result<WriteOutcome, RegionError> {
-        self.copy_object(to, request).await
+        self.copy_object(&self.stored(to), request).await
     }
 
     async fn list(
@@ -282,7 +283,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         head: &HeadFields,
     ) -> Result<UpstreamUploadId, RegionError> {
-        self.open_upload(at, head).await
+        self.open_upload(&self.stored(at), head).await
     }
 
     async fn upload_part(
@@ -291,7 +292,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         request: UploadPartRequest,
     ) -> Result<String, RegionError> {
-        self.put_part(at, request).await
+        self.put_part(&self.stored(at), request).await
     }
 
     async fn upload_part_copy(
@@ -300,7 +301,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         request: &PartCopyRequest,
     ) -> Result<String, RegionError> {
-        self.copy_part(at, request).await
+        self.copy_part(&self.stored(at), request).await
     }
 
     async fn complete_upload(
@@ -311,7 +312,7 @@ impl RegionStore for S3Store {
         parts: &[CompletedPart],
         condition: &PutCondition,
     ) -> Result<WriteOutcome, RegionError> {
-        self.finish_upload(at, upload, parts, condition).await
+        self.finish_upload(&self.stored(at), upload, parts, condition).await
     }
 
     async fn abort_upload(
@@ -320,7 +321,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         upload: &UpstreamUploadId,
     ) -> Result<(), RegionError> {
-        self.drop_upload(at, upload).await
+        self.drop_upload(&self.stored(at), upload).await
     }
 
     async fn list_parts(
@@ -329,7 +330,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         upload: &UpstreamUploadId,
     ) -> Result<Vec<StoredPart>, RegionError> {
-        self.stored_parts(at, upload).await
+        self.stored_parts(&self.stored(at), upload).await
     }
 
     async fn uploads_at(
@@ -337,7 +338,7 @@ impl RegionStore for S3Store {
         _tenant: TenantId,
         at: &ObjectRef,
     ) -> Result<Vec<UpstreamUploadId>, RegionError> {
-        self.open_uploads(at).await
+        self.open_uploads(&self.stored(at)).await
     }
 
     async fn tags(
@@ -346,7 +347,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         version: Option<&VersionId>,
     ) -> Result<Vec<(String, String)>, RegionError> {
-        self.object_tags(at, version).await
+        self.object_tags(&self.stored(at), version).await
     }
 
     async fn set_tags(
@@ -356,7 +357,7 @@ impl RegionStore for S3Store {
         version: Option<&VersionId>,
         tags: &[(String, String)],
     ) -> Result<(), RegionError> {
-        self.set_object_tags(at, version, tags).await
+        self.set_object_tags(&self.stored(at), version, tags).await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {

@@ -115,6 +115,11 @@ impl S3Store {
         request: &VersionListRequest,
     ) -> Result<VersionListing, RegionError> {
         let call = Call::read("list_versions", Missing::Bucket);
+        // What the store is asked and answers are stored names.
+        let request = &VersionListRequest {
+            key_marker: request.key_marker.as_deref().map(|key| self.stored_start(key)),
+            ..request.clone()
+        };
         let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());
         let keys_max = request.keys_max.clamp(1, KEYS_MAX).to_string();
         let version = request.version_marker.as_ref().map(|id| id.0.as_str());
@@ -127,7 +132,16 @@ impl S3Store {
             .maybe_query("key-marker", request.key_marker.as_deref())
             .maybe_query("version-id-marker", version);
         let body = self.ask_for_text(call, &template, ANSWER_BYTES_MAX).await?;
-        read_listing(call, &body, request)
+        let mut listing = read_listing(call, &body, request)?;
+        for version in &mut listing.versions {
+            let key = &mut version.object.key;
+            *key = self.listed_key(std::mem::take(key));
+        }
+        listing
+            .versions
+            .retain(|version| !self.only_stored_name_has(&request.prefix, &version.object.key));
+        listing.next_key_marker = listing.next_key_marker.map(|key| self.listed_key(key));
+        Ok(listing)
     }
 }
 

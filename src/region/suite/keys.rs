@@ -59,7 +59,9 @@ fn kept_keys(rules: &KeyRules) -> Vec<String> {
         &["x/./z", "x/../z", "x/z", "..", ".", "../up", "x/.."],
     );
     also(rules.leading_slash, &["/lead", "lead"]);
-    also(rules.trailing_slash, &["trail/", "trail2"]);
+    let markers = rules.trailing_slash || rules.folder_markers;
+    also(markers, &["trail/", "trail2", "tr/ail/", "tr/ail/below", "tr/"]);
+    also(rules.trailing_slash, &["trail/ "]);
     also(
         rules.leading_slash && rules.empty_segments,
         &["/", "//", "//lead"],
@@ -126,7 +128,7 @@ pub async fn every_kept_key_is_its_own(store: Arc<dyn RegionStore>) {
 /// `a`, `a/` and `a/b` are three objects.
 pub async fn object_below_an_object_is_its_own(store: Arc<dyn RegionStore>) {
     let rules = store.profile().keys.clone();
-    if !rules.object_below_object || !rules.trailing_slash {
+    if !rules.object_below_object || !(rules.trailing_slash || rules.folder_markers) {
         return;
     }
     let ground = Ground::new(store).await;

@@ -174,3 +174,50 @@ pub async fn tells_stored_bytes_and_etag(store: Arc<dyn RegionStore>) {
     // Heads may tell whole seconds only (HTTP dates).
     assert_eq!(object.last_modified.0 / 1000, head.last_modified.0 / 1000);
 }
+
+/// Folders' own objects are listed, folded and walked over like all others.
+pub async fn folder_markers_page_one_by_one(store: Arc<dyn RegionStore>) {
+    let rules = &store.profile().keys;
+    if !(rules.trailing_slash || rules.folder_markers) {
+        return;
+    }
+    let ground = Ground::new(store).await;
+    let keys = strings(&["m/", "m/!", "m/a", "m/b/", "m/b/c", "n/", "o/p/"]);
+    fill(&ground, &keys).await;
+    for keys_max in [1, 2, 1000] {
+        let all = ListRequest {
+            keys_max,
+            ..ListRequest::default()
+        };
+        let (listed, _, _) = pages(&ground, all.clone()).await;
+        assert_eq!(ordered(&ground, listed), keys, "by {keys_max}");
+        let below = ListRequest {
+            prefix: "m/".to_owned(),
+            delimiter: Some("/".to_owned()),
+            ..all.clone()
+        };
+        let (listed, folded, _) = pages(&ground, below).await;
+        assert_eq!(ordered(&ground, listed), strings(&["m/", "m/!", "m/a"]));
+        assert_eq!(folded, strings(&["m/b/"]));
+        let top = ListRequest {
+            delimiter: Some("/".to_owned()),
+            ..all.clone()
+        };
+        let (listed, folded, _) = pages(&ground, top).await;
+        assert_eq!(listed, strings(&[]));
+        assert_eq!(ordered(&ground, folded), strings(&["m/", "n/", "o/"]));
+        let behind = ListRequest {
+            start_after: Some("m/".to_owned()),
+            ..all.clone()
+        };
+        let (listed, _, _) = pages(&ground, behind).await;
+        assert_eq!(ordered(&ground, listed), keys[1..], "behind m/");
+        // No prefix finds a marker under a name that is not its own.
+        let spaced = ListRequest {
+            prefix: "m/ ".to_owned(),
+            ..all
+        };
+        let (listed, _, _) = pages(&ground, spaced).await;
+        assert_eq!(listed, strings(&[]));
+    }
+}

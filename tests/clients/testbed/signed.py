@@ -75,10 +75,10 @@ def sign(target: Target, method: str, path: str, query: dict[str, str] | None = 
 
 
 def presign(target: Target, method: str, path: str, expires_s: int = 300, tenant: str = "acme",
-            headers: dict[str, str] | None = None) -> str:  # fmt: skip
+            headers: dict[str, str] | None = None, query: dict[str, str] | None = None) -> str:  # fmt: skip
     """The request target of a presigned URL."""
     who = target.tenants[tenant]
-    request = AWSRequest(method=method, url=target.endpoint + path, headers=headers or {})
+    request = AWSRequest(method=method, url=target.endpoint + path, headers=headers or {}, params=query or {})
     credentials = Credentials(who.access_key_id, who.secret_access_key)
     S3SigV4QueryAuth(credentials, "s3", who.region, expires=expires_s).add_auth(request)
     return request.url.removeprefix(target.endpoint)
