@@ -1,9 +1,9 @@
 //! DEKs that are wrapped under a KEK and a customer key together.
 
 use lethe_envelope::{CustomerCheck, CustomerKey, Dek, DekContext, KekId, Suite, TenantId};
-use lethe_keys::{KeyService, KeysError, Refusal};
+use lethe_keys::{Epoch, KeyService, KeysError, Refusal};
 
-use crate::domain::{Domain, context, fence, tenant};
+use crate::domain::{Domain, context, fence, finish_move, tenant};
 
 fn key(byte: u8) -> CustomerKey {
     CustomerKey::from_bytes(&[byte; 32])
@@ -200,4 +200,22 @@ async fn customer_key_opens_nothing_of_another_or_a_fenced_tenant() {
         .customer_check(tenant, &mine.kek_id, object_id, &key(1))
         .await;
     assert!(matches!(outcome, Err(KeysError::TenantFenced { .. })));
+}
+
+#[tokio::test]
+async fn shredded_tenants_customer_deks_open_with_no_key() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    let (victim, survivor) = (Object::new(&keys).await, Object::new(&keys).await);
+    fence(&keys, victim.tenant).await;
+    keys.rekey(&[victim.tenant], Epoch(1)).await.unwrap();
+    finish_move(&domain, &keys, Epoch(1)).await;
+    let outcome = victim.open(&keys, &key(1)).await.unwrap_err();
+    let gone = matches!(
+        outcome,
+        KeysError::KekUnknown { .. } | KeysError::TenantFenced { .. }
+    );
+    assert!(gone, "{outcome:?}");
+    let opened = survivor.open(&keys, &key(1)).await.unwrap();
+    assert_eq!(opened.expose(), survivor.dek.expose());
 }
