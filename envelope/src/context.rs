@@ -212,6 +212,24 @@ pub fn kek_commitment(kek: &[u8; 32], tenant: TenantId, kek_id: KekId) -> [u8; 3
     commitment
 }
 
+/// What a customer key is extracted with (`docs/format.md` §6.1): all of the input but the customer key itself, which goes behind it
+/// and into no buffer.
+pub(crate) fn customer_key_prefix(tenant: TenantId, kek_id: KekId) -> Vec<u8> {
+    let mut prefix = Fields::new("lethe/v1/customer-key")
+        .bytes(tenant.as_bytes())
+        .bytes(kek_id.as_bytes())
+        .finish();
+    prefix.extend_from_slice(&32_u32.to_be_bytes());
+    prefix
+}
+
+/// What the check of a customer key is expanded with (`docs/format.md` §6.1).
+pub(crate) fn customer_check_info(object_id: ObjectId) -> Vec<u8> {
+    Fields::new("lethe/v1/customer-check")
+        .bytes(object_id.as_bytes())
+        .finish()
+}
+
 /// SHA-256 over every byte of the header but the wrapped DEK, and over the sealed metadata.
 pub(crate) fn bindings_sha256(bound_header: &[u8], sealed_metadata: &[u8]) -> [u8; 32] {
     use sha2::Digest;

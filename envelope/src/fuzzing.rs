@@ -19,6 +19,7 @@ pub fn header(data: &[u8]) {
         if let Ok(header) = Header::decode(&text) {
             assert_eq!(header.encode(), text, "two texts for one header");
             assert_eq!(header.kind, header.draft().kind());
+            assert_eq!(header.suite(), header.draft().suite());
         }
     }
 }
@@ -165,19 +166,32 @@ mod tests {
             ..ObjectMetadata::default()
         };
         let header = crate::HeaderDraft {
-            suite: crate::Suite::Cobblestone256,
             kek_id: crate::KekId::from_bytes([4; 16]),
             kek_commitment: [5; 32],
             object_id: crate::ObjectId::from_bytes([3; 16]),
             single: None,
-        }
-        .with_wrapped_dek([6; 104]);
+            customer_check: None,
+        };
+        let single = crate::SinglePart {
+            salt: [1; 24],
+            commitment: [2; 32],
+            plaintext_bytes: 5,
+        };
+        let with_customer_key = crate::HeaderDraft {
+            single: Some(single),
+            customer_check: Some(crate::CustomerCheck::from_bytes([7; 16])),
+            ..header
+        };
         vec![
             Vec::new(),
             vec![0; 64],
             trailer.encode().unwrap().to_vec(),
             metadata.encode().unwrap().to_vec(),
-            header.encode().into_bytes(),
+            header.with_wrapped_dek([6; 104]).encode().into_bytes(),
+            with_customer_key
+                .with_wrapped_dek([6; 104])
+                .encode()
+                .into_bytes(),
             // A message of 16,384 + 5 bytes whose byte 3 is flipped.
             vec![0x40, 5, 1, 50, 0, 0, 3, 1],
             // The same, its last byte cut off.

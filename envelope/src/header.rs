@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::context;
+use crate::customer::{CUSTOMER_CHECK_BYTES, CustomerCheck};
 use crate::id::{KekId, ObjectId};
 use crate::layout::PLAINTEXT_BYTES_MAX;
 use crate::message::{self, SealedPart};
@@ -12,8 +13,9 @@ const FORMAT_VERSION: u8 = 1;
 const WRAPPED_DEK: usize = 104;
 const BOUND_MULTIPART: usize = 67;
 const BOUND_SINGLE: usize = BOUND_MULTIPART + 64;
+const BOUND_MAX: usize = BOUND_SINGLE + CUSTOMER_CHECK_BYTES;
 /// Longest header of this version, as base64 characters.
-pub const HEADER_CHARS_MAX: usize = (BOUND_SINGLE + WRAPPED_DEK).div_ceil(3) * 4;
+pub const HEADER_CHARS_MAX: usize = (BOUND_MAX + WRAPPED_DEK).div_ceil(3) * 4;
 
 /// The cryptographic suite of an object (`docs/format.md` §10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,6 +23,8 @@ pub const HEADER_CHARS_MAX: usize = (BOUND_SINGLE + WRAPPED_DEK).div_ceil(3) * 4
 pub enum Suite {
     /// 0x01: Cobblestone-256 throughout.
     Cobblestone256 = 0x01,
+    /// 0x02: the same, and the DEK is wrapped under the KEK and a customer key together.
+    Cobblestone256CustomerKey = 0x02,
 }
 
 impl Suite {
@@ -28,6 +32,14 @@ impl Suite {
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
+    }
+
+    /// The suite of an object with or without a customer key.
+    const fn of(customer_check: Option<&CustomerCheck>) -> Self {
+        match customer_check {
+            None => Self::Cobblestone256,
+            Some(_) => Self::Cobblestone256CustomerKey,
+        }
     }
 }
 
@@ -97,8 +109,6 @@ pub enum HeaderError {
 /// A header whose DEK is not wrapped yet and which can therefore not be encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeaderDraft {
-    /// The suite.
-    pub suite: Suite,
     /// The KEK that will wrap the DEK.
     pub kek_id: KekId,
     /// [`crate::kek_commitment`] of that KEK.
@@ -107,9 +117,17 @@ pub struct HeaderDraft {
     pub object_id: ObjectId,
     /// The only part's pins for a single PUT, `None` for multipart.
     pub single: Option<SinglePart>,
+    /// The customer key's check where the DEK is wrapped under one too; the suite follows from it.
+    pub customer_check: Option<CustomerCheck>,
 }
 
 impl HeaderDraft {
+    /// The suite, by whether there is a customer key.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        Suite::of(self.customer_check.as_ref())
+    }
+
     /// Single or multipart, by whether the part's pins are there.
     #[must_use]
     pub const fn kind(&self) -> Kind {
@@ -130,19 +148,19 @@ impl HeaderDraft {
     #[must_use]
     pub fn with_wrapped_dek(self, wrapped_dek: [u8; WRAPPED_DEK]) -> Header {
         Header {
-            suite: self.suite,
             kind: self.kind(),
             kek_id: self.kek_id,
             kek_commitment: self.kek_commitment,
             object_id: self.object_id,
             wrapped_dek,
             single: self.single,
+            customer_check: self.customer_check,
         }
     }
 
     fn bound_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(BOUND_SINGLE + WRAPPED_DEK);
-        bytes.extend_from_slice(&[FORMAT_VERSION, self.suite.code(), self.kind().code()]);
+        let mut bytes = Vec::with_capacity(BOUND_MAX + WRAPPED_DEK);
+        bytes.extend_from_slice(&[FORMAT_VERSION, self.suite().code(), self.kind().code()]);
         bytes.extend_from_slice(self.kek_id.as_bytes());
         bytes.extend_from_slice(&self.kek_commitment);
         bytes.extend_from_slice(self.object_id.as_bytes());
@@ -151,6 +169,9 @@ impl HeaderDraft {
             bytes.extend_from_slice(&single.commitment);
             bytes.extend_from_slice(&single.plaintext_bytes.to_be_bytes());
         }
+        if let Some(check) = &self.customer_check {
+            bytes.extend_from_slice(check.as_bytes());
+        }
         bytes
     }
 }
@@ -158,8 +179,6 @@ impl HeaderDraft {
 /// An object's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The suite.
-    pub suite: Suite,
     /// How the body came to be; the encoding follows `single`, see [`HeaderDraft::kind`].
     pub kind: Kind,
     /// The KEK that wraps the DEK.
@@ -172,9 +191,17 @@ pub struct Header {
     pub wrapped_dek: [u8; WRAPPED_DEK],
     /// The only part's pins for a single PUT, `None` for multipart.
     pub single: Option<SinglePart>,
+    /// The customer key's check where the DEK is wrapped under one too.
+    pub customer_check: Option<CustomerCheck>,
 }
 
 impl Header {
+    /// The suite, by whether there is a customer key.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        Suite::of(self.customer_check.as_ref())
+    }
+
     /// The header as padded standard base64, at most [`HEADER_CHARS_MAX`] characters.
     #[must_use]
     pub fn encode(&self) -> String {
@@ -195,16 +222,19 @@ impl Header {
         let [version, suite, kind, rest @ ..] = bytes.as_slice() else {
             return Err(HeaderError::Malformed);
         };
-        if (*version, *suite) != (FORMAT_VERSION, Suite::Cobblestone256.code()) {
-            return Err(HeaderError::Unknown {
+        let known = [Suite::Cobblestone256, Suite::Cobblestone256CustomerKey];
+        match known.into_iter().find(|known| known.code() == *suite) {
+            Some(suite) if *version == FORMAT_VERSION => {
+                Self::decode_fields(suite, *kind, rest).ok_or(HeaderError::Malformed)
+            }
+            _ => Err(HeaderError::Unknown {
                 version: *version,
                 suite: *suite,
-            });
+            }),
         }
-        Self::decode_fields(*kind, rest).ok_or(HeaderError::Malformed)
     }
 
-    fn decode_fields(kind: u8, bytes: &[u8]) -> Option<Self> {
+    fn decode_fields(suite: Suite, kind: u8, bytes: &[u8]) -> Option<Self> {
         let (kek_id, bytes) = bytes.split_first_chunk()?;
         let (kek_commitment, bytes) = bytes.split_first_chunk()?;
         let (object_id, bytes) = bytes.split_first_chunk()?;
@@ -227,14 +257,21 @@ impl Header {
         } else {
             return None;
         };
+        let (customer_check, bytes) = match suite {
+            Suite::Cobblestone256 => (None, bytes),
+            Suite::Cobblestone256CustomerKey => {
+                let (check, bytes) = bytes.split_first_chunk()?;
+                (Some(CustomerCheck::from_bytes(*check)), bytes)
+            }
+        };
         Some(Self {
-            suite: Suite::Cobblestone256,
             kind,
             kek_id: KekId::from_bytes(*kek_id),
             kek_commitment: *kek_commitment,
             object_id: ObjectId::from_bytes(*object_id),
             wrapped_dek: bytes.try_into().ok()?,
             single,
+            customer_check,
         })
     }
 
@@ -248,11 +285,11 @@ impl Header {
     #[must_use]
     pub const fn draft(&self) -> HeaderDraft {
         HeaderDraft {
-            suite: self.suite,
             kek_id: self.kek_id,
             kek_commitment: self.kek_commitment,
             object_id: self.object_id,
             single: self.single,
+            customer_check: self.customer_check,
         }
     }
 }

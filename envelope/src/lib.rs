@@ -10,6 +10,7 @@
 
 pub mod checksum;
 pub mod context;
+pub mod customer;
 pub mod engine;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -29,6 +30,7 @@ pub use context::{
     DekContext, KekContext, MetadataContext, NodeContext, PartContext, TrailerContext,
     kek_commitment,
 };
+pub use customer::{CustomerCheck, CustomerKey, CustomerSecret};
 pub use engine::{Engine, SegmentAead, TagMismatch};
 pub use header::{Header, HeaderDraft, HeaderError, Kind, SinglePart, Suite};
 pub use id::{IdError, KekId, ObjectId, TenantId};

@@ -100,6 +100,10 @@ fn contexts() -> Vec<Vec<u8>> {
         [
             dek,
             DekContext {
+                suite: Suite::Cobblestone256CustomerKey,
+                ..dek
+            },
+            DekContext {
                 tenant: other,
                 ..dek
             },

@@ -112,6 +112,7 @@ fn ask_to_read(place: &Place, stored: &Stored) -> Option<Result<Value, String>> 
             "domain": place.domain,
             "bucket": place.bucket,
             "object_key": place.object_key,
+            "customer_key": place.customer_key.map(hex::encode).unwrap_or_default(),
         },
         "header": stored.header,
         "metadata": hex::encode(&stored.metadata),
@@ -157,6 +158,27 @@ fn python_reads_single_objects_that_lethe_wrote() {
                 "checksum": [1, 1, "01020304"],
             })
         );
+    }
+}
+
+#[test]
+fn python_reads_objects_under_a_customer_key_and_refuses_any_other() {
+    let place = Place::acme().with_customer_key([0xcc; 32]);
+    let (one, two) = (pattern((5 << 20) + 9), pattern(1_000));
+    let single = put(&place, &two, &metadata("single"));
+    let parts = multipart(&place, &[(1, &one), (2, &two)], &metadata("parts"));
+    let both = [one, two.clone()].concat();
+    for (Written { stored, .. }, plaintext) in [(single, two), (parts, both)] {
+        let Some(answer) = ask_to_read(&place, &stored) else {
+            return;
+        };
+        let digest = hex::encode(Sha256::digest(&plaintext));
+        assert_eq!(answer.unwrap()["plaintext_sha256"], digest);
+        let other = place.clone().with_customer_key([0xcd; 32]);
+        for wrong in [other, Place::acme()] {
+            let refused = ask_to_read(&wrong, &stored).unwrap().unwrap_err();
+            assert!(refused.contains("customer key"), "{refused}");
+        }
     }
 }
 

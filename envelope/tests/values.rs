@@ -5,7 +5,6 @@ use lethe_envelope::*;
 
 fn draft(single: bool) -> HeaderDraft {
     HeaderDraft {
-        suite: Suite::Cobblestone256,
         kek_id: KekId::from_bytes([1; 16]),
         kek_commitment: [2; 32],
         object_id: ObjectId::from_bytes([3; 16]),
@@ -14,6 +13,7 @@ fn draft(single: bool) -> HeaderDraft {
             commitment: [5; 32],
             plaintext_bytes: 6,
         }),
+        customer_check: None,
     }
 }
 
@@ -36,11 +36,16 @@ fn id_text_has_one_form() {
 }
 
 #[test]
-fn dek_debug_shows_nothing_of_the_key() {
+fn debug_of_secrets_shows_nothing_of_the_keys() {
     let dek = Dek::from_bytes(zeroize::Zeroizing::new([0xab; 32]));
     assert_eq!(dek.expose(), &[0xab; 32]);
     assert_eq!(format!("{dek:?}"), "Dek(redacted)");
     let sealer = Sealer::new(Engine::Ring, dek.expose(), b"context").unwrap();
+    let customer_key = CustomerKey::from_bytes(&[0xab; 32]);
+    assert_eq!(format!("{customer_key:?}"), "CustomerKey(redacted)");
+    let (tenant, kek_id) = (TenantId::from_bytes([1; 16]), KekId::from_bytes([2; 16]));
+    let secret = CustomerSecret::new(&[0xab; 32], tenant, kek_id, &customer_key);
+    assert_eq!(format!("{secret:?}"), "CustomerSecret(redacted)");
     let shown = format!("{sealer:?}");
     assert!(!shown.contains("171") && !shown.contains("ab,"), "{shown}");
 }
@@ -56,6 +61,43 @@ fn header_of_either_kind_comes_back_and_stays_under_700_characters() {
         assert_eq!(header.draft(), draft(single));
     }
     const { assert!(HEADER_CHARS_MAX < 700) };
+}
+
+fn with_check(single: bool) -> HeaderDraft {
+    HeaderDraft {
+        customer_check: Some(CustomerCheck::from_bytes([8; 16])),
+        ..draft(single)
+    }
+}
+
+#[test]
+fn header_with_a_customer_check_comes_back_and_is_another_suite() {
+    for single in [false, true] {
+        let header = with_check(single).with_wrapped_dek([7; 104]);
+        let text = header.encode();
+        assert_eq!(Header::decode(&text), Ok(header));
+        assert_eq!(header.suite(), Suite::Cobblestone256CustomerKey);
+        assert_eq!(header.draft(), with_check(single));
+        assert!(text.len() <= HEADER_CHARS_MAX);
+        let plain = draft(single).with_wrapped_dek([7; 104]);
+        assert_eq!(plain.suite(), Suite::Cobblestone256);
+        assert_eq!(text.len(), plain.encode().len() + 20);
+    }
+}
+
+#[test]
+fn header_whose_suite_and_length_disagree_is_refused() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    for single in [false, true] {
+        for (draft, other) in [(draft(single), 2), (with_check(single), 1)] {
+            let text = draft.with_wrapped_dek([7; 104]).encode();
+            let mut bytes = STANDARD.decode(text).unwrap();
+            bytes[1] = other;
+            let decoded = Header::decode(&STANDARD.encode(&bytes));
+            assert_eq!(decoded, Err(HeaderError::Malformed), "suite {other}");
+        }
+    }
 }
 
 #[test]
@@ -135,6 +177,11 @@ fn bindings_every_field_but_the_wrapped_dek_counts() {
         },
         HeaderDraft {
             kek_commitment: [9; 32],
+            ..base
+        },
+        with_check(true),
+        HeaderDraft {
+            customer_check: Some(CustomerCheck::from_bytes([9; 16])),
             ..base
         },
         HeaderDraft {

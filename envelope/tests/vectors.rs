@@ -1,11 +1,12 @@
-//! The frozen vectors of suite 0x01, written by the second implementation in `tests/python`, never by this one.
+//! The frozen vectors of suites 0x01 and 0x02, written by the second implementation in `tests/python`, never by this one.
 
 mod support;
 
 use lethe_envelope::{
-    Checksum, ChecksumAlgorithm, ChecksumType, Dek, DekContext, Engine, Header, KekContext, KekId,
-    Kind, MetadataContext, NodeContext, ObjectId, ObjectMetadata, PartContext, Sealer, Suite,
-    TenantId, Trailer, TrailerContext, kek_commitment, layout, open_message,
+    Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, CustomerSecret, Dek, DekContext,
+    Engine, Header, KekContext, KekId, Kind, MetadataContext, NodeContext, ObjectId,
+    ObjectMetadata, PartContext, Sealer, Suite, TenantId, Trailer, TrailerContext, kek_commitment,
+    layout, open_message,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -14,6 +15,11 @@ use zeroize::Zeroizing;
 
 fn vectors() -> Value {
     serde_json::from_str(include_str!("vectors/suite-01.json")).unwrap()
+}
+
+/// Those of suite 0x02: what differs where a customer key is folded in.
+fn customer_vectors() -> Value {
+    serde_json::from_str(include_str!("vectors/suite-02.json")).unwrap()
 }
 
 fn text(value: &Value) -> &str {
@@ -43,6 +49,7 @@ fn place(vectors: &Value) -> Place {
         domain: text(&place["domain"]).to_owned(),
         bucket: text(&place["bucket"]).to_owned(),
         object_key: text(&place["object_key"]).to_owned(),
+        customer_key: place.get("customer_key").map(bytes),
     }
 }
 
@@ -86,6 +93,43 @@ fn vectors_are_the_ones_that_were_frozen() {
         found, frozen,
         "frozen vectors changed: stored objects depend on them"
     );
+    let found = sha256_hex(include_bytes!("vectors/suite-02.json"));
+    let frozen = "be6002a917a601f35ef3070ecbf165ee07be674286f92dbdd9a6b18571765c46";
+    assert_eq!(
+        found, frozen,
+        "frozen vectors changed: stored objects depend on them"
+    );
+}
+
+#[test]
+fn vectors_customer_keys_give_the_same_wrapping_key_check_and_context() {
+    let vectors = customer_vectors();
+    let (place, object_id) = (place(&vectors), object_id(&vectors));
+    let customer_key = CustomerKey::from_bytes(&place.customer_key.unwrap());
+    let secret = CustomerSecret::new(&place.kek, place.tenant, place.kek_id, &customer_key);
+    assert_eq!(
+        hex::encode(**secret.wrapping_key()),
+        text(&vectors["wrapping_key"])
+    );
+    assert_eq!(
+        hex::encode(secret.check(object_id).as_bytes()),
+        text(&vectors["customer_check"])
+    );
+    let context = DekContext {
+        suite: Suite::Cobblestone256CustomerKey,
+        tenant: place.tenant,
+        domain: &place.domain,
+        bucket: &place.bucket,
+        object_key: &place.object_key,
+        object_id,
+        kek_id: place.kek_id,
+        subject: None,
+        kind: Kind::Single,
+        plaintext_bytes: Some(26),
+        bindings_sha256: bytes(&vectors["bindings_field"]),
+    };
+    let expected = text(&vectors["contexts"]["dek_single"]);
+    assert_eq!(hex::encode(context.to_bytes()), expected);
 }
 
 #[test]
@@ -252,28 +296,36 @@ fn stored(vectors: &Value, object: &Value) -> (Stored, Vec<u8>) {
 
 #[test]
 fn vectors_objects_read_to_what_was_written() {
-    let vectors = vectors();
+    objects_read_to_what_was_written(&vectors());
+    objects_read_to_what_was_written(&customer_vectors());
+}
+
+fn objects_read_to_what_was_written(vectors: &Value) {
     for object in vectors["objects"].as_array().unwrap() {
-        let (stored, plaintext) = stored(&vectors, object);
+        let (stored, plaintext) = stored(vectors, object);
         assert_eq!(
             stored.body.len() as u64,
             object["body_bytes"].as_u64().unwrap()
         );
         assert_eq!(sha256_hex(&stored.body), text(&object["body_sha256"]));
-        let read = read(&place(&vectors), &stored).expect("a frozen object no longer opens");
+        let read = read(&place(vectors), &stored).expect("a frozen object no longer opens");
         assert!(read.plaintext == plaintext);
-        assert_eq!(read.metadata, metadata(&vectors));
+        assert_eq!(read.metadata, metadata(vectors));
         assert_eq!(read.checksum, Some(checksum(&object["checksum"])));
     }
 }
 
 #[test]
 fn vectors_objects_written_again_differ_in_salts_alone() {
-    let vectors = vectors();
-    let (dek, object_id, place) = (dek(&vectors), object_id(&vectors), place(&vectors));
+    objects_written_again_differ_in_salts_alone(&vectors());
+    objects_written_again_differ_in_salts_alone(&customer_vectors());
+}
+
+fn objects_written_again_differ_in_salts_alone(vectors: &Value) {
+    let (dek, object_id, place) = (dek(vectors), object_id(vectors), place(vectors));
     let tenant = place.tenant;
     for object in vectors["objects"].as_array().unwrap() {
-        let (stored, plaintext) = stored(&vectors, object);
+        let (stored, plaintext) = stored(vectors, object);
         let header = Header::decode(&stored.header).unwrap();
         assert_eq!(header.encode(), stored.header);
         let bindings = hex::encode(header.bindings_sha256(&stored.metadata));
@@ -285,7 +337,7 @@ fn vectors_objects_written_again_differ_in_salts_alone() {
                 .to_vec()
         };
         let context = MetadataContext { tenant, object_id };
-        let again = metadata(&vectors)
+        let again = metadata(vectors)
             .seal(Engine::AesGcm, &dek, &context)
             .unwrap();
         let context = context.to_bytes();

@@ -47,6 +47,9 @@ pub enum KeysError {
     /// The wrap or secret is not what this key sealed under this context: corrupt or foreign.
     #[error("wrapped key does not verify under its context")]
     NotAuthentic,
+    /// The customer key is not the one that the DEK was wrapped with, or what the header keeps of it was changed.
+    #[error("the customer key is not the object's")]
+    CustomerKeyWrong,
     /// The gateway's lease ran out and could not be renewed: answer 503, retry later.
     #[error("the lease on the key store has ended")]
     LeaseEnded,
@@ -192,8 +195,8 @@ pub enum Refusal {
     /// The deadline is zero or not shorter than the lease.
     #[error("the key store's deadline must be above zero and below the lease")]
     DeadlineOutOfRange,
-    /// A DEK's context names another tenant, domain or KEK than the call.
-    #[error("the context names another tenant, domain or kek than the call")]
+    /// A DEK's context names another tenant, domain, KEK or suite than the call.
+    #[error("the context names another tenant, domain, kek or suite than the call")]
     ContextMismatch,
     /// The KEK version to rotate from is neither the active one nor its predecessor.
     #[error("version {version} of the tenant's kek is not the current one")]

@@ -172,7 +172,9 @@ impl From<KeysError> for ApiError {
             | KeysError::KekPending { .. }
             | KeysError::CreationHeld
             | KeysError::Unavailable { .. } => Self::unavailable(message),
-            KeysError::NotAuthentic | KeysError::Corrupt { .. } => Self::internal(message),
+            KeysError::NotAuthentic | KeysError::CustomerKeyWrong | KeysError::Corrupt { .. } => {
+                Self::internal(message)
+            }
             KeysError::Refused { .. } => Self::conflict(message, "run `lethe doctor`"),
         }
     }

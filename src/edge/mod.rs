@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 pub mod conditions;
 pub mod context;
+mod customer_keys;
 mod drain;
 pub mod error;
 pub mod front;
@@ -191,6 +192,7 @@ pub async fn serve(
         None => None,
     };
     let gateway = listener::gateway_id().map_err(EdgeError::Random)?;
+    let is_encrypted = tls.is_some();
     let service = service::EdgeService::new(
         s3,
         authenticator,
@@ -198,6 +200,7 @@ pub async fn serve(
         config.hosts,
         config.limits.clone(),
         gateway,
+        is_encrypted,
     );
     let poll = config.limits.certificate_poll;
     let connections = listener::Connections {

@@ -9,7 +9,7 @@ use super::host::HostRules;
 use super::io::Phase;
 use super::limits::{DocumentBytes, InFlight, Shares};
 use super::verified::{Parser, VerifiedRoute};
-use super::{EdgeLimits, answer, error, long};
+use super::{EdgeLimits, answer, customer_keys, error, long};
 use crate::clock::Clock;
 use crate::ops::OpError;
 use crate::tenants::{Authenticator, TenantId};
@@ -34,6 +34,8 @@ pub(super) struct EdgeService {
     in_flight: InFlight,
     documents: DocumentBytes,
     gateway: GatewayId,
+    /// Whether nobody can listen in.
+    is_encrypted: bool,
 }
 
 /// How old a presigned URL may be that is verified as if it were signed in its headers: the guard has checked its time.
@@ -59,6 +61,7 @@ impl EdgeService {
         hosts: HostRules,
         limits: EdgeLimits,
         gateway: GatewayId,
+        is_encrypted: bool,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
         let mut config = S3Config::default();
@@ -85,6 +88,7 @@ impl EdgeService {
             documents: DocumentBytes::new(limits.documents_bytes_max),
             limits,
             gateway,
+            is_encrypted,
         }
     }
 
@@ -169,7 +173,13 @@ impl EdgeService {
         context.hold_place(self.in_flight.enter()?);
         framing::head_fits(&parts, self.limits.head_bytes_max, self.limits.headers_max)?;
         let now = self.clock.now();
+        customer_keys::mark_sensitive(&mut parts.headers);
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
+        // Once more, for those that came in the query.
+        customer_keys::mark_sensitive(&mut parts.headers);
+        if !self.is_encrypted {
+            customer_keys::refuse_unencrypted(&parts.headers)?;
+        }
         let signed = &admission.signed;
         let resolved = auth::resolve(
             &*self.authenticator,

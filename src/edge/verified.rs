@@ -2,12 +2,13 @@
 //! decodes the body, and hands every request to its route; the second knows no secret, parses, and calls the operation. Between
 //! them the headers are taken away that s3s would refuse although S3 keeps or ignores them: ranges and conditions, which s3s answers
 //! with 400 where S3 ignores them, `Content-Disposition` that is not ASCII, `Expires` that is no date. The front gets all of them back
-//! and reads them itself.
+//! and reads them itself. Customer keys leave the headers here for good: the front gets them as secrets.
 //!
 //! Nothing but a [`Verified`] gets to the second s3s, nothing but its route makes one, and its access check and the front each ask
 //! for the [`Verification`] that only a [`Verified`] leaves in the extensions.
 
 use super::auth::{self, EdgeAccess};
+use super::customer_keys::CustomerKeys;
 use super::guard::query;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
@@ -64,6 +65,7 @@ pub(super) struct Verification {
     uri: Uri,
     headers: HeaderMap,
     trailers: Option<TrailingHeaders>,
+    customer_keys: CustomerKeys,
 }
 
 impl Verification {
@@ -77,11 +79,12 @@ impl Verification {
         self.headers.get(name).cloned()
     }
 
-    /// Gives an operation's request back what was taken away for the parsing.
-    pub(super) fn restore<I>(self, request: &mut S3Request<I>) {
+    /// Gives an operation's request back what was taken away for the parsing, but for its customer keys.
+    pub(super) fn restore<I>(self, request: &mut S3Request<I>) -> CustomerKeys {
         request.uri = self.uri;
         request.headers = self.headers;
         request.trailing_headers = self.trailers;
+        self.customer_keys
     }
 }
 
@@ -98,7 +101,11 @@ impl Parser {
     }
 
     async fn call(&self, verified: Verified) -> S3Result<S3Response<Body>> {
-        let Verified { request, signer } = verified;
+        let Verified {
+            mut request,
+            signer,
+        } = verified;
+        let customer_keys = CustomerKeys::take(&mut request.headers, &mut request.uri);
         let mut parsed = Request::new(request.input);
         *parsed.method_mut() = request.method;
         *parsed.uri_mut() =
@@ -110,6 +117,7 @@ impl Parser {
             uri: request.uri,
             headers: request.headers,
             trailers: request.trailing_headers,
+            customer_keys,
         });
         let answered = self.0.call(parsed).await;
         let (parts, body) = answered
@@ -259,6 +267,7 @@ mod tests {
             uri: Uri::from_static("/bucket/key"),
             headers: HeaderMap::new(),
             trailers: None,
+            customer_keys: CustomerKeys::NONE,
         };
         assert_eq!(status(None).await, 403);
         assert_eq!(status(Some(of("AKIDOTHER"))).await, 403);

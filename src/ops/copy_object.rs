@@ -2,6 +2,7 @@
 
 use crate::clock::UnixMs;
 use crate::ops::conditions::{CopySourceConditions, Validators, WriteCondition};
+use crate::ops::customer_key::{self, UnwrapError};
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
@@ -15,7 +16,7 @@ use crate::region::{
     SourceCondition, VersionId, WriteOutcome,
 };
 use crate::tenants::ObjectKey;
-use lethe_envelope::{Checksum, ObjectMetadata};
+use lethe_envelope::{Checksum, CustomerKey, ObjectMetadata};
 use std::sync::Arc;
 
 /// One copy within a tenant.
@@ -36,6 +37,10 @@ pub struct CopyObject {
     pub tags: Option<Vec<(String, String)>>,
     /// What must hold at the destination.
     pub condition: WriteCondition,
+    /// The key that the source was stored with.
+    pub source_customer_key: Option<Arc<CustomerKey>>,
+    /// The key without which nobody is to read the copy.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// The answer of a copy.
@@ -55,7 +60,8 @@ pub struct CopyAnswer {
 /// Copies an object.
 ///
 /// # Errors
-/// `NoSuchKey`, `PreconditionFailed`, `InvalidRequest` for a copy onto itself that changes nothing.
+/// `NoSuchKey`, `PreconditionFailed`, `InvalidRequest` for a copy onto itself that changes nothing; those of a read for the source's
+/// customer key.
 pub async fn copy_object(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -72,7 +78,8 @@ pub async fn copy_object(
         ));
     }
     let onto_itself = copy.source.bucket.name == scope.bucket.name && copy.source_key == copy.key;
-    if onto_itself && copy.source_version.is_none() && copy.metadata.is_none() {
+    let keeps_encryption = copy.customer_key.is_none() && copy.source_customer_key.is_none();
+    if onto_itself && copy.source_version.is_none() && copy.metadata.is_none() && keeps_encryption {
         return Err(OpError::new(
             Code::InvalidRequest,
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, \
@@ -138,7 +145,9 @@ async fn open_source(gateway: &Gateway, copy: &CopyObject) -> Result<OpenedObjec
         .store
         .head(copy.source.tenant, &at, copy.source_version.as_ref())
         .await?;
-    let object = opened::open_head(gateway, &copy.source, &copy.source_key, head).await?;
+    let customer_key = copy.source_customer_key.as_deref();
+    let object =
+        opened::open_head(gateway, &copy.source, &copy.source_key, head, customer_key).await?;
     let etag = object.client_etag();
     if !copy.source_conditions.hold(Validators {
         etag: &etag,
@@ -149,7 +158,7 @@ async fn open_source(gateway: &Gateway, copy: &CopyObject) -> Result<OpenedObjec
     Ok(object)
 }
 
-/// The copy's head: the same DEK and object id, wrapped for the new place under the current KEK.
+/// The copy's head: the same DEK and object id, wrapped for the new place under the current KEK and the copy's own customer key.
 async fn new_head(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -163,17 +172,15 @@ async fn new_head(
     metadata.checksum.clone_from(&object.metadata.checksum);
     let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
     let header = &object.header;
-    let at = opened::dek_context(
+    let dek = customer_key::unwrap(
         &copy.source,
         &copy.source_key,
-        &header.draft(),
+        header,
         &object.sealed_metadata,
-    );
-    let dek = scope
-        .domain
-        .keys
-        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &at)
-        .await?;
+        copy.source_customer_key.as_deref(),
+    )
+    .await
+    .map_err(UnwrapError::of_object)?;
     let tags = copy.tags.clone().unwrap_or_default();
     seal_head(
         gateway,
@@ -185,6 +192,7 @@ async fn new_head(
         header.single,
         &metadata,
         tags,
+        copy.customer_key.as_deref(),
     )
     .await
 }

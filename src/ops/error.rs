@@ -431,6 +431,8 @@ impl From<KeysError> for OpError {
             } => {
                 Self::unavailable("The key store is unavailable. Please retry.", error)
             }
+            // Whoever asks for an object or an upload with a customer key says more of it.
+            KeysError::CustomerKeyWrong => Self::access_denied("Access Denied").caused_by(error),
             KeysError::NotAuthentic | KeysError::Refused { .. } | KeysError::Corrupt { .. } => {
                 Self::internal(error)
             }

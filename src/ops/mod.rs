@@ -6,6 +6,7 @@ pub mod buckets;
 pub mod checksum;
 pub mod conditions;
 pub mod copy_object;
+pub mod customer_key;
 pub mod delete_object;
 pub mod error;
 pub mod etag;

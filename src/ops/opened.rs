@@ -1,5 +1,6 @@
 //! An object whose head has been opened: the wrap verified, so its length, its metadata and its place are authentic.
 
+use crate::ops::customer_key::{self, UnwrapError};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::BucketScope;
@@ -8,7 +9,8 @@ use crate::region::{ByteRange, GetRequest, StoredHead, VersionId};
 use crate::tenants::ObjectKey;
 use futures::TryStreamExt as _;
 use lethe_envelope::{
-    Dek, DekContext, Header, Kind, MetadataContext, ObjectMetadata, PartRecord, Trailer, layout,
+    CustomerKey, Dek, DekContext, Header, Kind, MetadataContext, ObjectMetadata, PartRecord,
+    Trailer, layout,
 };
 use lethe_keys::Leased;
 use std::sync::Arc;
@@ -38,7 +40,7 @@ pub fn dek_context<'a>(
     sealed_metadata: &[u8],
 ) -> DekContext<'a> {
     DekContext {
-        suite: header.suite,
+        suite: header.suite(),
         tenant: scope.tenant,
         domain: scope.domain.name.as_str(),
         bucket: scope.bucket.name.as_str(),
@@ -52,23 +54,22 @@ pub fn dek_context<'a>(
     }
 }
 
-/// Unwraps an object's DEK under its place and opens its metadata.
+/// Unwraps an object's DEK under its place, with a customer key where it needs one, and opens its metadata.
 ///
 /// # Errors
-/// An error that names no key and no other tenant: not written by Lethe, not authentic here, or the keys are away.
+/// An error that names no key and no other tenant: not written by Lethe, not authentic here, a customer key that is missing, wrong
+/// or of no use, or the keys are away.
 pub async fn open_head(
     gateway: &Gateway,
     scope: &BucketScope,
     key: &ObjectKey,
     head: StoredHead,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<OpenedObject, OpError> {
     let (header, sealed_metadata) = stored_head::unpack(&head.fields)?.ok_or_else(not_ours)?;
-    let context = dek_context(scope, key, &header.draft(), &sealed_metadata);
-    let dek = scope
-        .domain
-        .keys
-        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context)
-        .await?;
+    let dek = customer_key::unwrap(scope, key, &header, &sealed_metadata, customer_key)
+        .await
+        .map_err(UnwrapError::of_object)?;
     let metadata_context = MetadataContext {
         tenant: scope.tenant,
         object_id: header.object_id,

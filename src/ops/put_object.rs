@@ -2,10 +2,10 @@
 
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
+use crate::ops::customer_key;
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
-use crate::ops::opened::dek_context;
 use crate::ops::read_object::BUFFERED_BYTES_MAX;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
@@ -16,9 +16,10 @@ use crate::region::{
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use lethe_envelope::{
-    Checksum, Dek, HeaderDraft, MetadataContext, ObjectId, ObjectMetadata, SinglePart,
-    SingleSealer, Suite, layout,
+    Checksum, CustomerKey, Dek, HeaderDraft, MetadataContext, ObjectId, ObjectMetadata, SinglePart,
+    SingleSealer, layout,
 };
+use std::sync::Arc;
 
 /// The largest stored body that upstreams take in one PUT or part.
 pub(crate) const STORED_BYTES_MAX: u64 = 5 << 30;
@@ -41,6 +42,8 @@ pub struct PutObject {
     pub declared: Declared,
     /// Its trailer.
     pub trailers: Trailers,
+    /// The key without which nobody is to read it.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// The answer of a write.
@@ -191,6 +194,7 @@ async fn buffered(
         plaintext_bytes,
         declared,
         trailers,
+        customer_key,
         ..
     } = put;
     let incoming = Incoming {
@@ -224,6 +228,7 @@ async fn buffered(
         Some(pins),
         &metadata,
         tags,
+        customer_key.as_deref(),
     )
     .await?;
     let body = Body::Replayable(Bytes::from(stored));
@@ -253,6 +258,7 @@ async fn streamed(
         plaintext_bytes,
         declared,
         trailers,
+        customer_key,
         ..
     } = put;
     metadata.checksum = declared.known().cloned();
@@ -274,6 +280,7 @@ async fn streamed(
         Some(pins),
         &metadata,
         tags,
+        customer_key.as_deref(),
     )
     .await?;
     let incoming = Incoming {
@@ -314,6 +321,7 @@ pub(crate) async fn seal_head(
     single: Option<SinglePart>,
     metadata: &ObjectMetadata,
     tags: Vec<(String, String)>,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<HeadFields, OpError> {
     let context = MetadataContext {
         tenant: scope.tenant,
@@ -321,24 +329,14 @@ pub(crate) async fn seal_head(
     };
     let sealed = metadata.seal(gateway.engine, dek, &context)?;
     let draft = HeaderDraft {
-        suite: Suite::Cobblestone256,
         kek_id: kek.kek_id,
         kek_commitment: kek.commitment,
         object_id,
         single,
+        customer_check: None,
     };
-    let dek_context = dek_context(scope, key, &draft, &sealed);
-    let wrapped = scope
-        .domain
-        .keys
-        .wrap_dek(scope.tenant, &kek.kek_id, dek, &dek_context)
-        .await?;
-    stored_head::pack(
-        &draft.with_wrapped_dek(wrapped),
-        &sealed,
-        tags,
-        scope.region.store.profile(),
-    )
+    let header = customer_key::wrap(scope, key, kek, dek, draft, &sealed, customer_key).await?;
+    stored_head::pack(&header, &sealed, tags, scope.region.store.profile())
 }
 
 /// Looks when the answer of a write was lost: the object being ours is success.

@@ -10,7 +10,7 @@ use crate::ops::reading::{self, Extent, Reader};
 use crate::ops::scope::BucketScope;
 use crate::region::{ByteStream, GetRequest, RegionError, StoredHead, StoredObject, VersionId};
 use crate::tenants::ObjectKey;
-use lethe_envelope::{Checksum, Trailer};
+use lethe_envelope::{Checksum, CustomerKey, Trailer};
 use std::sync::Arc;
 
 /// How often an answer starts over because the object was replaced between two upstream requests.
@@ -33,6 +33,8 @@ pub struct ReadRequest {
     pub with_checksum: bool,
     /// Whether the answer has a body (GET) or not (HEAD).
     pub with_body: bool,
+    /// The key that the client stored the object with.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// The answer of a read.
@@ -70,8 +72,8 @@ impl OpenedObject {
 /// Reads an object.
 ///
 /// # Errors
-/// `NoSuchKey` and its like, `PreconditionFailed`, `InvalidRange`, `InvalidPart`; an internal error when what is stored is not
-/// authentic.
+/// `NoSuchKey` and its like, `PreconditionFailed`, `InvalidRange`, `InvalidPart`; `InvalidRequest` or `AccessDenied` for a customer key
+/// that is missing, of no use or wrong; an internal error when what is stored is not authentic.
 pub async fn read_object(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -95,7 +97,8 @@ async fn read_once(
     request: &ReadRequest,
 ) -> Result<ReadAnswer, OpError> {
     let (head, stored) = first_answer(scope, key, request).await?;
-    let object = opened::open_head(gateway, scope, key, head).await?;
+    let customer_key = request.customer_key.as_deref();
+    let object = opened::open_head(gateway, scope, key, head, customer_key).await?;
     let etag = object.client_etag();
     let validators = Validators {
         etag: &etag,

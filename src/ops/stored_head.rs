@@ -83,17 +83,17 @@ pub fn same_header(a: &HeadFields, b: &HeadFields) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lethe_envelope::{Header, KekId, Kind, ObjectId, Suite};
+    use lethe_envelope::{Header, KekId, Kind, ObjectId};
 
     fn header() -> Header {
         Header {
-            suite: Suite::Cobblestone256,
             kind: Kind::Multipart,
             kek_id: KekId::from_bytes([1; 16]),
             kek_commitment: [2; 32],
             object_id: ObjectId::from_bytes([3; 16]),
             wrapped_dek: [4; 104],
             single: None,
+            customer_check: None,
         }
     }
 

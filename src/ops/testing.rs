@@ -10,6 +10,7 @@ use crate::region::faulty::FaultyStore;
 use crate::region::{KeyRules, RegionProfile, RegionStore as _};
 use crate::tenants::{AccessKeyId, BucketName, Caller, TenantId, TenantState};
 use lethe_keys::{KeyService, KeyServiceConfig, RootConfig};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A store that can do everything.
@@ -36,7 +37,7 @@ pub struct Testbed {
     pub catalog: Arc<FaultyCatalog>,
     pub acme: Caller,
     pub globex: Caller,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Testbed {
@@ -108,7 +109,7 @@ impl Testbed {
             catalog,
             acme,
             globex,
-            _dir: dir,
+            dir,
         };
         for caller in [&testbed.acme, &testbed.globex] {
             let docs = BucketName::new("docs").unwrap();
@@ -117,6 +118,22 @@ impl Testbed {
                 .unwrap();
         }
         testbed
+    }
+
+    /// Every file of catalog, keys and region.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut directories = vec![self.dir.path().to_owned()];
+        let mut files = Vec::new();
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => directories.push(path),
+                    false => files.push(path),
+                }
+            }
+        }
+        files
     }
 
     fn map() -> Map {

@@ -1,12 +1,11 @@
 """PUT, GET, HEAD and DELETE of whole objects and of ranges, as boto3 sends them."""
 
-import base64
 import io
 
 import pytest
 from botocore.exceptions import ClientError
 
-from testbed.payload import MIB, body, md5
+from testbed.payload import MIB, body
 from testbed.signed import call, connect, path_of, send, sign
 
 SEGMENT = 16 * 1024
@@ -292,19 +291,6 @@ def test_encryption_headers_are_accepted_and_answered(s3, bucket):
 def test_kms_encryption_header_is_accepted(s3, bucket):
     answer = s3.put_object(Bucket=bucket, Key="object", Body=b"x", ServerSideEncryption="aws:kms")
     assert answer["ServerSideEncryption"] == "aws:kms"
-
-
-@pytest.mark.beyond_seaweedfs("implements SSE-C")
-def test_customer_key_is_not_implemented(target, bucket):
-    key = b"k" * 32
-    headers = {
-        "x-amz-server-side-encryption-customer-algorithm": "AES256",
-        "x-amz-server-side-encryption-customer-key": base64.b64encode(key).decode(),
-        "x-amz-server-side-encryption-customer-key-MD5": md5(key),
-    }
-    answer = call(target, "PUT", bucket, "object", headers=headers, body=b"x")
-    assert (answer.status, answer.error()[0]) == (501, "NotImplemented")
-    assert call(target, "HEAD", bucket, "object").status == 404
 
 
 def test_upload_and_download_file_objects_by_boto3_transfer(s3, bucket):

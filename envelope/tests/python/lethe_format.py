@@ -101,7 +101,7 @@ def bindings_sha256(bound_header, sealed_metadata):
 def dek_context(place, header, sealed_metadata):
     return context(
         "lethe/v1/dek",
-        1,
+        header["suite"],
         place["tenant"],
         place["domain"],
         place["bucket"],
@@ -139,18 +139,37 @@ def seal_message(key, message_context, salt, plaintext):
     return out
 
 
+# Customer keys (section 6.1)
+
+
+def customer_keys(kek, tenant, kek_id, object_id, customer_key):
+    """The key that wraps the DEK, and the header's check."""
+    from cryptography.hazmat.primitives.hashes import SHA512
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    input_key = context("lethe/v1/customer-key", tenant, kek_id, customer_key)
+    wrap, check = b"lethe/v1/customer-wrap", context("lethe/v1/customer-check", object_id)
+    return (
+        HKDF(SHA512(), 32, salt=kek, info=wrap).derive(input_key),
+        HKDF(SHA512(), 16, salt=kek, info=check).derive(input_key),
+    )
+
+
 # Header (section 6)
 
 
 def decode_header(text):
     raw = base64.b64decode(text, validate=True)
     require(base64.b64encode(raw).decode() == text, "header base64")
-    require(raw[:2] == b"\x01\x01" and raw[2] in (1, 2), "header version, suite or kind")
+    require(raw[0] == 1 and raw[1] in (1, 2) and raw[2] in (1, 2), "header version, suite or kind")
     bound = raw[:-104]
-    require(len(bound) == (131 if raw[2] == 1 else 67), "header length")
+    before_check = 131 if raw[2] == 1 else 67
+    require(len(bound) == before_check + (16 if raw[1] == 2 else 0), "header length")
     header = {
         "bound": bound,
+        "suite": bound[1],
         "kind": bound[2],
+        "customer_check": bound[before_check:],
         "kek_id": bound[3:19],
         "kek_commitment": bound[19:51],
         "object_id": bound[51:67],
@@ -162,12 +181,12 @@ def decode_header(text):
     return header
 
 
-def bound_header(kek_id, commitment, object_id, single=None):
-    head = bytes([1, 1, 1 if single else 2]) + kek_id + commitment + object_id
+def bound_header(kek_id, commitment, object_id, single=None, customer_check=b""):
+    head = bytes([1, 2 if customer_check else 1, 1 if single else 2]) + kek_id + commitment + object_id
     if single:
         pins, plaintext_bytes = single
         head += pins + struct.pack(">Q", plaintext_bytes)
-    return head
+    return head + customer_check
 
 
 # Metadata (section 7)
@@ -268,7 +287,11 @@ def read_object(place, header_text, sealed_metadata, body):
     require(header["kek_id"] == place["kek_id"], "KEK id")
     commitment = kek_commitment(place["kek"], tenant, place["kek_id"])
     require(header["kek_commitment"] == commitment, "KEK commitment")
-    dek = open_message(place["kek"], dek_context(place, header, sealed_metadata), header["wrapped_dek"])
+    wrapping_key, check = place["kek"], b""
+    if customer_key := place.get("customer_key"):
+        wrapping_key, check = customer_keys(place["kek"], tenant, place["kek_id"], object_id, customer_key)
+    require(header["customer_check"] == check, "customer key")
+    dek = open_message(wrapping_key, dek_context(place, header, sealed_metadata), header["wrapped_dek"])
     metadata = decode_metadata(
         open_message(dek, context("lethe/v1/meta", tenant, object_id), sealed_metadata)
     )

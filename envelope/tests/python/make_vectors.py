@@ -1,4 +1,4 @@
-"""Writes the frozen vectors of suite 0x01 to the file named, which must not exist yet.
+"""Writes the frozen vectors of suite 1 or 2 (`make_vectors.py SUITE FILE`) to the file named, which must not exist yet.
 
 Run once, by hand, for a new suite or a new kind of vector; no test runs it. The vectors of a suite never change:
 a difference between them and the code is a broken reader of stored objects.
@@ -80,7 +80,7 @@ def layouts():
         }
 
 
-def an_object(name, lengths, numbers):
+def an_object(name, lengths, numbers, place=PLACE):
     plaintext, at, body, parts = pattern(sum(lengths)), 0, b"", []
     for length, number in zip(lengths, numbers):
         salt = fixed(f"{name} part {number}", 24)
@@ -105,11 +105,21 @@ def an_object(name, lengths, numbers):
     )
     commitment = fmt.kek_commitment(KEK, TENANT, KEK_ID)
     single = (parts[0]["pins"], at) if name == "single" else None
-    bound = fmt.bound_header(KEK_ID, commitment, OBJECT, single)
-    header = {"bound": bound, "kind": bound[2], "object_id": OBJECT, "kek_id": KEK_ID, "plaintext_bytes": at}
-    wrapped = fmt.seal_message(KEK, fmt.dek_context(PLACE, header, metadata), fixed(f"{name} wrap", 24), DEK)
+    wrapping_key, check = KEK, b""
+    if "customer_key" in place:
+        wrapping_key, check = fmt.customer_keys(KEK, TENANT, KEK_ID, OBJECT, place["customer_key"])
+    bound = fmt.bound_header(KEK_ID, commitment, OBJECT, single, check)
+    header = {
+        "bound": bound,
+        "suite": bound[1],
+        "kind": bound[2],
+        "object_id": OBJECT,
+        "kek_id": KEK_ID,
+        "plaintext_bytes": at,
+    }
+    wrapped = fmt.seal_message(wrapping_key, fmt.dek_context(place, header, metadata), fixed(f"{name} wrap", 24), DEK)
     text = fmt.base64.b64encode(bound + wrapped).decode()
-    assert fmt.read_object(PLACE, text, metadata, body)["plaintext"] == plaintext
+    assert fmt.read_object(place, text, metadata, body)["plaintext"] == plaintext
     return {
         "name": name,
         "part_numbers": numbers,
@@ -125,23 +135,58 @@ def an_object(name, lengths, numbers):
     }
 
 
-vectors = {
-    "about": "Frozen vectors of suite 0x01; see docs/format.md, section 12. They are never regenerated.",
-    "plaintext": "byte i is (7 i + floor(i / 256)) mod 256",
-    "place": {k: v.hex() if isinstance(v, bytes) else v for k, v in PLACE.items()},
-    "dek": DEK.hex(),
-    "object_id": OBJECT.hex(),
-    "kek_commitment": fmt.kek_commitment(KEK, TENANT, KEK_ID).hex(),
-    "bindings_field": fixed("bindings", 32).hex(),
-    "contexts": {name: value.hex() for name, value in contexts().items()},
-    "messages": list(messages()),
-    "layouts": list(layouts()),
-    "metadata": METADATA,
-    "objects": [
-        an_object("single", [26], [1]),
-        an_object("multipart", [(5 << 20) + 5, 5 << 20, 77], [1, 2, 9]),
-    ],
-}
-with open(sys.argv[1], "x") as out:
+def hexed(place):
+    return {k: v.hex() if isinstance(v, bytes) else v for k, v in place.items()}
+
+
+def suite_1():
+    return {
+        "about": "Frozen vectors of suite 0x01; see docs/format.md, section 12. They are never regenerated.",
+        "plaintext": "byte i is (7 i + floor(i / 256)) mod 256",
+        "place": hexed(PLACE),
+        "dek": DEK.hex(),
+        "object_id": OBJECT.hex(),
+        "kek_commitment": fmt.kek_commitment(KEK, TENANT, KEK_ID).hex(),
+        "bindings_field": fixed("bindings", 32).hex(),
+        "contexts": {name: value.hex() for name, value in contexts().items()},
+        "messages": list(messages()),
+        "layouts": list(layouts()),
+        "metadata": METADATA,
+        "objects": [
+            an_object("single", [26], [1]),
+            an_object("multipart", [(5 << 20) + 5, 5 << 20, 77], [1, 2, 9]),
+        ],
+    }
+
+
+def suite_2():
+    """What differs from suite 1: the keys, the DEK wrap's context, the header."""
+    place = PLACE | {"customer_key": fixed("customer key", 32)}
+    wrapping_key, check = fmt.customer_keys(KEK, TENANT, KEK_ID, OBJECT, place["customer_key"])
+    digest = fixed("bindings", 32)
+    dek_single = fmt.context(
+        "lethe/v1/dek", 2, TENANT, "eu", "docs", "a/b\u00e9 c", OBJECT, KEK_ID, "", 1, 26, digest
+    )
+    return {
+        "about": "Frozen vectors of suite 0x02; see docs/format.md, section 12. They are never regenerated.",
+        "plaintext": "byte i is (7 i + floor(i / 256)) mod 256",
+        "place": hexed(place),
+        "dek": DEK.hex(),
+        "object_id": OBJECT.hex(),
+        "kek_commitment": fmt.kek_commitment(KEK, TENANT, KEK_ID).hex(),
+        "wrapping_key": wrapping_key.hex(),
+        "customer_check": check.hex(),
+        "bindings_field": digest.hex(),
+        "contexts": {"dek_single": dek_single.hex()},
+        "metadata": METADATA,
+        "objects": [
+            an_object("single", [26], [1], place),
+            an_object("multipart", [(5 << 20) + 5, 77], [1, 9], place),
+        ],
+    }
+
+
+vectors = {"1": suite_1, "2": suite_2}[sys.argv[1]]()
+with open(sys.argv[2], "x") as out:
     json.dump(vectors, out, indent=1, ensure_ascii=True)
     out.write("\n")

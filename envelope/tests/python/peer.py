@@ -14,8 +14,9 @@ assert int(cryptography.__version__.split(".")[0]) >= 50, cryptography.__version
 
 def read(request):
     place = dict(request["place"])
-    for name in ("kek", "kek_id", "tenant"):
-        place[name] = bytes.fromhex(place[name])
+    for name in ("kek", "kek_id", "tenant", "customer_key"):
+        if name in place:  # an empty customer key is none
+            place[name] = bytes.fromhex(place[name])
     with open(request["body_file"], "rb") as body:
         answer = lethe_format.read_object(
             place, request["header"], bytes.fromhex(request["metadata"]), body.read()

@@ -2,10 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its share")]
 
 use lethe_envelope::{
-    Checksum, ChecksumAlgorithm, ChecksumType, Dek, DekContext, Engine, Header, HeaderDraft, KekId,
-    Kind, MetadataContext, ObjectId, ObjectMetadata, Opener, PartContext, PartRecord, SealedPart,
-    Sealer, SingleSealer, Suite, TenantId, Trailer, kek_commitment, layout, open_message,
-    seal_message,
+    Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, CustomerSecret, Dek, DekContext,
+    Engine, Header, HeaderDraft, KekId, Kind, MetadataContext, ObjectId, ObjectMetadata, Opener,
+    PartContext, PartRecord, SealedPart, Sealer, SingleSealer, TenantId, Trailer, kek_commitment,
+    layout, open_message, seal_message,
 };
 use zeroize::Zeroizing;
 
@@ -20,6 +20,8 @@ pub struct Place {
     pub domain: String,
     pub bucket: String,
     pub object_key: String,
+    /// What the reader brings beside the KEK.
+    pub customer_key: Option<[u8; 32]>,
 }
 
 impl Place {
@@ -31,12 +33,37 @@ impl Place {
             domain: "eu".to_owned(),
             bucket: "docs".to_owned(),
             object_key: "reports/2025.pdf".to_owned(),
+            customer_key: None,
+        }
+    }
+
+    pub fn with_customer_key(self, customer_key: [u8; 32]) -> Self {
+        Self {
+            customer_key: Some(customer_key),
+            ..self
+        }
+    }
+
+    fn customer_secret(&self) -> Option<CustomerSecret> {
+        let key = CustomerKey::from_bytes(&self.customer_key?);
+        Some(CustomerSecret::new(
+            &self.kek,
+            self.tenant,
+            self.kek_id,
+            &key,
+        ))
+    }
+
+    fn wrapping_key(&self) -> [u8; 32] {
+        match self.customer_secret() {
+            None => self.kek,
+            Some(secret) => **secret.wrapping_key(),
         }
     }
 
     fn dek_context(&self, draft: &HeaderDraft, sealed_metadata: &[u8]) -> Vec<u8> {
         DekContext {
-            suite: draft.suite,
+            suite: draft.suite(),
             tenant: self.tenant,
             domain: &self.domain,
             bucket: &self.bucket,
@@ -53,7 +80,8 @@ impl Place {
 
     pub fn wrap(&self, dek: &Dek, draft: HeaderDraft, sealed_metadata: &[u8]) -> Header {
         let context = self.dek_context(&draft, sealed_metadata);
-        let wrapped = seal_message(Engine::AesGcm, &self.kek, &context, dek.expose()).unwrap();
+        let key = self.wrapping_key();
+        let wrapped = seal_message(Engine::AesGcm, &key, &context, dek.expose()).unwrap();
         draft.with_wrapped_dek(wrapped.try_into().unwrap())
     }
 
@@ -63,8 +91,15 @@ impl Place {
         {
             return None;
         }
+        let check = self
+            .customer_secret()
+            .map(|secret| secret.check(header.object_id));
+        if header.customer_check != check {
+            return None;
+        }
         let context = self.dek_context(&header.draft(), sealed_metadata);
-        let dek = open_message(Engine::AesGcm, &self.kek, &context, &header.wrapped_dek).ok()?;
+        let key = self.wrapping_key();
+        let dek = open_message(Engine::AesGcm, &key, &context, &header.wrapped_dek).ok()?;
         Some(Dek::from_bytes(Zeroizing::new(
             dek.as_slice().try_into().ok()?,
         )))
@@ -72,11 +107,11 @@ impl Place {
 
     pub fn draft(&self, object_id: ObjectId) -> HeaderDraft {
         HeaderDraft {
-            suite: Suite::Cobblestone256,
             kek_id: self.kek_id,
             kek_commitment: kek_commitment(&self.kek, self.tenant, self.kek_id),
             object_id,
             single: None,
+            customer_check: self.customer_secret().map(|secret| secret.check(object_id)),
         }
     }
 }
@@ -226,8 +261,8 @@ pub fn multipart(place: &Place, parts: &[(u16, &[u8])], metadata: &ObjectMetadat
 pub fn copy(written: &Written, to: &Place, metadata: &ObjectMetadata) -> Stored {
     let draft = Header::decode(&written.stored.header).unwrap().draft();
     let draft = HeaderDraft {
-        kek_id: to.kek_id,
-        ..draft
+        single: draft.single,
+        ..to.draft(draft.object_id)
     };
     finish(
         to,

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use lethe_envelope::{Dek, DekContext, KekContext, KekId, TenantId, kek_commitment};
+use lethe_envelope::{
+    CustomerCheck, CustomerKey, CustomerSecret, Dek, DekContext, KekContext, KekId, ObjectId,
+    Suite, TenantId, kek_commitment,
+};
 
 use super::init::{no_randomness, node_context};
 use super::{Core, KeyService, LOAD_LOCKS};
 use crate::calls::late;
 use crate::error::{KeysError, Refusal};
 use crate::root::WrappedNode;
-use crate::secret::{Kek, WRAPPED_BYTES};
+use crate::secret::{Kek, KeyBytes, WRAPPED_BYTES};
 use crate::store::KekRow;
 use crate::tree::Place;
 use crate::types::KekState;
@@ -21,7 +24,7 @@ use crate::vault::{CachedKek, Node, Stale};
 const LOAD_ATTEMPTS: usize = 3;
 
 impl KeyService {
-    /// Wraps a DEK under the tenant's active KEK.
+    /// Wraps a DEK under the tenant's active KEK alone.
     ///
     /// # Errors
     /// [`KeysError::KekNotSealing`] when a rotation came between: ask [`KeyService::sealing_kek`] again;
@@ -35,22 +38,50 @@ impl KeyService {
         context: &DekContext<'_>,
     ) -> Result<[u8; WRAPPED_BYTES], KeysError> {
         let core = &self.core;
-        core.check_context(tenant, kek_id, context)?;
-        let kek = core.kek(tenant, *kek_id).await?;
-        if kek.info.state != KekState::Active {
-            core.vault.forget_keks(tenant);
-            return Err(KeysError::KekNotSealing { kek_id: *kek_id });
-        }
-        let wrapped = kek
-            .key
-            .0
-            .wrap(&context.to_bytes(), dek.expose())
-            .map_err(|_| no_randomness())?;
-        core.vault.check(tenant)?;
-        Ok(wrapped)
+        core.check_context(tenant, kek_id, context, Suite::Cobblestone256)?;
+        let kek = core.active_kek(tenant, *kek_id).await?;
+        core.wrap(tenant, &kek.key.0, dek, context)
     }
 
-    /// Unwraps a DEK. A caller that keeps it longer than a moment gives it to [`KeyService::hold`].
+    /// Wraps a DEK under the tenant's active KEK and a customer key together: neither opens it alone (`docs/format.md` §6.1).
+    ///
+    /// # Errors
+    /// Those of [`KeyService::wrap_dek`].
+    pub async fn wrap_customer_dek(
+        &self,
+        tenant: TenantId,
+        kek_id: &KekId,
+        dek: &Dek,
+        customer_key: &CustomerKey,
+        context: &DekContext<'_>,
+    ) -> Result<[u8; WRAPPED_BYTES], KeysError> {
+        let core = &self.core;
+        core.check_context(tenant, kek_id, context, Suite::Cobblestone256CustomerKey)?;
+        let kek = core.active_kek(tenant, *kek_id).await?;
+        let secret = CustomerSecret::new(kek.key.0.expose(), tenant, *kek_id, customer_key);
+        core.wrap(tenant, &customer_wrapping_key(&secret)?, dek, context)
+    }
+
+    /// What the header of an object keeps of its customer key, to be drawn up before the header's DEK is wrapped.
+    ///
+    /// # Errors
+    /// [`KeysError::KekUnknown`], [`KeysError::TenantFenced`], [`KeysError::LeaseEnded`], [`KeysError::Unavailable`],
+    /// [`KeysError::Corrupt`].
+    pub async fn customer_check(
+        &self,
+        tenant: TenantId,
+        kek_id: &KekId,
+        object_id: ObjectId,
+        customer_key: &CustomerKey,
+    ) -> Result<CustomerCheck, KeysError> {
+        let core = &self.core;
+        let kek = core.kek(tenant, *kek_id).await?;
+        let secret = CustomerSecret::new(kek.key.0.expose(), tenant, *kek_id, customer_key);
+        core.vault.check(tenant)?;
+        Ok(secret.check(object_id))
+    }
+
+    /// Unwraps a DEK that is wrapped under a KEK alone. A caller that keeps it longer than a moment gives it to [`KeyService::hold`].
     ///
     /// # Errors
     /// [`KeysError::NotAuthentic`] when the wrap is not this KEK's under this context;
@@ -64,27 +95,91 @@ impl KeyService {
         context: &DekContext<'_>,
     ) -> Result<Dek, KeysError> {
         let core = &self.core;
-        core.check_context(tenant, kek_id, context)?;
+        core.check_context(tenant, kek_id, context, Suite::Cobblestone256)?;
         let kek = core.kek(tenant, *kek_id).await?;
-        let opened = kek
-            .key
-            .0
-            .unwrap(&context.to_bytes(), wrapped)
-            .map_err(|_| KeysError::NotAuthentic)?;
-        // The lease may have ended, or a fence come, since the KEK was found.
-        core.vault.check(tenant)?;
-        Ok(Dek::from_bytes(Zeroizing::new(*opened.expose())))
+        core.unwrap(tenant, &kek.key.0, wrapped, context)
+    }
+
+    /// Unwraps a DEK that is wrapped under a KEK and a customer key together; `check` is what the header keeps of that key.
+    ///
+    /// # Errors
+    /// [`KeysError::CustomerKeyWrong`] when the check is another customer key's, or was changed; those of
+    /// [`KeyService::unwrap_dek`].
+    pub async fn unwrap_customer_dek(
+        &self,
+        tenant: TenantId,
+        kek_id: &KekId,
+        wrapped: &[u8; WRAPPED_BYTES],
+        (customer_key, check): (&CustomerKey, &CustomerCheck),
+        context: &DekContext<'_>,
+    ) -> Result<Dek, KeysError> {
+        let core = &self.core;
+        core.check_context(tenant, kek_id, context, Suite::Cobblestone256CustomerKey)?;
+        let kek = core.kek(tenant, *kek_id).await?;
+        let secret = CustomerSecret::new(kek.key.0.expose(), tenant, *kek_id, customer_key);
+        if secret.check(context.object_id) != *check {
+            return Err(KeysError::CustomerKeyWrong);
+        }
+        core.unwrap(tenant, &customer_wrapping_key(&secret)?, wrapped, context)
     }
 }
 
+fn customer_wrapping_key(secret: &CustomerSecret) -> Result<KeyBytes, KeysError> {
+    KeyBytes::from_slice(secret.wrapping_key().as_slice()).ok_or(KeysError::NotAuthentic)
+}
+
 impl Core {
+    async fn active_kek(
+        &self,
+        tenant: TenantId,
+        kek_id: KekId,
+    ) -> Result<Arc<CachedKek>, KeysError> {
+        let kek = self.kek(tenant, kek_id).await?;
+        if kek.info.state != KekState::Active {
+            self.vault.forget_keks(tenant);
+            return Err(KeysError::KekNotSealing { kek_id });
+        }
+        Ok(kek)
+    }
+
+    fn wrap(
+        &self,
+        tenant: TenantId,
+        key: &KeyBytes,
+        dek: &Dek,
+        context: &DekContext<'_>,
+    ) -> Result<[u8; WRAPPED_BYTES], KeysError> {
+        let wrapped = key
+            .wrap(&context.to_bytes(), dek.expose())
+            .map_err(|_| no_randomness())?;
+        self.vault.check(tenant)?;
+        Ok(wrapped)
+    }
+
+    fn unwrap(
+        &self,
+        tenant: TenantId,
+        key: &KeyBytes,
+        wrapped: &[u8; WRAPPED_BYTES],
+        context: &DekContext<'_>,
+    ) -> Result<Dek, KeysError> {
+        let opened = key
+            .unwrap(&context.to_bytes(), wrapped)
+            .map_err(|_| KeysError::NotAuthentic)?;
+        // The lease may have ended, or a fence come, since the KEK was found.
+        self.vault.check(tenant)?;
+        Ok(Dek::from_bytes(Zeroizing::new(*opened.expose())))
+    }
+
     fn check_context(
         &self,
         tenant: TenantId,
         kek_id: &KekId,
         context: &DekContext<'_>,
+        suite: Suite,
     ) -> Result<(), KeysError> {
-        let same = context.tenant == tenant
+        let same = context.suite == suite
+            && context.tenant == tenant
             && context.kek_id == *kek_id
             && context.domain == self.domain.as_str();
         if same {

@@ -7,6 +7,7 @@ mod domain;
 mod postgres;
 
 mod backups;
+mod customer;
 mod data;
 mod faults;
 mod lease;

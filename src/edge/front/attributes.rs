@@ -26,7 +26,7 @@ pub(super) async fn attributes(
     };
     let place = (input.bucket.as_str(), input.key.as_str());
     let with_checksum = wants(dto::ObjectAttributes::CHECKSUM);
-    let answer = read(
+    let (answer, _) = read(
         &call,
         &request,
         place,

@@ -2,6 +2,7 @@
 
 use crate::clock::UnixMs;
 use crate::ops::checksum;
+use crate::ops::customer_key::{ALGORITHM, SentCustomerKey};
 use crate::ops::error::OpError;
 use crate::ops::etag::ClientEtag;
 use crate::region::BodyError;
@@ -89,6 +90,43 @@ macro_rules! with_checksums {
     }};
 }
 pub(super) use with_checksums;
+
+/// An object's encryption in the three fields that S3's messages have for it.
+pub(super) struct Encryption {
+    pub method: Option<dto::ServerSideEncryption>,
+    pub customer_algorithm: Option<String>,
+    pub customer_key_md5: Option<String>,
+}
+
+impl Encryption {
+    /// A customer key, or else the method.
+    pub(super) fn of(customer_key: Option<&SentCustomerKey>, method: &'static str) -> Self {
+        Self {
+            method: customer_key
+                .is_none()
+                .then(|| dto::ServerSideEncryption::from_static(method)),
+            customer_algorithm: customer_key.map(|_| ALGORITHM.to_owned()),
+            customer_key_md5: customer_key.map(SentCustomerKey::md5_text),
+        }
+    }
+
+    /// Without a method to repeat.
+    pub(super) fn stored(customer_key: Option<&SentCustomerKey>) -> Self {
+        Self::of(customer_key, dto::ServerSideEncryption::AES256)
+    }
+}
+
+/// Fills the three encryption fields of a message.
+macro_rules! with_encryption {
+    ($message:expr, $encryption:expr) => {{
+        let (mut message, encryption) = ($message, $encryption);
+        message.server_side_encryption = encryption.method;
+        message.sse_customer_algorithm = encryption.customer_algorithm;
+        message.sse_customer_key_md5 = encryption.customer_key_md5;
+        message
+    }};
+}
+pub(super) use with_encryption;
 
 pub(super) fn checksum_type(kind: ChecksumType) -> dto::ChecksumType {
     dto::ChecksumType::from_static(match kind {

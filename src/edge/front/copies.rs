@@ -1,7 +1,7 @@
 //! Copies: whole objects, and ranges as parts of an upload.
 
 use super::Call;
-use super::convert::{self, Checksums, with_checksums};
+use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
 use super::multipart::{key, number};
 use super::objects::existing_key;
 use crate::edge::conditions;
@@ -43,6 +43,7 @@ pub(super) async fn copy(
 ) -> Answer<dto::CopyObjectOutput> {
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
+    let keys = call.customer_keys.of_copy(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let (source, source_key, source_version) = copy_source(&call, &input.copy_source).await?;
     if input.checksum_algorithm.is_some() {
@@ -79,6 +80,8 @@ pub(super) async fn copy(
         metadata,
         tags,
         condition: conditions::write_condition(sent)?,
+        source_customer_key: keys.source.as_ref().map(|sent| sent.key()),
+        customer_key: keys.object.as_ref().map(|sent| sent.key()),
     };
     let answer = copy_object::copy_object(&call.gateway, &scope, &copy).await?;
     let checksums = Checksums::of(
@@ -91,15 +94,15 @@ pub(super) async fn copy(
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
-    Ok(S3Response::new(dto::CopyObjectOutput {
+    let output = dto::CopyObjectOutput {
         copy_object_result: Some(with_checksums!(result, checksums)),
         copy_source_version_id: answer.source_version.map(|version| version.0),
         version_id: answer.version.map(|version| version.0),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            headers::server_side_encryption(sent)?,
-        )),
         ..Default::default()
-    }))
+    };
+    let method = headers::server_side_encryption(sent)?;
+    let encryption = Encryption::of(keys.object.as_deref(), method);
+    Ok(S3Response::new(with_encryption!(output, encryption)))
 }
 
 /// `bytes=first-last`: a copy source's range has both ends.
@@ -127,6 +130,7 @@ pub(super) async fn part(
 ) -> Answer<dto::UploadPartCopyOutput> {
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
+    let keys = call.customer_keys.of_copy(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let (source, source_key, source_version) = copy_source(&call, &input.copy_source).await?;
     let copy = UploadPartCopy {
@@ -142,6 +146,8 @@ pub(super) async fn part(
             .as_deref()
             .map(source_range)
             .transpose()?,
+        source_customer_key: keys.source.as_ref().map(|sent| sent.key()),
+        customer_key: keys.object.as_ref().map(|sent| sent.key()),
     };
     let (answer, version) = multipart::upload_part_copy(&call.gateway, &scope, copy).await?;
     let result = dto::CopyPartResult {
@@ -149,17 +155,16 @@ pub(super) async fn part(
         last_modified: Some(convert::timestamp(answer.last_modified)),
         ..Default::default()
     };
-    Ok(S3Response::new(dto::UploadPartCopyOutput {
+    let output = dto::UploadPartCopyOutput {
         copy_part_result: Some(with_checksums!(
             result,
             Checksums::of(answer.checksum.as_ref(), 1)
         )),
         copy_source_version_id: version.map(|version| version.0),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
         ..Default::default()
-    }))
+    };
+    let encryption = Encryption::stored(keys.object.as_deref());
+    Ok(S3Response::new(with_encryption!(output, encryption)))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod service;
 mod uploads;
 
 use super::context::{RequestContext, RequestId};
+use super::customer_keys::CustomerKeys;
 use super::error;
 use super::guard::body::Declared;
 use super::verified::Verification;
@@ -62,7 +63,7 @@ impl Front {
         let (Some(verification), Some(caller)) = (verification, caller) else {
             return Err(error::to_s3(OpError::access_denied("Access Denied"), id));
         };
-        verification.restore(&mut request);
+        let customer_keys = verification.restore(&mut request);
         if let Some(context) = &context {
             context.operation_begins();
         }
@@ -72,6 +73,7 @@ impl Front {
             caller,
             declared,
             owners: ExpectedOwners::of(&request.headers),
+            customer_keys,
         };
         work(call, request)
             .await
@@ -86,6 +88,7 @@ struct Call {
     caller: Caller,
     declared: Option<Declared>,
     owners: ExpectedOwners,
+    customer_keys: CustomerKeys,
 }
 
 /// A request's body with its length.

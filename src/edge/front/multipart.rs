@@ -1,6 +1,6 @@
 //! Multipart uploads: their start, parts, end, and the listing of parts.
 
-use super::convert::{self, Checksums, with_checksums};
+use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
 use super::listings::page_max;
 use super::{Call, IncomingBody};
 use crate::edge::conditions;
@@ -14,11 +14,17 @@ use crate::ops::scope::Access;
 use crate::tenants::ObjectKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::HeaderName;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
 
 type Answer<O> = Result<S3Response<O>, OpError>;
+
+const CUSTOMER_ALGORITHM: HeaderName =
+    HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
+const CUSTOMER_KEY_MD5: HeaderName =
+    HeaderName::from_static("x-amz-server-side-encryption-customer-key-md5");
 
 pub(super) fn key(text: &str) -> Result<ObjectKey, OpError> {
     ObjectKey::new(text).map_err(|_| OpError::new(Code::KeyTooLongError, "Your key is too long"))
@@ -52,6 +58,7 @@ pub(super) async fn create(
 ) -> Answer<dto::CreateMultipartUploadOutput> {
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
+    let customer_key = call.customer_keys.of_object(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let algorithm = input
         .checksum_algorithm
@@ -64,9 +71,10 @@ pub(super) async fn create(
         tags: headers::tags(sent)?,
         algorithm,
         checksum_type: checksum_type(input.checksum_type.as_ref())?,
+        customer_key: customer_key.as_ref().map(|sent| sent.key()),
     };
     let upload = multipart::create_upload(&call.gateway, &scope, create).await?;
-    Ok(S3Response::new(dto::CreateMultipartUploadOutput {
+    let output = dto::CreateMultipartUploadOutput {
         bucket: Some(input.bucket.clone()),
         key: Some(input.key.clone()),
         upload_id: Some(upload.new.id.to_string()),
@@ -78,11 +86,11 @@ pub(super) async fn create(
             .new
             .checksum
             .map(|(_, kind)| convert::checksum_type(kind)),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            headers::server_side_encryption(sent)?,
-        )),
         ..Default::default()
-    }))
+    };
+    let method = headers::server_side_encryption(sent)?;
+    let encryption = Encryption::of(customer_key.as_deref(), method);
+    Ok(S3Response::new(with_encryption!(output, encryption)))
 }
 
 pub(super) async fn abort(
@@ -115,6 +123,7 @@ pub(super) async fn part(
     } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
+    let customer_key = call.customer_keys.of_object(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let part = UploadPart {
         key: key(&input.key)?,
@@ -124,15 +133,14 @@ pub(super) async fn part(
         plaintext_bytes,
         declared: Declared::from_headers(sent)?,
         trailers,
+        customer_key: customer_key.as_ref().map(|sent| sent.key()),
     };
     let answer = multipart::upload_part(&call.gateway, &scope, part).await?;
     let output = dto::UploadPartOutput {
         e_tag: Some(convert::etag(&answer.etag)),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
         ..Default::default()
     };
+    let output = with_encryption!(output, Encryption::stored(customer_key.as_deref()));
     Ok(S3Response::new(with_checksums!(
         output,
         Checksums::of(answer.checksum.as_ref(), 1)
@@ -211,6 +219,7 @@ pub(super) async fn complete(
     call: Call,
     request: S3Request<dto::CompleteMultipartUploadInput>,
 ) -> Answer<dto::CompleteMultipartUploadOutput> {
+    let customer_key = call.customer_keys.of_object(&request.headers)?;
     let input = request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let listed = input
@@ -231,7 +240,9 @@ pub(super) async fn complete(
                 OpError::invalid_request("Value for x-amz-mp-object-size header is invalid.")
             })?,
         condition: conditions::write_condition(&request.headers)?,
+        customer_key: customer_key.as_ref().map(|sent| sent.key()),
     };
+    let encryption = Encryption::stored(customer_key.as_deref());
     let base = dto::CompleteMultipartUploadOutput {
         location: Some(format!(
             "/{}/{}",
@@ -240,13 +251,19 @@ pub(super) async fn complete(
         )),
         bucket: Some(input.bucket),
         key: Some(input.key),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
+        server_side_encryption: encryption.method,
         ..Default::default()
     };
     let answer = multipart::complete_upload(&call.gateway, &scope, &complete).await?;
-    Ok(S3Response::new(completed(base, answer)))
+    let mut response = S3Response::new(completed(base, answer));
+    // The message has no fields for these.
+    for (name, value) in [
+        (CUSTOMER_ALGORITHM, encryption.customer_algorithm),
+        (CUSTOMER_KEY_MD5, encryption.customer_key_md5),
+    ] {
+        convert::set(&mut response.headers, name, value.as_deref());
+    }
+    Ok(response)
 }
 
 fn completed(
@@ -270,6 +287,8 @@ pub(super) async fn list_parts(
     call: Call,
     request: S3Request<dto::ListPartsInput>,
 ) -> Answer<dto::ListPartsOutput> {
+    let customer_key = call.customer_keys.of_object(&request.headers)?;
+    let customer_key = customer_key.map(|sent| sent.key());
     let input = request.input;
     let rows_max = page_max(input.max_parts, "max-parts")?;
     let after = u16::try_from(input.part_number_marker.unwrap_or(0).clamp(0, 10_000)).unwrap_or(0);
@@ -280,6 +299,7 @@ pub(super) async fn list_parts(
         &input.upload_id,
         after,
         u16::try_from(rows_max).unwrap_or(1000),
+        customer_key.as_deref(),
     )
     .await?;
     let parts: Vec<dto::Part> = page

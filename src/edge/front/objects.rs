@@ -1,11 +1,12 @@
 //! Objects: PUT, GET, HEAD, DELETE and lists of deletes.
 
-use super::convert::{self, Checksums, with_checksums};
+use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
 use super::{Call, IncomingBody};
 use crate::edge::guard::query::Query;
 use crate::edge::{conditions, range};
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
+use crate::ops::customer_key::SentCustomerKey;
 use crate::ops::delete_object::{self, DeleteObject};
 use crate::ops::error::{Code, OpError};
 use crate::ops::put_object::{self, PutObject};
@@ -16,6 +17,7 @@ use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
 use s3s::dto;
 use s3s::{S3Request, S3Response};
+use std::sync::Arc;
 
 /// Deletes in one list.
 const DELETES_MAX: usize = 1000;
@@ -34,6 +36,7 @@ pub(super) async fn put(
     } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
     headers::check_supported(sent)?;
+    let customer_key = call.customer_keys.of_object(sent)?;
     if input.write_offset_bytes.is_some() {
         return Err(OpError::not_implemented(
             "Appending to objects is not supported.",
@@ -49,6 +52,7 @@ pub(super) async fn put(
         plaintext_bytes,
         declared: Declared::from_headers(sent)?,
         trailers,
+        customer_key: customer_key.as_ref().map(|sent| sent.key()),
     };
     let answer = put_object::put_object(&call.gateway, &scope, put).await?;
     let checksums = Checksums::of(answer.checksum.as_ref(), 1);
@@ -56,11 +60,13 @@ pub(super) async fn put(
         e_tag: Some(convert::etag(&answer.etag)),
         version_id: answer.version.map(|version| version.0),
         checksum_type: checksums.kind.clone(),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            headers::server_side_encryption(sent)?,
-        )),
         ..Default::default()
     };
+    let encryption = Encryption::of(
+        customer_key.as_deref(),
+        headers::server_side_encryption(sent)?,
+    );
+    let output = with_encryption!(output, encryption);
     Ok(S3Response::new(with_checksums!(output, checksums)))
 }
 
@@ -76,6 +82,7 @@ fn part_number(number: Option<i32>) -> Result<Option<u16>, OpError> {
     }
 }
 
+/// Reads an object; also gives the customer key that the request came with.
 pub(super) async fn read<I>(
     call: &Call,
     request: &S3Request<I>,
@@ -84,8 +91,9 @@ pub(super) async fn read<I>(
     part: Option<i32>,
     with_checksum: bool,
     with_body: bool,
-) -> Result<Box<ObjectAnswer>, OpError> {
+) -> Result<(Box<ObjectAnswer>, Option<Arc<SentCustomerKey>>), OpError> {
     headers::check_supported(&request.headers)?;
+    let customer_key = call.customer_keys.of_object(&request.headers)?;
     let scope = call.bucket(bucket, Access::Read).await?;
     let key = existing_key(&scope, key)?;
     let read = ReadRequest {
@@ -95,6 +103,7 @@ pub(super) async fn read<I>(
         conditions: conditions::read_conditions(&request.headers),
         with_checksum,
         with_body,
+        customer_key: customer_key.as_ref().map(|sent| sent.key()),
     };
     if read.range.is_some() && read.part_number.is_some() {
         return Err(OpError::invalid_request(
@@ -102,7 +111,7 @@ pub(super) async fn read<I>(
         ));
     }
     match read_object::read_object(&call.gateway, &scope, &key, &read).await? {
-        ReadAnswer::Object(answer) => Ok(answer),
+        ReadAnswer::Object(answer) => Ok((answer, customer_key)),
         ReadAnswer::NotModified(object) => Err(OpError::not_modified(
             object.client_etag(),
             object.head.last_modified,
@@ -160,7 +169,7 @@ pub(super) async fn get(
     let input = &request.input;
     let with_checksum = wants_checksum(input.checksum_mode.as_ref());
     let place = (input.bucket.as_str(), input.key.as_str());
-    let mut answer = read(
+    let (mut answer, customer_key) = read(
         &call,
         &request,
         place,
@@ -189,12 +198,10 @@ pub(super) async fn get(
             .and_then(|count| i32::try_from(count).ok()),
         tag_count: tag_count(object),
         version_id: object.version().map(|version| version.0.clone()),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
+    let output = with_encryption!(output, Encryption::stored(customer_key.as_deref()));
     let mut response = S3Response::new(with_checksums!(output, checksums));
     response.headers = answer_headers(&answer, request.uri.query());
     Ok(response)
@@ -207,7 +214,7 @@ pub(super) async fn head(
     let input = &request.input;
     let with_checksum = wants_checksum(input.checksum_mode.as_ref());
     let place = (input.bucket.as_str(), input.key.as_str());
-    let answer = read(
+    let (answer, customer_key) = read(
         &call,
         &request,
         place,
@@ -233,12 +240,10 @@ pub(super) async fn head(
             .parts_count
             .and_then(|count| i32::try_from(count).ok()),
         version_id: object.version().map(|version| version.0.clone()),
-        server_side_encryption: Some(dto::ServerSideEncryption::from_static(
-            dto::ServerSideEncryption::AES256,
-        )),
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
+    let output = with_encryption!(output, Encryption::stored(customer_key.as_deref()));
     let mut response = S3Response::new(with_checksums!(output, checksums));
     response.headers = answer_headers(&answer, request.uri.query());
     Ok(response)

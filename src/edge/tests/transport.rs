@@ -53,6 +53,38 @@ async fn get(stream: &mut TlsStream<TcpStream>) -> u16 {
 }
 
 #[tokio::test]
+async fn customer_key_is_taken_over_tls_alone_and_is_in_no_header_after_that() {
+    use base64::Engine as _;
+    use md5::Digest as _;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
+    let (key, md5) = (encode(&[0x5a; 32]), encode(&md5::Md5::digest([0x5a; 32])));
+    let names = ["algorithm", "key", "key-md5"]
+        .map(|name| format!("x-amz-server-side-encryption-customer-{name}"));
+    let headers = [
+        (names[0].as_str(), "AES256"),
+        (names[1].as_str(), key.as_str()),
+        (names[2].as_str(), md5.as_str()),
+        ("content-length", "0"),
+    ];
+    let put = Signer::default().sign("PUT", "/bucket/key", &headers);
+    let server = Server::start().await;
+    let refused = server.send(&put, b"").await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidRequest"));
+    assert!(!refused.body.contains(&key) && server.s3.calls().is_empty());
+
+    let dir = tempfile::tempdir().unwrap();
+    let (files, root) = write_pair(dir.path());
+    let server = Server::with(EdgeLimits::default(), Transport::Tls(files)).await;
+    let mut stream = connect(&server, &root, &rustls::version::TLS13)
+        .await
+        .unwrap();
+    stream.write_all(put.head().as_bytes()).await.unwrap();
+    let taken = Reply::read(&mut stream).await.unwrap();
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    assert_eq!(server.s3.calls(), ["put bucket/key"]);
+}
+
+#[tokio::test]
 async fn tls_1_2_and_1_3_are_spoken() {
     let dir = tempfile::tempdir().unwrap();
     let (files, root) = write_pair(dir.path());

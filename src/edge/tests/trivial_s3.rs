@@ -96,7 +96,14 @@ impl S3 for TrivialS3 {
         self.saw(call);
         let verification = request.extensions.get::<Verification>().cloned();
         verification.unwrap().restore(&mut request);
-        for name in ["content-disposition", "expires"] {
+        if let Some(key) = &request.input.sse_customer_key {
+            self.saw(format!("customer key: {key}"));
+        }
+        for name in [
+            "content-disposition",
+            "expires",
+            "x-amz-server-side-encryption-customer-key",
+        ] {
             if let Some(value) = request.headers.get(name) {
                 let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
                 self.saw(format!("{name}: {text}"));

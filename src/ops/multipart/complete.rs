@@ -11,8 +11,9 @@ use crate::ops::put_object::{settle, upstream_condition};
 use crate::ops::scope::BucketScope;
 use crate::region::{CompletedPart, Missing, PutCondition, RegionError, VersionId, WriteOutcome};
 use crate::tenants::ObjectKey;
-use lethe_envelope::{Checksum, PartRecord, Trailer, TrailerError};
+use lethe_envelope::{Checksum, CustomerKey, PartRecord, Trailer, TrailerError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a Complete holds an upload before another may take over. Both then seal the same part list: what the second
@@ -51,6 +52,8 @@ pub struct CompleteUpload {
     pub plaintext_bytes: Option<u64>,
     /// What must hold.
     pub condition: WriteCondition,
+    /// The key that the upload was begun with: without it there is no trailer.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// The answer of a Complete.
@@ -75,7 +78,7 @@ fn repeat(answer: &CompletedUpload, parts: usize) -> CompleteAnswer {
 ///
 /// # Errors
 /// `InvalidPart`, `InvalidPartOrder`, `EntityTooSmall`, `NoSuchUpload`, `PreconditionFailed`, `OperationAborted` while another
-/// Complete is under way.
+/// Complete is under way; `InvalidRequest` for another customer key than the upload was begun with.
 pub async fn complete_upload(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -87,6 +90,7 @@ pub async fn complete_upload(
         ));
     }
     let upload = super::find(scope, &complete.key, &complete.upload).await?;
+    super::check_customer_key(scope, &upload, complete.customer_key.as_deref()).await?;
     let plan = plan(scope, &upload, complete).await?;
     let fence = match begin(gateway, scope, upload.clone(), complete, &plan).await? {
         Begun::Here(fence) => fence,
@@ -195,7 +199,17 @@ async fn finish(
     let above = catalog.part_number_max(tenant, id).await?;
     let mut substitutions = 0;
     let outcome = loop {
-        match attempt_complete(gateway, scope, upload, &plan, above, &condition).await? {
+        let customer_key = complete.customer_key.as_deref();
+        let attempt = attempt_complete(
+            gateway,
+            scope,
+            upload,
+            &plan,
+            above,
+            &condition,
+            customer_key,
+        );
+        match attempt.await? {
             Err(error @ RegionError::InvalidPart { .. }) if substitutions < SUBSTITUTIONS_MAX => {
                 substitutions += 1;
                 if !substitute(scope, upload, &mut plan).await? && substitutions > TAIL_REPEATS_MAX
@@ -235,6 +249,7 @@ async fn attempt_complete(
     plan: &Plan,
     above: u16,
     condition: &PutCondition,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<Result<WriteOutcome, RegionError>, OpError> {
     let records = plan.attempts.iter().map(|part| PartRecord {
         number: part.number,
@@ -252,7 +267,7 @@ async fn attempt_complete(
         TrailerError::PartTooSmall { .. } => too_small(),
         other => OpError::internal(other),
     })?;
-    let dek = super::unwrap(scope, upload).await?;
+    let dek = super::unwrap(scope, upload, customer_key).await?;
     let pad_and_trailer = trailer
         .seal_with_pad(gateway.engine, &dek, scope.tenant)
         .map_err(OpError::internal)?;

@@ -8,7 +8,8 @@ use crate::ops::scope::BucketScope;
 use crate::ops::stored_head;
 use crate::region::{HeadFields, RegionError};
 use crate::tenants::{ObjectKey, UploadId};
-use lethe_envelope::{ChecksumAlgorithm, ChecksumType, Dek, ObjectId, ObjectMetadata};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType, CustomerKey, Dek, ObjectId, ObjectMetadata};
+use std::sync::Arc;
 
 /// A new upload.
 pub struct CreateUpload {
@@ -22,6 +23,8 @@ pub struct CreateUpload {
     pub algorithm: Option<ChecksumAlgorithm>,
     /// How the whole object's checksum comes from the parts'.
     pub checksum_type: Option<ChecksumType>,
+    /// The key that every part has to come with, and without which nobody is to read the object.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// S3's rules of which algorithm can be full-object or composite, and which it is when the client names none.
@@ -58,13 +61,23 @@ pub async fn create_upload(
         key,
         metadata,
         tags,
+        customer_key,
         ..
     } = create;
     let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
     let dek = Dek::generate().map_err(OpError::internal)?;
     let object_id = ObjectId::random().map_err(OpError::internal)?;
     let head = seal_head(
-        gateway, scope, &key, &kek, object_id, &dek, None, &metadata, tags,
+        gateway,
+        scope,
+        &key,
+        &kek,
+        object_id,
+        &dek,
+        None,
+        &metadata,
+        tags,
+        customer_key.as_deref(),
     )
     .await?;
     let id = reserve(gateway, scope, &key, &head, checksum).await?;

@@ -4,6 +4,7 @@ use crate::catalog::{Attempt, Upload, UploadPage};
 use crate::ops::error::OpError;
 use crate::ops::scope::BucketScope;
 use crate::tenants::{ObjectKey, UploadId};
+use lethe_envelope::CustomerKey;
 
 /// One page of an upload's parts.
 pub struct PartPage {
@@ -15,20 +16,25 @@ pub struct PartPage {
     pub truncated: bool,
 }
 
-/// Lists an upload's parts after a number.
+/// Lists an upload's parts after a number. Checksums of an upload with a customer key are shown to those who send it.
 ///
 /// # Errors
-/// `NoSuchUpload`.
+/// `NoSuchUpload`; `InvalidRequest` for another customer key.
 pub async fn list_parts(
     scope: &BucketScope,
     key: &ObjectKey,
     id: &str,
     after: u16,
     rows_max: u16,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<PartPage, OpError> {
     let upload = super::find(scope, key, id).await?;
     if upload.answer.is_some() {
         return Err(OpError::no_such_upload());
+    }
+    let hides_checksums = customer_key.is_none() && super::has_customer_key(&upload)?;
+    if !hides_checksums {
+        super::check_customer_key(scope, &upload, customer_key).await?;
     }
     let rows = u32::from(rows_max) + 1;
     let mut parts = scope
@@ -38,6 +44,9 @@ pub async fn list_parts(
         .await?;
     let truncated = parts.len() > usize::from(rows_max);
     parts.truncate(usize::from(rows_max));
+    for part in parts.iter_mut().filter(|_| hides_checksums) {
+        part.stored.checksum = None;
+    }
     Ok(PartPage {
         upload,
         parts,

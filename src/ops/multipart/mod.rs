@@ -14,13 +14,13 @@ pub use list::{PartPage, list_parts, list_uploads};
 pub use part::{PartAnswer, UploadPart, UploadPartCopy, upload_part, upload_part_copy};
 
 use crate::catalog::{Upload, UploadState};
+use crate::ops::customer_key::{self, UnwrapError};
 use crate::ops::error::OpError;
 use crate::ops::gateway::Region;
-use crate::ops::opened::dek_context;
 use crate::ops::scope::BucketScope;
 use crate::region::{ObjectRef, UpstreamUploadId};
 use crate::tenants::{ObjectKey, UploadId};
-use lethe_envelope::{Dek, Header};
+use lethe_envelope::{CustomerKey, Dek, Header};
 
 /// An upload of this bucket and key, in any state but `Creating` and `Aborting`.
 async fn find(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result<Upload, OpError> {
@@ -43,20 +43,35 @@ async fn find_to_abort(scope: &BucketScope, key: &ObjectKey, id: &str) -> Result
     }
 }
 
-/// The upload's DEK, unwrapped under its place.
-async fn unwrap(scope: &BucketScope, upload: &Upload) -> Result<Dek, OpError> {
+/// The upload's DEK, unwrapped under its place, with the customer key that the upload was begun with where it was.
+async fn unwrap(
+    scope: &BucketScope,
+    upload: &Upload,
+    customer_key: Option<&CustomerKey>,
+) -> Result<Dek, OpError> {
     let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
-    let context = dek_context(
-        scope,
-        &upload.new.key,
-        &header.draft(),
-        &upload.new.sealed_metadata,
-    );
-    Ok(scope
-        .domain
-        .keys
-        .unwrap_dek(scope.tenant, &header.kek_id, &header.wrapped_dek, &context)
-        .await?)
+    let (key, sealed_metadata) = (&upload.new.key, &upload.new.sealed_metadata);
+    customer_key::unwrap(scope, key, &header, sealed_metadata, customer_key)
+        .await
+        .map_err(UnwrapError::of_upload)
+}
+
+/// Whether the upload was begun with a customer key.
+fn has_customer_key(upload: &Upload) -> Result<bool, OpError> {
+    let header = Header::decode(&upload.new.header).map_err(OpError::not_authentic)?;
+    Ok(header.customer_check.is_some())
+}
+
+/// Refuses any customer key but the one that the upload was begun with, and none where it was begun with one.
+async fn check_customer_key(
+    scope: &BucketScope,
+    upload: &Upload,
+    customer_key: Option<&CustomerKey>,
+) -> Result<(), OpError> {
+    match customer_key.is_some() || has_customer_key(upload)? {
+        true => unwrap(scope, upload, customer_key).await.map(drop),
+        false => Ok(()),
+    }
 }
 
 fn upstream(upload: &Upload) -> Result<&UpstreamUploadId, OpError> {

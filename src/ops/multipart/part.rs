@@ -20,7 +20,9 @@ use crate::region::{
 use crate::tenants::{ObjectKey, SPOOL_OWNER};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use lethe_envelope::{Checksum, ChecksumAlgorithm, PartContext, SealedPart, Sealer, layout};
+use lethe_envelope::{
+    Checksum, ChecksumAlgorithm, CustomerKey, PartContext, SealedPart, Sealer, layout,
+};
 use std::sync::Arc;
 
 const PART_NUMBER_MAX: u16 = 10_000;
@@ -41,6 +43,8 @@ pub struct UploadPart {
     pub declared: Declared,
     /// Its trailer.
     pub trailers: Trailers,
+    /// The key that the upload was begun with.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// The answer to an attempt at a part.
@@ -71,12 +75,17 @@ pub struct UploadPartCopy {
     pub source_conditions: CopySourceConditions,
     /// First and last plaintext byte of the source; everything when absent.
     pub range: Option<(u64, u64)>,
+    /// The key that the source was stored with.
+    pub source_customer_key: Option<Arc<CustomerKey>>,
+    /// The key that the upload was begun with.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 /// Stores one attempt at a part.
 ///
 /// # Errors
-/// `NoSuchUpload`, `InvalidArgument` for the number, `EntityTooLarge`, `BadDigest` and its like.
+/// `NoSuchUpload`, `InvalidArgument` for the number, `EntityTooLarge`, `BadDigest` and its like; `InvalidRequest` for another customer
+/// key than the upload was begun with.
 pub async fn upload_part(
     gateway: &Gateway,
     scope: &BucketScope,
@@ -123,7 +132,7 @@ async fn store_attempt(
     part: UploadPart,
 ) -> Result<PartAnswer, OpError> {
     let (catalog, tenant, number) = (&scope.domain.catalog, scope.tenant, part.number);
-    let dek = super::unwrap(scope, upload).await?;
+    let dek = super::unwrap(scope, upload, part.customer_key.as_deref()).await?;
     let context = PartContext {
         tenant,
         object_id: upload.new.object_id,
@@ -324,6 +333,8 @@ pub async fn upload_part_copy(
         source_version,
         source_conditions,
         range,
+        source_customer_key,
+        customer_key,
     } = copy;
     let head = source
         .region
@@ -334,7 +345,9 @@ pub async fn upload_part_copy(
             source_version.as_ref(),
         )
         .await?;
-    let object = opened::open_head(gateway, &source, &source_key, head).await?;
+    let source_customer_key = source_customer_key.as_deref();
+    let object =
+        opened::open_head(gateway, &source, &source_key, head, source_customer_key).await?;
     let etag = object.client_etag();
     if !source_conditions.hold(Validators {
         etag: &etag,
@@ -373,6 +386,7 @@ pub async fn upload_part_copy(
         plaintext_bytes: range.map_or(0, |(first, last)| last - first + 1),
         declared: Declared::default(),
         trailers: Box::new(|| None),
+        customer_key,
     };
     Ok((upload_part(gateway, scope, part).await?, version))
 }

@@ -20,7 +20,8 @@ use crate::region::{
 use crate::tenants::{Caller, ObjectKey};
 use bytes::Bytes;
 use futures::StreamExt as _;
-use lethe_envelope::{ChecksumAlgorithm, ChecksumType, ObjectMetadata};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectMetadata};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub const MIB: usize = 1 << 20;
@@ -41,6 +42,10 @@ pub fn plain(seed: u64, bytes: usize) -> Vec<u8> {
     }
     out.truncate(bytes);
     out
+}
+
+pub fn customer_key(byte: u8) -> Arc<CustomerKey> {
+    Arc::new(CustomerKey::from_bytes(&[byte; 32]))
 }
 
 pub fn key(text: &str) -> ObjectKey {
@@ -81,6 +86,8 @@ impl Broken {
 pub struct Client<'a> {
     pub bed: &'a Testbed,
     pub scope: BucketScope,
+    /// The customer key of every request, the sources of copies included.
+    pub customer_key: Option<Arc<CustomerKey>>,
 }
 
 impl<'a> Client<'a> {
@@ -92,7 +99,20 @@ impl<'a> Client<'a> {
         let scope = bucket_scope(&bed.gateway, caller, bucket, Access::Write)
             .await
             .unwrap();
-        Self { bed, scope }
+        Self {
+            bed,
+            scope,
+            customer_key: None,
+        }
+    }
+
+    /// The same client with a customer key.
+    pub fn with_key(&self, byte: u8) -> Self {
+        Self {
+            bed: self.bed,
+            scope: self.scope.clone(),
+            customer_key: Some(customer_key(byte)),
+        }
     }
 
     pub fn at(&self, name: &str) -> ObjectRef {
@@ -118,12 +138,17 @@ impl<'a> Client<'a> {
             plaintext_bytes: body.len() as u64,
             declared: Declared::default(),
             trailers: Box::new(|| None),
+            customer_key: self.customer_key.clone(),
         };
         put_object(&self.bed.gateway, &self.scope, put).await
     }
 
     pub async fn read(&self, name: &str, request: &ReadRequest) -> Result<ObjectAnswer, OpError> {
-        match read_object(&self.bed.gateway, &self.scope, &key(name), request).await? {
+        let request = ReadRequest {
+            customer_key: self.customer_key.clone(),
+            ..request.clone()
+        };
+        match read_object(&self.bed.gateway, &self.scope, &key(name), &request).await? {
             ReadAnswer::Object(answer) => Ok(*answer),
             ReadAnswer::NotModified(_) => panic!("nobody asked for that"),
         }
@@ -173,6 +198,7 @@ impl<'a> Client<'a> {
             tags: Vec::new(),
             algorithm,
             checksum_type,
+            customer_key: self.customer_key.clone(),
         };
         let upload = create_upload(&self.bed.gateway, &self.scope, create).await?;
         Ok(upload.new.id.to_string())
@@ -193,6 +219,7 @@ impl<'a> Client<'a> {
             plaintext_bytes: body.len() as u64,
             declared: Declared::default(),
             trailers: Box::new(|| None),
+            customer_key: self.customer_key.clone(),
         };
         upload_part(&self.bed.gateway, &self.scope, part).await
     }
@@ -220,6 +247,7 @@ impl<'a> Client<'a> {
             checksum: None,
             plaintext_bytes: None,
             condition: WriteCondition::Always,
+            customer_key: self.customer_key.clone(),
         }
     }
 
@@ -257,6 +285,8 @@ impl<'a> Client<'a> {
             metadata: None,
             tags: None,
             condition: WriteCondition::Always,
+            source_customer_key: self.customer_key.clone(),
+            customer_key: self.customer_key.clone(),
         }
     }
 

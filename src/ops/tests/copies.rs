@@ -45,6 +45,7 @@ async fn put_typed(acme: &Client<'_>, name: &str, body: &[u8]) {
         plaintext_bytes: body.len() as u64,
         declared: Declared::default(),
         trailers: Box::new(|| None),
+        customer_key: None,
     };
     put_object(&acme.bed.gateway, &acme.scope, put)
         .await
@@ -233,6 +234,8 @@ fn part_copy(
         source_version: None,
         source_conditions: CopySourceConditions::default(),
         range,
+        source_customer_key: acme.customer_key.clone(),
+        customer_key: acme.customer_key.clone(),
     }
 }
 

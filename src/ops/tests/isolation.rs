@@ -152,13 +152,15 @@ async fn upload_of_another_tenant_answers_as_one_that_does_not_exist() {
             source_version: None,
             source_conditions: CopySourceConditions::default(),
             range: None,
+            source_customer_key: None,
+            customer_key: None,
         };
         let list = std::slice::from_ref(&part);
         seen_of.push([
             seen(globex.part("theirs", upload, 2, b"y").await),
             seen(multipart::upload_part_copy(&bed.gateway, scope, copy).await),
             seen(globex.complete("theirs", upload, list).await),
-            seen(multipart::list_parts(scope, &at, upload, 0, 10).await),
+            seen(multipart::list_parts(scope, &at, upload, 0, 10, None).await),
             seen(globex.abort("theirs", upload).await),
         ]);
     }

@@ -51,6 +51,7 @@ async fn put_during_which_the_lease_ends_stores_nothing() {
         plaintext_bytes: STREAMED as u64,
         declared: Declared::default(),
         trailers: Box::new(|| None),
+        customer_key: None,
     };
     let outcome = put_object(&bed.gateway, &acme.scope, put).await;
     let code = outcome.err().map(|error| error.code());
@@ -75,12 +76,13 @@ async fn part_during_which_the_lease_ends_is_not_recorded() {
             plaintext_bytes: bytes as u64,
             declared: Declared::default(),
             trailers: Box::new(|| None),
+            customer_key: None,
         };
         let outcome = upload_part(&bed.gateway, &acme.scope, part).await;
         let code = outcome.err().map(|error| error.code());
         assert_eq!(code, Some(Code::ServiceUnavailable));
         let at = key("k");
-        let parts = crate::ops::multipart::list_parts(&acme.scope, &at, &upload, 0, 10);
+        let parts = crate::ops::multipart::list_parts(&acme.scope, &at, &upload, 0, 10, None);
         assert!(parts.await.unwrap().parts.is_empty());
         assert_eq!(acme.spooled().await, 0);
         // The lease is taken again as soon as the clock stands still.

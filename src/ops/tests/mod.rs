@@ -3,6 +3,7 @@
 mod bucket_deletion;
 mod client;
 mod copies;
+mod customer_keys;
 mod delete_faults;
 mod flipped;
 mod isolation;

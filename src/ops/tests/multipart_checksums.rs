@@ -132,6 +132,7 @@ async fn part_with_another_algorithm_or_a_wrong_checksum_is_refused_and_not_kept
                 plaintext_bytes: bytes as u64,
                 declared: Declared::from_headers(&headers.into_iter().collect()).unwrap(),
                 trailers: Box::new(|| None),
+                customer_key: None,
             };
             let refused = upload_part(&bed.gateway, &acme.scope, part).await;
             assert_eq!(
@@ -142,7 +143,7 @@ async fn part_with_another_algorithm_or_a_wrong_checksum_is_refused_and_not_kept
         }
     }
     let at = key("k");
-    let parts = crate::ops::multipart::list_parts(&acme.scope, &at, &upload, 0, 10);
+    let parts = crate::ops::multipart::list_parts(&acme.scope, &at, &upload, 0, 10, None);
     assert!(parts.await.unwrap().parts.is_empty());
     assert_eq!(acme.spooled().await, 0);
 }

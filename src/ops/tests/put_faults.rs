@@ -133,6 +133,7 @@ async fn put_whose_client_breaks_off_or_sends_too_much_stores_nothing() {
                 plaintext_bytes: bytes as u64,
                 declared: crate::ops::checksum::Declared::default(),
                 trailers: Box::new(|| None),
+                customer_key: None,
             };
             let outcome = put_object(&bed.gateway, &acme.scope, put).await;
             assert_eq!(outcome.err().map(|e| e.code()), Some(Code::IncompleteBody));

@@ -108,9 +108,10 @@ class Direct(Target):
 class Gateway(Target):
     """`lethe dev` in a directory of its own, on embedded regions or on SeaweedFS."""
 
-    def __init__(self, directory: Path, kind: str):
+    def __init__(self, directory: Path, kind: str, log_level: str | None = None):
         super().__init__()
         self.kind = kind
+        self.log_level = log_level
         self.binary = binary()
         self.directory = directory
         self.dir = directory / "lethe"
@@ -131,6 +132,8 @@ class Gateway(Target):
         described = self.dir / "dev.json"
         described.unlink(missing_ok=True)
         env = {name: os.environ[name] for name in ("PATH", "HOME", "RUST_BACKTRACE") if name in os.environ}
+        if self.log_level:
+            env["LETHE_LOG_LEVEL"] = self.log_level
         self.child = Child(argv, self.directory, "lethe", env)
         try:
             self.child.wait_until(lambda: self._read(described), "dev.json", READY_SECONDS)
