@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import unique_name
+from conftest import empty, unique_name
 from testbed.access import grant, issue, lethe, update
 from testbed.payload import MIB, body
 from testbed.signed import call, path_of, presign, send
@@ -74,14 +74,7 @@ def world(target):
     made = World(target)
     yield made
     for bucket in (made.one, made.two, made.free):
-        try:
-            pages = made.owner.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-            keys = [{"Key": entry["Key"]} for page in pages for entry in page.get("Contents", [])]
-            for at in range(0, len(keys), 1000):
-                made.owner.delete_objects(Bucket=bucket, Delete={"Objects": keys[at : at + 1000]})
-            made.owner.delete_bucket(Bucket=bucket)
-        except ClientError:
-            pass
+        empty(made.owner, bucket)
 
 
 def operations(world, s3, where: dict, source: dict) -> dict:
@@ -118,12 +111,12 @@ def operations(world, s3, where: dict, source: dict) -> dict:
         "get_bucket_versioning": ("", lambda: s3.get_bucket_versioning(Bucket=bucket)),
         "get_bucket_acl": ("", lambda: s3.get_bucket_acl(Bucket=bucket)),
         "put_bucket_acl": ("admin whole", lambda: s3.put_bucket_acl(Bucket=bucket, AccessControlPolicy=acl)),
-        # Refused with another code where it is allowed: the bucket is there already, is not empty, or can't be suspended.
+        # Refused with another code where they are allowed: the bucket is there already, is not empty, and nothing is configured.
         "create_bucket": ("admin whole", lambda: s3.create_bucket(Bucket=bucket)),
         "delete_bucket": ("admin whole", lambda: s3.delete_bucket(Bucket=bucket)),
         "put_bucket_versioning": (
             "admin whole",
-            lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"}),
+            lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={}),
         ),
     }
 
@@ -140,7 +133,7 @@ def delete_all(s3, bucket: str, keys: list[str]) -> None:
 
 NOT_DENIED = {
     "create_bucket": {"BucketAlreadyOwnedByYou"}, "delete_bucket": {"BucketNotEmpty"},
-    "put_bucket_versioning": {"ok", "NotImplemented"},
+    "put_bucket_versioning": {"IllegalVersioningConfigurationException"},
 }  # fmt: skip
 
 
@@ -364,9 +357,12 @@ def test_expired_credential_is_refused_also_where_it_is_cached(target, world):
     s3, url = target.client("brief"), presign(target, "GET", path_of(world.one, "in/object"), tenant="brief")
     where = {"Bucket": world.one, "Key": "in/object"}
     assert s3.get_object(**where)["Body"].read() and send(target, "GET", url).status == 200
-    soon = in_seconds(3)
-    assert update(target, key_id, "--expires", soon)["expires"] == soon
-    deadline = time.monotonic() + 60
+    # On a busy machine the command takes longer than that.
+    for seconds in (3, 10, 40):
+        soon = in_seconds(seconds)
+        if lethe(target, "credential", "update", "acme", key_id, "--expires", soon, succeeds=None).returncode == 0:
+            break
+    deadline = time.monotonic() + 90
     while outcome(lambda: s3.get_object(**where)) == "ok":
         assert time.monotonic() < deadline
         time.sleep(0.2)

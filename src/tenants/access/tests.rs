@@ -445,7 +445,7 @@ fn grant_texts_read_back() {
     for texts in [
         vec!["*"],
         vec!["docs"],
-        vec!["docs:a:b", "docs:\u{0}", "more.docs:é\n"],
+        vec!["docs:\u{0}", "docs:a:b", "more.docs:é\n"],
     ] {
         let scope = Scope::of(&texts).unwrap();
         assert_eq!(scope.texts(), texts);
