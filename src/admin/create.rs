@@ -7,7 +7,9 @@ use crate::catalog::{
 };
 use crate::clock::UnixMs;
 use crate::jobs::JobDomain;
+use crate::tenants::access::{Grant, GrantChange};
 use crate::tenants::{AccessKeyId, RegionName, Subject, Tenant, TenantId, TenantName, TenantState};
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -132,12 +134,13 @@ async fn enqueue(
 /// Creates a credential with a random secret. Given the id of one whose creation was cut off, finishes that one.
 ///
 /// # Errors
-/// [`ApiError`]: a conflict when the id is taken or the tenant takes no credentials; unavailable when a step failed, after which
-/// the same request with the same id finishes it.
+/// [`ApiError`]: a conflict when the id is taken, was begun with another grant, or the tenant takes no credentials; unavailable when a
+/// step failed, after which the same request with the same id finishes it.
 pub async fn issue_credential(
     domain: &JobDomain,
     tenant: &Tenant,
     id: Option<AccessKeyId>,
+    asked: GrantChange,
 ) -> Result<NewSecret, ApiError> {
     takes_credentials(tenant)?;
     let repeated = id.is_some();
@@ -149,27 +152,30 @@ pub async fn issue_credential(
         if row.tenant != tenant.id || row.state != CredentialState::Creating {
             return Err(taken());
         }
+        is_granted(&row, &asked)?;
         // Nobody has seen this secret yet: its credential was never active.
         let secret = open(domain, &row).await?;
         activate(domain, &id).await?;
         return Ok(NewSecret { id, secret });
     }
     let secret = random_text::<40>()?;
-    begin(domain, tenant, &id, &secret).await?;
+    begin(domain, tenant, &id, &secret, asked).await?;
     activate(domain, &id).await?;
     Ok(NewSecret { id, secret })
 }
 
-/// Takes over an access key that a tenant's applications use already. Repeating it with the same secret succeeds.
+/// Takes over an access key that a tenant's applications use already. Repeating it with the same secret succeeds, and changes nothing of
+/// what it was granted.
 ///
 /// # Errors
-/// [`ApiError`]: a conflict when the id is taken, was revoked or has another secret; unavailable when a step failed, after which
+/// [`ApiError`]: a conflict when the id is taken, was revoked, has another secret or another grant; unavailable when a step failed, after which
 /// the same request finishes it.
 pub async fn import_credential(
     domain: &JobDomain,
     tenant: &Tenant,
     id: &AccessKeyId,
     secret: &Zeroizing<String>,
+    asked: GrantChange,
 ) -> Result<(), ApiError> {
     takes_credentials(tenant)?;
     let fits = (SECRET_CHARS_MIN..=SECRET_CHARS_MAX).contains(&secret.len())
@@ -189,10 +195,23 @@ pub async fn import_credential(
             if !bool::from(known.as_bytes().ct_eq(secret.as_bytes())) {
                 return Err(taken());
             }
+            is_granted(&row, &asked)?;
         }
-        None => begin(domain, tenant, id, secret).await?,
+        None => begin(domain, tenant, id, secret, asked).await?,
     }
     activate(domain, id).await
+}
+
+/// That a credential which is there already has what is asked for: nothing is widened or narrowed by creating it again.
+fn is_granted(row: &CredentialRow, asked: &GrantChange) -> Result<(), ApiError> {
+    let grant = Grant::clone(&row.grant);
+    match asked.clone().on(grant) == *row.grant {
+        true => Ok(()),
+        false => Err(ApiError::conflict(
+            "the access key is there, and may do something else",
+            "leave --allow, --scope and --expires out, and change them with `lethe credential update`",
+        )),
+    }
 }
 
 fn takes_credentials(tenant: &Tenant) -> Result<(), ApiError> {
@@ -224,6 +243,7 @@ async fn begin(
     tenant: &Tenant,
     id: &AccessKeyId,
     secret: &Zeroizing<String>,
+    asked: GrantChange,
 ) -> Result<(), ApiError> {
     // Asked before anything is written; the registration itself decides if two domains race for it.
     let owner = domain.directory.domain_of(id).await?;
@@ -246,6 +266,7 @@ async fn begin(
         tenant: tenant.id,
         id: id.clone(),
         sealed_secret,
+        grant: Arc::new(asked.on(Grant::unrestricted())),
         created: now,
     };
     match domain.catalog.begin_credential(&new).await {

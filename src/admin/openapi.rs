@@ -13,7 +13,7 @@ use utoipa::{Modify, OpenApi};
     paths(
         domains::list, domains::show,
         tenants::create, tenants::list, tenants::show, tenants::suspend, tenants::resume,
-        credentials::create, credentials::import, credentials::list, credentials::revoke,
+        credentials::create, credentials::import, credentials::list, credentials::change_grant, credentials::revoke,
         regions::list, regions::check,
         keys::list, keys::rotate,
         objects::inspect,

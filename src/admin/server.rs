@@ -130,6 +130,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
             "/v1/tenants/{tenant}/credentials/{id}/revoke",
             post(credentials::revoke),
         )
+        .route(
+            "/v1/tenants/{tenant}/credentials/{id}/grant",
+            post(credentials::change_grant),
+        )
         .layer(from_fn_with_state(
             limits.request_deadline + limits.effect_deadline,
             deadline,

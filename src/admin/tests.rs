@@ -6,6 +6,7 @@ use crate::catalog::{
 use crate::jobs::testing::{Bench, Cut, eu};
 use crate::log::testing::{Queue, dir_log, sequencer};
 use crate::log::{LogStore, ReceiptId};
+use crate::tenants::access::{GrantChange, Permissions, Scope};
 use crate::tenants::{AccessKeyId, Tenant, TenantName, TenantState};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -172,9 +173,15 @@ async fn assert_imported(bench: &Bench, at: &str) {
 async fn credential_import_cut_off_at_every_step_is_finished_by_retry_and_by_job() {
     let import = async |bench: &Bench| match tenant(bench).await {
         None => false,
-        Some(tenant) => import_credential(&bench.domain, &tenant, &key_id(), &secret())
-            .await
-            .is_ok(),
+        Some(tenant) => import_credential(
+            &bench.domain,
+            &tenant,
+            &key_id(),
+            &secret(),
+            GrantChange::default(),
+        )
+        .await
+        .is_ok(),
     };
     cut_off_everywhere(import, async |bench, at| {
         bench.jobs_later().await;
@@ -187,9 +194,15 @@ async fn credential_import_cut_off_at_every_step_is_finished_by_retry_and_by_job
             Err(error) => panic!("{at}: {error}"),
         }
         let tenant = tenant(bench).await.expect(&at);
-        import_credential(&bench.domain, &tenant, &key_id(), &secret())
-            .await
-            .expect(&at);
+        import_credential(
+            &bench.domain,
+            &tenant,
+            &key_id(),
+            &secret(),
+            GrantChange::default(),
+        )
+        .await
+        .expect(&at);
         assert_imported(bench, &at).await;
     })
     .await;
@@ -199,13 +212,25 @@ async fn credential_import_cut_off_at_every_step_is_finished_by_retry_and_by_job
 async fn credential_issue_cut_off_is_finished_by_the_same_request_with_its_id() {
     let issue = async |bench: &Bench| match tenant(bench).await {
         None => false,
-        Some(tenant) => issue_credential(&bench.domain, &tenant, Some(key_id()))
-            .await
-            .is_ok(),
+        Some(tenant) => issue_credential(
+            &bench.domain,
+            &tenant,
+            Some(key_id()),
+            GrantChange::default(),
+        )
+        .await
+        .is_ok(),
     };
     cut_off_everywhere(issue, async |bench, at| {
         let tenant = tenant(bench).await.expect(&at);
-        match issue_credential(&bench.domain, &tenant, Some(key_id())).await {
+        match issue_credential(
+            &bench.domain,
+            &tenant,
+            Some(key_id()),
+            GrantChange::default(),
+        )
+        .await
+        {
             Ok(issued) => {
                 let (row, _) = bench.catalog.credential(&key_id()).await.unwrap();
                 let keys = &bench.domain.keys;
@@ -241,21 +266,54 @@ async fn credential_of_another_domain_another_tenant_or_secret_is_refused() {
         .unwrap();
     let refused = |outcome: Result<(), ApiError>| outcome.unwrap_err().code();
     assert_eq!(
-        refused(import_credential(&bench.domain, &acme, &elsewhere, &secret()).await),
+        refused(
+            import_credential(
+                &bench.domain,
+                &acme,
+                &elsewhere,
+                &secret(),
+                GrantChange::default()
+            )
+            .await
+        ),
         "conflict"
     );
     let nothing = bench.catalog.credential(&elsewhere).await;
     assert!(matches!(nothing, Err(CatalogError::NotFound { .. })));
-    import_credential(&bench.domain, &acme, &key_id(), &secret())
-        .await
-        .unwrap();
+    import_credential(
+        &bench.domain,
+        &acme,
+        &key_id(),
+        &secret(),
+        GrantChange::default(),
+    )
+    .await
+    .unwrap();
     assert_eq!(
-        refused(import_credential(&bench.domain, &globex, &key_id(), &secret()).await),
+        refused(
+            import_credential(
+                &bench.domain,
+                &globex,
+                &key_id(),
+                &secret(),
+                GrantChange::default()
+            )
+            .await
+        ),
         "conflict"
     );
     let other = Zeroizing::new("another-secret".to_owned());
     assert_eq!(
-        refused(import_credential(&bench.domain, &acme, &key_id(), &other).await),
+        refused(
+            import_credential(
+                &bench.domain,
+                &acme,
+                &key_id(),
+                &other,
+                GrantChange::default()
+            )
+            .await
+        ),
         "conflict"
     );
     bench
@@ -264,12 +322,30 @@ async fn credential_of_another_domain_another_tenant_or_secret_is_refused() {
         .await
         .unwrap();
     assert_eq!(
-        refused(import_credential(&bench.domain, &acme, &key_id(), &secret()).await),
+        refused(
+            import_credential(
+                &bench.domain,
+                &acme,
+                &key_id(),
+                &secret(),
+                GrantChange::default()
+            )
+            .await
+        ),
         "conflict"
     );
     let short = Zeroizing::new("short".to_owned());
     assert_eq!(
-        refused(import_credential(&bench.domain, &acme, &key_id(), &short).await),
+        refused(
+            import_credential(
+                &bench.domain,
+                &acme,
+                &key_id(),
+                &short,
+                GrantChange::default()
+            )
+            .await
+        ),
         "invalid_request"
     );
 }
@@ -442,7 +518,7 @@ async fn log_is_served_read_only_to_an_auditor() {
 }
 
 /// Every path that changes something.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 15] = [
     ("/v1/tenants", r#"{"name":"x","region":"eu-central-1"}"#),
     ("/v1/tenants/acme/suspend", "{}"),
     ("/v1/tenants/acme/resume", "{}"),
@@ -452,6 +528,10 @@ const CHANGES: [(&str, &str); 14] = [
         r#"{"access_key_id":"AKIA1","secret_access_key":"12345678"}"#,
     ),
     ("/v1/tenants/acme/credentials/AKIA1/revoke", "{}"),
+    (
+        "/v1/tenants/acme/credentials/AKIA1/grant",
+        r#"{"allow":["read"]}"#,
+    ),
     ("/v1/tenants/acme/keys/rotate", "{}"),
     ("/v1/regions/eu-central-1/check", "{}"),
     ("/v1/tenants/acme/terminate", "{}"),
@@ -685,4 +765,86 @@ async fn name_of_a_shredded_tenant_makes_another_tenant() {
     assert_eq!(second.state, TenantState::Active);
     let old = create_tenant(&bench.domain, &acme(), &eu(), Some(first.id)).await;
     assert_eq!(old.unwrap().state, TenantState::Shredded);
+}
+
+#[tokio::test]
+async fn grant_is_shown_changed_in_part_and_waited_for() {
+    let api = api().await;
+    api.acme().await;
+    let path = "/v1/tenants/acme/credentials";
+    let asked = json!({
+        "allow": ["list", "read"], "scope": ["docs:reports/", "open"], "expires": "2100-01-01T00:00:00Z",
+    });
+    let (status, issued) = api.call("alice", Method::POST, path, asked).await;
+    assert_eq!(status, StatusCode::OK, "{issued}");
+    let id = issued["access_key_id"].as_str().unwrap();
+    let (_, listed) = api.call("bob", Method::GET, path, json!(null)).await;
+    assert_eq!(listed[0]["allow"], json!(["read", "list"]));
+    assert_eq!(listed[0]["scope"], json!(["docs:reports/", "open"]));
+    assert_eq!(listed[0]["expires"], "2100-01-01T00:00:00Z");
+    let change = format!("{path}/{id}/grant");
+    let narrower = json!({ "scope": ["docs:reports/2026/"] });
+    let (status, changed) = api.call("alice", Method::POST, &change, narrower).await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    assert_eq!(changed["allow"], json!(["read", "list"]));
+    assert_eq!(changed["scope"], json!(["docs:reports/2026/"]));
+    assert_eq!(changed["expires"], "2100-01-01T00:00:00Z");
+    assert_eq!(changed["gateways"]["acknowledged"], 2);
+    let revision = api.bench.catalog.revision().await.unwrap();
+    assert_eq!(api.waited.0.load(Ordering::SeqCst), revision.0);
+    let widest = json!({ "scope": ["*"], "allow": ["admin"], "expires": "never" });
+    let (_, changed) = api.call("alice", Method::POST, &change, widest).await;
+    assert_eq!(changed["scope"], json!(["*"]));
+    assert_eq!(
+        (&changed["allow"], &changed["expires"]),
+        (&json!(["admin"]), &json!(null))
+    );
+    for (body, says) in [
+        (json!({}), "nothing"),
+        (json!({ "allow": ["everything"] }), "everything"),
+        (json!({ "scope": ["docs:"] }), "docs:"),
+        (json!({ "expires": "2001-01-01T00:00:00Z" }), "future"),
+        (json!({ "permissions": ["read"] }), "permissions"),
+    ] {
+        let (status, answer) = api.call("alice", Method::POST, &change, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(says), "{message}");
+    }
+    let revoke = format!("{path}/{id}/revoke");
+    api.call("alice", Method::POST, &revoke, json!({})).await;
+    let again = json!({ "allow": ["read"] });
+    let (status, _) = api.call("alice", Method::POST, &change, again).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn credential_imported_again_keeps_its_grant_or_is_refused() {
+    let bench = Bench::open().await;
+    let acme = create_tenant(&bench.domain, &acme(), &eu(), None)
+        .await
+        .unwrap();
+    let import = async |asked| {
+        let outcome = import_credential(&bench.domain, &acme, &key_id(), &secret(), asked).await;
+        outcome.map_err(|refused| refused.code())
+    };
+    let reads = GrantChange {
+        permissions: Some("read".parse::<Permissions>().unwrap()),
+        ..GrantChange::default()
+    };
+    let everywhere = GrantChange {
+        scope: Some(Scope::Everything),
+        ..reads.clone()
+    };
+    let all = GrantChange {
+        permissions: Some(Permissions::ALL),
+        ..GrantChange::default()
+    };
+    assert_eq!(import(reads.clone()).await, Ok(()));
+    assert_eq!(import(reads).await, Ok(()));
+    assert_eq!(import(everywhere).await, Ok(()));
+    assert_eq!(import(GrantChange::default()).await, Ok(()));
+    assert_eq!(import(all).await, Err("conflict"));
+    let (row, _) = bench.catalog.credential(&key_id()).await.unwrap();
+    assert_eq!(row.grant.permissions.to_string(), "read");
 }

@@ -17,6 +17,7 @@ pub(super) mod names {
     };
     pub(in crate::catalog) use crate::clock::UnixMs;
     pub(in crate::catalog) use crate::region::{UpstreamBucket, UpstreamUploadId};
+    pub(in crate::catalog) use crate::tenants::access::GrantChange;
     pub(in crate::catalog) use crate::tenants::{
         AccessKeyId, BucketName, ObjectKey, RegionName, Tenant, TenantId, TenantName, TenantState,
         UploadId,
@@ -87,6 +88,14 @@ macro_rules! forward_credential_store {
                     id: &AccessKeyId,
                 ) -> Result<(), CatalogError> {
                     $call!(self, "revoke_credential", revoke_credential(tenant, id))
+                }
+                async fn change_grant(
+                    &self,
+                    tenant: TenantId,
+                    id: &AccessKeyId,
+                    change: &GrantChange,
+                ) -> Result<(), CatalogError> {
+                    $call!(self, "change_grant", change_grant(tenant, id, change))
                 }
                 async fn credential(
                     &self,

@@ -37,6 +37,7 @@ pub use types::{
 
 use crate::clock::UnixMs;
 use crate::region::{UpstreamBucket, UpstreamUploadId};
+use crate::tenants::access::GrantChange;
 use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, Tenant, TenantId, TenantName, TenantState,
     UploadId,
@@ -126,7 +127,7 @@ pub trait TenantStore: Send + Sync {
 /// Credentials. Secrets are sealed by `lethe-keys` before they come here.
 #[async_trait]
 pub trait CredentialStore: Send + Sync {
-    /// Adds a credential in state `Creating`; repeating it with the same id, tenant and sealed secret succeeds.
+    /// Adds a credential in state `Creating`; repeating it with the same id, tenant, sealed secret and grant succeeds.
     async fn begin_credential(&self, new: &NewCredential) -> Result<(), CatalogError>;
     /// Makes it active.
     async fn activate_credential(
@@ -139,6 +140,13 @@ pub trait CredentialStore: Send + Sync {
         &self,
         tenant: TenantId,
         id: &AccessKeyId,
+    ) -> Result<(), CatalogError>;
+    /// Changes what a credential may do, unless it is revoked. What the change leaves out stays as whoever was last has set it.
+    async fn change_grant(
+        &self,
+        tenant: TenantId,
+        id: &AccessKeyId,
+        change: &GrantChange,
     ) -> Result<(), CatalogError>;
     /// The credential that an access-key id names, with its tenant: the one question that has no tenant yet.
     async fn credential(&self, id: &AccessKeyId) -> Result<(CredentialRow, Tenant), CatalogError>;

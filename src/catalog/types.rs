@@ -2,11 +2,13 @@
 
 use crate::clock::UnixMs;
 use crate::region::{RegionProfile, UpstreamBucket, UpstreamUploadId};
+use crate::tenants::access::Grant;
 use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, UploadId,
 };
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
 use lethe_keys::GatewayId;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A tenant about to be created.
@@ -42,6 +44,8 @@ pub struct NewCredential {
     pub id: AccessKeyId,
     /// Its sealed secret.
     pub sealed_secret: Vec<u8>,
+    /// What it may do.
+    pub grant: Arc<Grant>,
     /// Now.
     pub created: UnixMs,
 }
@@ -55,6 +59,8 @@ pub struct CredentialRow {
     pub id: AccessKeyId,
     /// Its sealed secret.
     pub sealed_secret: Vec<u8>,
+    /// What it may do.
+    pub grant: Arc<Grant>,
     /// Its state.
     pub state: CredentialState,
     /// When it was created.

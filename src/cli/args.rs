@@ -350,6 +350,20 @@ pub(super) enum KeyStoreCommand {
     },
 }
 
+/// What an access key may do. A new one may do everything that is left out here.
+#[derive(Debug, Args)]
+pub(super) struct GrantArguments {
+    /// What: any of read, write, list, delete, admin, with commas.
+    #[arg(long, value_name = "PERMISSIONS", value_delimiter = ',')]
+    pub(super) allow: Option<Vec<String>>,
+    /// Where: BUCKET, or BUCKET:PREFIX for its keys that begin with PREFIX; may be repeated. '*' is everything.
+    #[arg(long, value_name = "BUCKET[:PREFIX]")]
+    pub(super) scope: Option<Vec<String>>,
+    /// Until when, such as 2027-01-01T00:00:00Z, or never.
+    #[arg(long, value_name = "TIME")]
+    pub(super) expires: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum CredentialCommand {
     /// Create an access key; its secret is shown this once.
@@ -359,6 +373,8 @@ pub(super) enum CredentialCommand {
         /// The access-key id of an earlier try that failed, to finish it.
         #[arg(long)]
         access_key_id: Option<String>,
+        #[command(flatten)]
+        grant: GrantArguments,
     },
     /// Take over an access key that applications use already.
     Import {
@@ -370,6 +386,17 @@ pub(super) enum CredentialCommand {
         /// A file that holds the secret access key.
         #[arg(long, value_name = "FILE")]
         secret_file: PathBuf,
+        #[command(flatten)]
+        grant: GrantArguments,
+    },
+    /// Change what an access key may do; what is left out stays. Returns when every gateway goes by it.
+    Update {
+        #[command(flatten)]
+        of: TenantReference,
+        /// The access-key id.
+        access_key_id: String,
+        #[command(flatten)]
+        grant: GrantArguments,
     },
     /// List a tenant's access keys.
     List(TenantReference),

@@ -17,7 +17,14 @@ use crate::config::Environment;
 use serde_json::json;
 
 const TENANT: [&str; 6] = ["name", "id", "domain", "region", "state", "created_ms"];
-const CREDENTIAL: [&str; 3] = ["access_key_id", "state", "created_ms"];
+const CREDENTIAL: [&str; 6] = [
+    "access_key_id",
+    "state",
+    "allow",
+    "scope",
+    "expires",
+    "created_ms",
+];
 /// What changed, and on how many gateways.
 const EFFECTED_TENANT: [&str; 5] = [
     "name",
@@ -26,9 +33,12 @@ const EFFECTED_TENANT: [&str; 5] = [
     "gateways.acknowledged",
     "gateways.expired",
 ];
-const EFFECTED_CREDENTIAL: [&str; 4] = [
+const EFFECTED_CREDENTIAL: [&str; 7] = [
     "access_key_id",
     "state",
+    "allow",
+    "scope",
+    "expires",
     "gateways.acknowledged",
     "gateways.expired",
 ];
@@ -180,8 +190,15 @@ pub(super) async fn credential(
 ) -> Result<(), CommandError> {
     let client = Client::new(api)?;
     let credential: CredentialView = match command {
-        CredentialCommand::Create { of, access_key_id } => {
-            let body = json!({ "access_key_id": access_key_id });
+        CredentialCommand::Create {
+            of,
+            access_key_id,
+            grant,
+        } => {
+            let body = json!({
+                "access_key_id": access_key_id,
+                "allow": grant.allow, "scope": grant.scope, "expires": grant.expires,
+            });
             let issued: IssuedCredential = client.post(&path(&of, "/credentials"), &body).await?;
             return print(
                 format,
@@ -193,13 +210,28 @@ pub(super) async fn credential(
             of,
             access_key_id,
             secret_file,
+            grant,
         } => {
             let secret = secret(&secret_file)?;
-            let body =
-                json!({ "access_key_id": access_key_id, "secret_access_key": secret.as_str() });
+            let body = json!({
+                "access_key_id": access_key_id, "secret_access_key": secret.as_str(),
+                "allow": grant.allow, "scope": grant.scope, "expires": grant.expires,
+            });
             client
                 .post(&path(&of, "/credentials/import"), &body)
                 .await?
+        }
+        CredentialCommand::Update {
+            of,
+            access_key_id,
+            grant,
+        } => {
+            let rest = format!("/credentials/{}/grant", encoded(&access_key_id));
+            let body = json!({
+                "allow": grant.allow, "scope": grant.scope, "expires": grant.expires,
+            });
+            let updated: Effected<CredentialView> = client.post(&path(&of, &rest), &body).await?;
+            return print(format, &EFFECTED_CREDENTIAL, &updated);
         }
         CredentialCommand::List(of) => {
             let credentials: Vec<CredentialView> = client.get(&path(&of, "/credentials")).await?;

@@ -15,6 +15,7 @@ use crate::config::{
     LogFormat, ReceiptConfig, RegionConfig, Roles,
 };
 use crate::region::check::CheckStep;
+use crate::tenants::access::GrantChange;
 use crate::tenants::{AccessKeyId, DomainName, RegionName, TenantName, TenantState};
 use futures::future::try_join_all;
 use sha2::{Digest, Sha256};
@@ -339,6 +340,7 @@ async fn demo_tenant(opened: &open::Opened, tenant: &DevTenant) -> Result<(), Co
     }
     let created = create_tenant(domain, &tenant_name, &region, None).await?;
     let id: AccessKeyId = name(&tenant.access_key_id)?;
-    import_credential(domain, &created, &id, &tenant.secret_access_key).await?;
+    let secret = &tenant.secret_access_key;
+    import_credential(domain, &created, &id, secret, GrantChange::default()).await?;
     Ok(())
 }

@@ -77,6 +77,7 @@ async fn open(
         Caller {
             tenant,
             access_key_id: row.id,
+            grant: row.grant,
         },
     ))
 }

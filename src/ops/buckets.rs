@@ -7,7 +7,8 @@ use crate::ops::multipart;
 use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
 use crate::placement::upstream_bucket_name;
 use crate::region::{RegionError, UpstreamBucket, Versioning};
-use crate::tenants::{BucketName, Caller, RegionName, Subject, UploadId};
+use crate::tenants::access::Authorized;
+use crate::tenants::{BucketName, RegionName, Subject, UploadId};
 
 /// Uploads of a deleted bucket that its request drops itself; the sweeping job drops the others.
 const UPLOADS_DROPPED_MAX: u32 = 100;
@@ -29,12 +30,13 @@ fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
 /// `BucketAlreadyOwnedByYou`, `TooManyBuckets`, `OperationAborted` while it is being deleted.
 pub async fn create_bucket(
     gateway: &Gateway,
-    caller: &Caller,
+    authorized: &Authorized,
     name: BucketName,
     constraint: Option<&RegionName>,
 ) -> Result<Bucket, OpError> {
-    let scope = tenant_scope(gateway, caller, Access::Write)?;
-    let region = gateway.region_for_new_bucket(&caller.tenant, constraint)?;
+    let scope = tenant_scope(gateway, authorized, Access::Write)?;
+    scope.check_bucket(name.as_str())?;
+    let region = gateway.region_for_new_bucket(&authorized.caller().tenant, constraint)?;
     let Region {
         name: region,
         store,
@@ -129,6 +131,7 @@ pub async fn delete_bucket(
     scope: &TenantScope,
     name: &BucketName,
 ) -> Result<(), OpError> {
+    scope.check_bucket(name.as_str())?;
     let catalog = &scope.domain.catalog;
     let bucket = catalog.bucket(scope.tenant, name).await?;
     let region = gateway.region(&bucket.region)?;

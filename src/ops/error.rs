@@ -188,6 +188,14 @@ impl OpError {
         Self::new(Code::AccessDenied, message)
     }
 
+    /// As S3 answers who may read and not list, whether the object is not there or is not theirs.
+    #[must_use]
+    pub fn nothing_to_read() -> Self {
+        Self::access_denied(
+            "There is no such object, or it can't be read with this credential: it lacks the permission list, without which what is missing is not told.",
+        )
+    }
+
     /// The bucket is not there.
     #[must_use]
     pub fn no_such_bucket() -> Self {

@@ -3,8 +3,10 @@
 use crate::ops::error::{Code, Detail, OpError};
 use crate::placement::Refusal;
 use crate::region::{BodyError, RegionError};
+use crate::tenants::access::{Demand, Denied, Side};
 use lethe_envelope::MetadataError;
 use lethe_keys::LeaseEnded;
+use std::borrow::Cow;
 use std::error::Error;
 
 /// The object was replaced between two upstream requests of one answer, which starts over.
@@ -66,6 +68,41 @@ impl From<MetadataError> for OpError {
 impl From<LeaseEnded> for OpError {
     fn from(ended: LeaseEnded) -> Self {
         Self::unavailable("The keys are unavailable. Please retry.", ended)
+    }
+}
+
+impl From<Denied> for OpError {
+    fn from(denied: Denied) -> Self {
+        Self::access_denied(sentence(denied)).caused_by(denied)
+    }
+}
+
+/// What the client is told: what is missing, and nothing of what lies out of the credential's scope.
+fn sentence(denied: Denied) -> Cow<'static, str> {
+    match denied {
+        Denied::Expired { at } => {
+            let at = jiff::Timestamp::from_millisecond(at.0).map(|at| at.to_string());
+            let at = at.map_or_else(|_| String::new(), |at| format!(" on {at}"));
+            format!("This credential expired{at}.").into()
+        }
+        Denied::Lacks { permission, side } => {
+            let what = match side {
+                Side::Target => "this request",
+                Side::Source => "the copy's source",
+            };
+            format!("This credential lacks the permission {permission}, which {what} needs.").into()
+        }
+        Denied::OutOfScope { side, demand } => match (side, demand) {
+            (Side::Source, _) => "This credential's scope does not cover the copy's source.".into(),
+            (_, Demand::WholeBucket(_)) => {
+                "This credential's scope does not cover this bucket as a whole.".into()
+            }
+            (_, Demand::Listing(_)) => {
+                "This credential's scope does not cover this listing: list with a prefix that lies within the scope.".into()
+            }
+            _ => "This credential's scope does not cover what this request names.".into(),
+        },
+        Denied::Nameless(_) => "Access Denied".into(),
     }
 }
 

@@ -1,10 +1,12 @@
-//! What one request may touch: the caller's own tenant, and of that tenant one bucket.
+//! What one request may touch: the caller's own tenant, and of that tenant one bucket. Each is had for an [`Authorized`] alone, and holds
+//! it, so that nothing beside what was decided on is reached by way of it.
 
 use crate::catalog::{Bucket, BucketState, CatalogError};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Domain, Gateway, Region};
 use crate::region::{ObjectRef, VersionId};
-use crate::tenants::{BucketName, Caller, ObjectKey, TenantId, TenantState};
+use crate::tenants::access::{Authorized, Demand, Denied, Side};
+use crate::tenants::{BucketName, ObjectKey, TenantId, TenantState};
 use std::sync::Arc;
 
 /// Whether an operation changes anything: a terminating tenant is read-only.
@@ -25,6 +27,7 @@ pub struct TenantScope {
     pub domain: Arc<Domain>,
     /// Its region.
     pub region: Arc<Region>,
+    authorized: Authorized,
 }
 
 /// One bucket of the caller's tenant.
@@ -38,6 +41,7 @@ pub struct BucketScope {
     pub region: Arc<Region>,
     /// The bucket.
     pub bucket: Bucket,
+    authorized: Authorized,
 }
 
 /// The caller's tenant, when its state allows the access.
@@ -46,10 +50,10 @@ pub struct BucketScope {
 /// `AccessDenied` when the tenant is suspended, terminating (for writes) or gone.
 pub fn tenant_scope(
     gateway: &Gateway,
-    caller: &Caller,
+    authorized: &Authorized,
     access: Access,
 ) -> Result<TenantScope, OpError> {
-    let tenant = &caller.tenant;
+    let tenant = &authorized.caller().tenant;
     match (tenant.state, access) {
         (TenantState::Active, _) | (TenantState::Terminating, Access::Read) => {}
         (TenantState::Terminating, Access::Write) => {
@@ -70,20 +74,22 @@ pub fn tenant_scope(
         tenant: tenant.id,
         domain: Arc::clone(&region.domain),
         region: Arc::clone(region),
+        authorized: authorized.clone(),
     })
 }
 
-/// An active bucket of the caller's tenant.
+/// An active bucket of the caller's tenant: the one that was decided on.
 ///
 /// # Errors
-/// `NoSuchBucket` when the tenant has none of that name, whoever else may.
+/// `NoSuchBucket` when the tenant has none of that name, whoever else may; `AccessDenied` for any other bucket.
 pub async fn bucket_scope(
     gateway: &Gateway,
-    caller: &Caller,
+    authorized: &Authorized,
     bucket: &str,
     access: Access,
 ) -> Result<BucketScope, OpError> {
-    let scope = tenant_scope(gateway, caller, access)?;
+    let scope = tenant_scope(gateway, authorized, access)?;
+    scope.check_bucket(bucket)?;
     let name = BucketName::new(bucket).map_err(|_| no_such_bucket())?;
     let bucket = match scope.domain.catalog.bucket(scope.tenant, &name).await {
         Ok(bucket) if bucket.state == BucketState::Active => bucket,
@@ -96,7 +102,26 @@ pub async fn bucket_scope(
         domain: scope.domain,
         region: Arc::clone(region),
         bucket,
+        authorized: scope.authorized,
     })
+}
+
+impl TenantScope {
+    /// That a bucket is the one that was decided on.
+    ///
+    /// # Errors
+    /// `AccessDenied` when it is not.
+    pub fn check_bucket(&self, bucket: &str) -> Result<(), OpError> {
+        match self.authorized.is_in(bucket) {
+            true => Ok(()),
+            false => Err(out_of_scope()),
+        }
+    }
+}
+
+fn out_of_scope() -> OpError {
+    let (side, demand) = (Side::Target, Demand::Touch);
+    Denied::OutOfScope { side, demand }.into()
 }
 
 /// S3's answer for a bucket that the tenant does not have.
@@ -115,12 +140,15 @@ impl BucketScope {
         }
     }
 
-    /// A key that this region keeps as it is.
+    /// A key that was decided on, and that this region keeps as it is.
     ///
     /// # Errors
-    /// `KeyTooLongError` or `InvalidArgument` for a key that the region would change or refuse: it is never stored under another
+    /// `AccessDenied` for any other key; `KeyTooLongError` or `InvalidArgument` for a key that the region would change or refuse: it is never stored under another
     /// name.
     pub fn key(&self, key: &str) -> Result<ObjectKey, OpError> {
+        if !self.authorized.is_for(key) {
+            return Err(out_of_scope());
+        }
         if key.len() > 1024 {
             return Err(OpError::new(Code::KeyTooLongError, "Your key is too long"));
         }

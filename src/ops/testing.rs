@@ -1,14 +1,20 @@
 //! A whole gateway for tests: real catalog, real keys, an embedded region behind faults on demand.
 
-use crate::catalog::{FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _};
-use crate::clock::{Clock as _, SystemClock};
+use crate::catalog::{
+    Bucket, FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _,
+};
+use crate::clock::{Clock as _, SystemClock, UnixMs};
 use crate::directory::SqlDirectory;
+use crate::ops::buckets;
+use crate::ops::error::OpError;
 use crate::ops::gateway::{CopyLimits, Domain, Gateway, OpsLimits, Region};
+use crate::ops::scope::{self, Access, BucketScope, TenantScope};
 use crate::placement::{Map, MapDomain, MapRegion, upstream_bucket_name};
 use crate::region::embedded::EmbeddedStore;
 use crate::region::faulty::FaultyStore;
 use crate::region::{KeyRules, RegionProfile, RegionStore as _};
-use crate::tenants::{AccessKeyId, BucketName, Caller, TenantId, TenantState};
+use crate::tenants::access::{Ask, Authorized, Grant, Operation, decide};
+use crate::tenants::{AccessKeyId, BucketName, Caller, RegionName, TenantId, TenantState};
 use lethe_keys::{KeyService, KeyServiceConfig, RootConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,6 +34,39 @@ pub fn profile() -> RegionProfile {
         content_disposition_bytes_max: 2000,
         user_metadata_bytes_max: 2048,
     }
+}
+
+/// What the decision lets a credential do in a bucket.
+pub fn authorized(caller: &Caller, operation: Operation, bucket: &str) -> Authorized {
+    decide(caller, &Ask::to(operation).in_bucket(bucket), UnixMs(0)).unwrap()
+}
+
+/// A tenant's bucket, with all of its keys.
+pub async fn bucket_scope(
+    gateway: &Gateway,
+    caller: &Caller,
+    bucket: &str,
+    access: Access,
+) -> Result<BucketScope, OpError> {
+    let authorized = authorized(caller, Operation::DeleteObjects, bucket);
+    scope::bucket_scope(gateway, &authorized, bucket, access).await
+}
+
+/// A tenant that may delete a bucket.
+pub fn deletion_scope(gateway: &Gateway, caller: &Caller, bucket: &str) -> TenantScope {
+    let authorized = authorized(caller, Operation::DeleteBucket, bucket);
+    scope::tenant_scope(gateway, &authorized, Access::Write).unwrap()
+}
+
+/// Makes a bucket for a tenant.
+pub async fn create_bucket(
+    gateway: &Gateway,
+    caller: &Caller,
+    name: BucketName,
+    constraint: Option<&RegionName>,
+) -> Result<Bucket, OpError> {
+    let authorized = authorized(caller, Operation::CreateBucket, name.as_str());
+    buckets::create_bucket(gateway, &authorized, name, constraint).await
 }
 
 /// A gateway with tenants `acme` and `globex`, each with a bucket `docs`.
@@ -113,7 +152,7 @@ impl Testbed {
         };
         for caller in [&testbed.acme, &testbed.globex] {
             let docs = BucketName::new("docs").unwrap();
-            crate::ops::buckets::create_bucket(&testbed.gateway, caller, docs, None)
+            create_bucket(&testbed.gateway, caller, docs, None)
                 .await
                 .unwrap();
         }
@@ -168,6 +207,7 @@ impl Testbed {
         Caller {
             tenant,
             access_key_id: AccessKeyId::new(format!("AKID{name}")).unwrap(),
+            grant: Arc::new(Grant::unrestricted()),
         }
     }
 }

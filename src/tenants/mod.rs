@@ -1,5 +1,6 @@
 //! Who asks and what they may: the names that requests carry, as types that cannot hold a bad one.
 
+pub mod access;
 mod auth;
 mod lifecycle;
 mod names;
@@ -14,6 +15,8 @@ pub use names::{
 };
 
 use crate::clock::UnixMs;
+use access::Grant;
+use std::sync::Arc;
 
 /// Where a tenant is in its life (`docs/architecture.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,4 +55,6 @@ pub struct Caller {
     pub tenant: Tenant,
     /// The credential that signed.
     pub access_key_id: AccessKeyId,
+    /// What that credential may do within its tenant.
+    pub grant: Arc<Grant>,
 }

@@ -392,6 +392,33 @@ def test_credential_revoked_at_one_gateway_is_refused_at_the_other(acme, gateway
     eventually(lambda: refusal(client.list_buckets) == "InvalidAccessKeyId", "the refusal at the other gateway")
 
 
+def test_grant_changed_at_one_gateway_holds_at_the_other_when_the_command_returns(acme, gateway, second):
+    issued = issue(acme, gateway, "acme", "narrowed")
+    key_id = issued["access_key_id"]
+    for one in (gateway, second):
+        one.use("narrowed", key_id, issued["secret_access_key"])
+    gateway.client("acme").put_object(Bucket="docs", Key="narrowed/object", Body=b"x")
+    where = {"Bucket": "docs", "Key": "narrowed/object"}
+    here, there = gateway.client("narrowed"), second.client("narrowed")
+    eventually(lambda: refusal(there.list_buckets) is None, "the credential at the other gateway")
+    for client in (here, there):
+        assert refusal(lambda client=client: client.get_object(**where)) is None
+    for flags, expected in (
+        (("--allow", "list"), "AccessDenied"),
+        (("--allow", "read", "--scope", "docs:narrowed/"), None),
+        (("--scope", "docs:other/"), "AccessDenied"),
+        (("--scope", "*"), None),
+    ):
+        changed = acme.json("credential", "update", "acme", key_id, *flags, gateway=gateway)
+        assert changed["gateways"]["acknowledged"] >= 2
+        for client in (here, there):
+            assert refusal(lambda client=client: client.get_object(**where)) == expected, flags
+    acme.json("credential", "revoke", "acme", key_id, gateway=gateway)
+    for client in (here, there):
+        assert refusal(lambda client=client: client.get_object(**where)) == "InvalidAccessKeyId"
+    acme.refused("credential", "update", "acme", key_id, "--allow", "read", gateway=gateway, code=2)
+
+
 def test_gateway_killed_leaves_the_other_serving(acme, gateway, second):
     issued = issue(acme, second, "acme", "survivor")
     gateway.child.kill()

@@ -9,6 +9,7 @@ use crate::catalog::{
     Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, CredentialRow,
     CredentialStore, NewBucket, NewCredential, NewTenant, TenantStore,
 };
+use crate::tenants::access::GrantChange;
 use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantName, TenantState};
 use async_trait::async_trait;
 
@@ -82,6 +83,17 @@ impl CredentialStore for CachedCatalog {
         id: &AccessKeyId,
     ) -> Result<(), CatalogError> {
         let outcome = self.shared.inner.revoke_credential(tenant, id).await;
+        self.shared.evict(Change::Credential(id.clone())).await;
+        outcome
+    }
+
+    async fn change_grant(
+        &self,
+        tenant: TenantId,
+        id: &AccessKeyId,
+        change: &GrantChange,
+    ) -> Result<(), CatalogError> {
+        let outcome = self.shared.inner.change_grant(tenant, id, change).await;
         self.shared.evict(Change::Credential(id.clone())).await;
         outcome
     }

@@ -62,6 +62,7 @@ async fn setup(options: CacheOptions) -> Setup {
             tenant,
             id: key.clone(),
             sealed_secret: vec![1],
+            grant: Arc::new(crate::tenants::access::Grant::unrestricted()),
             created,
         })
         .await

@@ -6,6 +6,7 @@ use crate::catalog::{
 };
 use crate::clock::UnixMs;
 use crate::region::UpstreamBucket;
+use crate::tenants::access::Grant;
 use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, TenantState, UploadId,
 };
@@ -55,6 +56,7 @@ pub(super) fn new_credential(tenant: TenantId, id: &str) -> NewCredential {
         tenant,
         id: key_id(id),
         sealed_secret: b"sealed".to_vec(),
+        grant: Arc::new(Grant::unrestricted()),
         created: NOW,
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn create(
         })?;
     let bucket = buckets::create_bucket(
         &call.gateway,
-        &call.caller,
+        &call.authorized,
         name(&input.bucket)?,
         constraint.as_ref(),
     )
@@ -123,7 +123,8 @@ pub(super) async fn list(
         .await?
         .into_iter()
         .filter(|bucket| {
-            bucket.name.as_str().starts_with(&prefix)
+            call.authorized.may_name(bucket.name.as_str())
+                && bucket.name.as_str().starts_with(&prefix)
                 && (after.is_empty() || bucket.name.as_str() > after.as_str())
                 && input
                     .bucket_region

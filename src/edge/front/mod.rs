@@ -1,5 +1,6 @@
 //! The front: S3's messages to operations and back. No decisions of its own.
 
+mod asks;
 mod attributes;
 mod buckets;
 mod convert;
@@ -17,12 +18,14 @@ use super::customer_keys::CustomerKeys;
 use super::error;
 use super::guard::body::Declared;
 use super::verified::Verification;
-use crate::ops::error::OpError;
+use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::{self, Access, BucketScope, TenantScope};
 use crate::ops::sealing::{PlainStream, Trailers};
 use crate::region::BodyError;
 use crate::tenants::Caller;
+use crate::tenants::access::{self, Authorized};
+use asks::Asks;
 use futures::{StreamExt as _, TryStreamExt as _};
 use owners::ExpectedOwners;
 use s3s::dto::StreamingBlob;
@@ -52,7 +55,7 @@ impl Front {
     where
         F: FnOnce(Call, S3Request<I>) -> Work + Send,
         Work: Future<Output = Result<S3Response<O>, OpError>> + Send,
-        I: Send,
+        I: Asks + Send,
     {
         let context = request.extensions.get::<Arc<RequestContext>>().cloned();
         let id = context
@@ -67,17 +70,33 @@ impl Front {
         if let Some(context) = &context {
             context.operation_begins();
         }
+        let authorized = request.input.ask().and_then(|ask| {
+            let now = self.gateway.clock().now();
+            Ok(access::decide(&caller, &ask, now)?)
+        });
+        let authorized = authorized.map_err(|denied| error::to_s3(denied, id))?;
         let declared = request.extensions.get::<Declared>().cloned();
         let call = Call {
             gateway: Arc::clone(&self.gateway),
             caller,
+            authorized: authorized.clone(),
             declared,
             owners: ExpectedOwners::of(&request.headers),
             customer_keys,
         };
         work(call, request)
             .await
-            .map_err(|failed| error::to_s3(failed, id))
+            .map_err(|failed| error::to_s3(as_told(failed, &authorized), id))
+    }
+}
+
+/// What the caller is told of a failure.
+fn as_told(failed: OpError, authorized: &Authorized) -> OpError {
+    match failed.code() {
+        Code::NoSuchKey | Code::NoSuchVersion if !authorized.tells_what_is_missing() => {
+            OpError::nothing_to_read().caused_by(failed)
+        }
+        _ => failed,
     }
 }
 
@@ -86,6 +105,7 @@ impl Front {
 struct Call {
     gateway: Arc<Gateway>,
     caller: Caller,
+    authorized: Authorized,
     declared: Option<Declared>,
     owners: ExpectedOwners,
     customer_keys: CustomerKeys,
@@ -100,18 +120,20 @@ struct IncomingBody {
 
 impl Call {
     fn tenant(&self, access: Access) -> Result<TenantScope, OpError> {
-        scope::tenant_scope(&self.gateway, &self.caller, access)
+        scope::tenant_scope(&self.gateway, &self.authorized, access)
     }
 
     async fn bucket(&self, name: &str, access: Access) -> Result<BucketScope, OpError> {
-        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, access).await?;
+        let bucket = scope::bucket_scope(&self.gateway, &self.authorized, name, access).await?;
         self.owners.check_bucket(&self.owner_id())?;
         Ok(bucket)
     }
 
     /// The bucket that a copy reads.
     async fn source_bucket(&self, name: &str) -> Result<BucketScope, OpError> {
-        let bucket = scope::bucket_scope(&self.gateway, &self.caller, name, Access::Read).await?;
+        let source = self.authorized.source();
+        let source = source.ok_or_else(|| OpError::internal("no copy was decided on"))?;
+        let bucket = scope::bucket_scope(&self.gateway, source, name, Access::Read).await?;
         self.owners.check_source(&self.owner_id())?;
         Ok(bucket)
     }

@@ -63,6 +63,7 @@ impl Authenticator for FewKeys {
         let caller = Caller {
             tenant,
             access_key_id: id.clone(),
+            grant: Arc::new(crate::tenants::access::Grant::unrestricted()),
         };
         Ok((Zeroizing::new(SECRET.into()), caller))
     }

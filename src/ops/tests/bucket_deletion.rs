@@ -2,17 +2,17 @@ use super::client::{Client, given_up};
 use crate::catalog::{
     BucketState, CatalogError, Fault as CatalogFault, FaultKind, JobKind, StaleBefore,
 };
-use crate::ops::buckets::{create_bucket, delete_bucket};
+use crate::ops::buckets::delete_bucket;
 use crate::ops::conditions::WriteCondition;
 use crate::ops::delete_object::{DeleteObject, delete_object};
 use crate::ops::error::{Code, OpError};
-use crate::ops::scope::{Access, bucket_scope, tenant_scope};
-use crate::ops::testing::Testbed;
+use crate::ops::scope::Access;
+use crate::ops::testing::{Testbed, bucket_scope, create_bucket, deletion_scope};
 use crate::region::faulty::{Fault, Op};
 use crate::tenants::{BucketName, Subject, UploadId};
 
 async fn delete(bed: &Testbed) -> Result<(), OpError> {
-    let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+    let scope = deletion_scope(&bed.gateway, &bed.acme, "docs");
     delete_bucket(&bed.gateway, &scope, &BucketName::new("docs").unwrap()).await
 }
 
@@ -167,7 +167,7 @@ async fn bucket_cut_off_anywhere_between_two_states_has_a_job() {
     for operation in ["create", "delete"] {
         for after in 0..8 {
             let bed = Testbed::new().await;
-            let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+            let scope = deletion_scope(&bed.gateway, &bed.acme, "more");
             if operation == "delete" {
                 let made = create_bucket(&bed.gateway, &bed.acme, name.clone(), None);
                 made.await.unwrap();
@@ -207,7 +207,7 @@ async fn bucket_cut_off_anywhere_between_two_states_has_a_job() {
 async fn bucket_that_the_upstream_refuses_is_left_to_be_deleted_and_its_place_is_given_back() {
     let bed = Testbed::new().await;
     let name = BucketName::new("more").unwrap();
-    let scope = tenant_scope(&bed.gateway, &bed.acme, Access::Write).unwrap();
+    let scope = deletion_scope(&bed.gateway, &bed.acme, "more");
     run_all_jobs(&bed).await;
     bed.store.fail_next(Op::CreateBucket, Fault::Refused);
     let refused = create_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;

@@ -11,9 +11,9 @@ use crate::ops::multipart::{
 use crate::ops::put_object::{PutAnswer, PutObject, put_object};
 use crate::ops::range::RangeSpec;
 use crate::ops::read_object::{ObjectAnswer, ReadAnswer, ReadRequest, read_object};
-use crate::ops::scope::{Access, BucketScope, bucket_scope};
+use crate::ops::scope::{Access, BucketScope};
 use crate::ops::sealing::PlainStream;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Testbed, bucket_scope};
 use crate::region::{
     Body, GetRequest, ObjectRef, PutCondition, PutRequest, RegionStore as _, StoredHead,
 };

@@ -1,16 +1,16 @@
 //! Globex with its own credentials: whatever is acme's answers as what does not exist.
 
 use super::client::{Client, key};
-use crate::ops::buckets::{create_bucket, delete_bucket};
+use crate::ops::buckets::delete_bucket;
 use crate::ops::conditions::{CopySourceConditions, WriteCondition};
 use crate::ops::delete_object::{DeleteObject, delete_object, delete_objects};
 use crate::ops::error::OpError;
 use crate::ops::list_objects::list_objects;
 use crate::ops::multipart::{self, RequestedPart, UploadPartCopy};
 use crate::ops::read_object::ReadRequest;
-use crate::ops::scope::{Access, bucket_scope, tenant_scope};
+use crate::ops::scope::Access;
 use crate::ops::tagging;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Testbed, bucket_scope, create_bucket, deletion_scope};
 use crate::region::{ListRequest, VersionId};
 use crate::tenants::BucketName;
 
@@ -51,8 +51,8 @@ async fn bucket_of_another_tenant_answers_as_one_that_does_not_exist() {
         let ask = async |name| bucket_scope(&bed.gateway, &bed.globex, name, access).await;
         assert_eq!(seen(ask("secret").await), seen(ask("nothing").await));
     }
-    let scope = tenant_scope(&bed.gateway, &bed.globex, Access::Write).unwrap();
     let delete = async |name| {
+        let scope = deletion_scope(&bed.gateway, &bed.globex, name);
         let name = BucketName::new(name).unwrap();
         delete_bucket(&bed.gateway, &scope, &name).await
     };

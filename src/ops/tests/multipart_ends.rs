@@ -117,7 +117,7 @@ async fn upload_named_under_another_key_or_bucket_is_not_there() {
     let bed = Testbed::new().await;
     let acme = Client::acme(&bed).await;
     let name = crate::tenants::BucketName::new("other").unwrap();
-    crate::ops::buckets::create_bucket(&bed.gateway, &bed.acme, name, None)
+    crate::ops::testing::create_bucket(&bed.gateway, &bed.acme, name, None)
         .await
         .unwrap();
     let other = Client::of(&bed, &bed.acme, "other").await;

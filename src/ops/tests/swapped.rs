@@ -1,6 +1,5 @@
 use super::client::{Client, PART, plain};
-use crate::ops::buckets::create_bucket;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Testbed, create_bucket};
 use crate::tenants::BucketName;
 use lethe_envelope::ObjectMetadata;
 use lethe_envelope::layout::sealed_len;
