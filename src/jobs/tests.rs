@@ -47,6 +47,7 @@ async fn begin_bucket(bench: &Bench) {
         name: bucket_name(),
         region: eu(),
         upstream: upstream(),
+        object_lock: false,
         created: NOW,
     };
     bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();
@@ -534,6 +535,7 @@ async fn job_of_a_region_that_another_gateway_serves_is_left_to_it_without_backi
         name: bucket_name(),
         region: "eu-west-3".parse().unwrap(),
         upstream: upstream(),
+        object_lock: false,
         created: NOW,
     };
     bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();

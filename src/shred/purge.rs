@@ -4,10 +4,11 @@
 use super::evidence::{Held, PurgeCounts};
 use super::inventory::{hashed, versioned};
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadState};
+use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
-    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError, VersionId,
-    VersionListRequest,
+    DeleteRequest, ListRequest, ListedObject, Missing, ObjectLock, ObjectRef, RegionError,
+    VersionId, VersionListRequest,
 };
 use crate::tenants::{ObjectKey, SPOOL_OWNER, TenantId};
 use async_trait::async_trait;
@@ -257,10 +258,10 @@ impl Purge<'_> {
         }
         self.progress.place = Some(place);
         self.ledger.note(&self.progress).await?;
-        let tenant = self.tenant;
+        let (tenant, now) = (self.tenant, self.domain.clock.now());
         let deletes: Vec<_> = doomed
             .iter()
-            .map(|one| async move { (one, delete(region, tenant, bucket, one).await) }.boxed())
+            .map(|one| async move { (one, delete(region, tenant, bucket, one, now).await) }.boxed())
             .collect();
         let mut deletes = stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
         let mut failed = None;
@@ -380,7 +381,12 @@ impl Progress {
     fn hold(&mut self, one: &Doomed, held: Held) {
         self.counts.subtract(one);
         self.counted.remove(&one.mark());
-        if self.held.contains(&held) {
+        let same = |known: &&mut Held| {
+            (&known.bucket, &known.key, &known.version) == (&held.bucket, &held.key, &held.version)
+        };
+        // A purge that was cut off meets it again, and the lock may have been set anew in between.
+        if let Some(known) = self.held.iter_mut().find(same) {
+            known.until_ms = held.until_ms;
             return;
         }
         if self.held.len() < HELD_MAX {
@@ -417,17 +423,19 @@ async fn delete(
     tenant: TenantId,
     bucket: &Bucket,
     one: &Doomed,
+    now: UnixMs,
 ) -> Result<Gone, RegionError> {
-    let held = || {
+    let held = |until_ms| {
         Gone::Held(Held {
             bucket: hashed(bucket.upstream.as_str()),
             key: hashed(&one.object.key),
             version: one.version.as_ref().map(|version| version.0.clone()),
+            until_ms,
         })
     };
     // A key that Lethe could not have written, and that it can't name to the store.
     let Ok(key) = ObjectKey::new(one.object.key.clone()) else {
-        return Ok(held());
+        return Ok(held(None));
     };
     let at = ObjectRef {
         bucket: bucket.upstream.clone(),
@@ -439,9 +447,41 @@ async fn delete(
     };
     match region.store.delete(tenant, &at, &request).await {
         Ok(_) | Err(RegionError::NotFound { .. }) => Ok(Gone::Deleted),
-        // Object lock: S3 answers AccessDenied for a version that is retained or under legal hold.
-        Err(RegionError::Refused { status: 403, .. }) if one.version.is_some() => Ok(held()),
+        Err(refusal @ RegionError::Refused { status: 403, .. }) => {
+            match locked(region, tenant, &at, one, now).await? {
+                Some(lock) => Ok(held(held_until_ms(&lock))),
+                None => Err(refusal),
+            }
+        }
         Err(error) => Err(error),
+    }
+}
+
+/// The lock for which the store refused to delete a version; `None` when it has another reason. S3 answers AccessDenied both for
+/// what is locked and for what its credentials may not do.
+async fn locked(
+    region: &JobRegion,
+    tenant: TenantId,
+    at: &ObjectRef,
+    one: &Doomed,
+    now: UnixMs,
+) -> Result<Option<ObjectLock>, RegionError> {
+    let Some(version) = &one.version else {
+        return Ok(None);
+    };
+    match region.store.object_lock(tenant, at, Some(version)).await {
+        Ok(lock) => Ok(Some(lock).filter(|lock| lock.holds_at(now))),
+        // A store or bucket without object lock, or one that does not tell: then nobody knows that a lock it was.
+        Err(RegionError::Refused { .. } | RegionError::Unsupported { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A legal hold has no end, whatever the retention beside it.
+fn held_until_ms(lock: &ObjectLock) -> Option<i64> {
+    match (lock.legal_hold, lock.retention) {
+        (Some(true), _) | (_, None) => None,
+        (_, Some(retention)) => Some(retention.until.0),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Objects: PUT, GET, HEAD, DELETE and lists of deletes.
 
 use super::convert::{self, Checksums, with_checksums};
+use super::locks::{self, LockFields};
 use super::{Call, IncomingBody};
 use crate::edge::guard::query::Query;
 use crate::edge::{conditions, range};
@@ -11,7 +12,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::put_object::{self, PutObject};
 use crate::ops::read_object::{self, ObjectAnswer, ReadAnswer, ReadRequest};
 use crate::ops::scope::{self, Access, BucketScope};
-use crate::ops::{headers, opened};
+use crate::ops::{headers, object_lock, opened};
 use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
 use s3s::dto;
@@ -33,7 +34,7 @@ pub(super) async fn put(
         trailers,
     } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
-    headers::check_supported(sent)?;
+    headers::check_supported_but_lock(sent)?;
     if input.write_offset_bytes.is_some() {
         return Err(OpError::not_implemented(
             "Appending to objects is not supported.",
@@ -44,6 +45,11 @@ pub(super) async fn put(
         key: scope.key(&input.key)?,
         metadata: headers::object_metadata(sent, input.metadata.as_ref())?,
         tags: headers::tags(sent)?,
+        lock: locks::asked(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.as_ref(),
+            input.object_lock_legal_hold_status.as_ref(),
+        )?,
         condition: conditions::write_condition(sent)?,
         body: stream,
         plaintext_bytes,
@@ -176,6 +182,7 @@ pub(super) async fn get(
         answer.checksum.as_ref().map_or(1, |c| c.1),
     );
     let object = &answer.object;
+    let lock = LockFields::of(object.head.fields.lock);
     let output = dto::GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         body,
@@ -189,6 +196,9 @@ pub(super) async fn get(
             .and_then(|count| i32::try_from(count).ok()),
         tag_count: tag_count(object),
         version_id: object.version().map(|version| version.0.clone()),
+        object_lock_mode: lock.mode,
+        object_lock_retain_until_date: lock.until,
+        object_lock_legal_hold_status: lock.legal_hold,
         server_side_encryption: Some(dto::ServerSideEncryption::from_static(
             dto::ServerSideEncryption::AES256,
         )),
@@ -222,6 +232,7 @@ pub(super) async fn head(
         answer.checksum.as_ref().map_or(1, |c| c.1),
     );
     let object = &answer.object;
+    let lock = LockFields::of(object.head.fields.lock);
     let output = dto::HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         content_length: Some(convert::size(answer.content_bytes)),
@@ -233,6 +244,9 @@ pub(super) async fn head(
             .parts_count
             .and_then(|count| i32::try_from(count).ok()),
         version_id: object.version().map(|version| version.0.clone()),
+        object_lock_mode: lock.mode,
+        object_lock_retain_until_date: lock.until,
+        object_lock_legal_hold_status: lock.legal_hold,
         server_side_encryption: Some(dto::ServerSideEncryption::from_static(
             dto::ServerSideEncryption::AES256,
         )),
@@ -269,6 +283,10 @@ pub(super) async fn delete(
         key: existing_key(&scope, &input.key)?,
         version: scope::version(input.version_id.as_deref())?,
         condition: conditions::write_condition(&request.headers)?,
+        bypass_governance: object_lock::bypasses_governance(
+            &call.caller,
+            input.bypass_governance_retention,
+        ),
     };
     let outcome = delete_object::delete_object(&scope, &delete).await?;
     Ok(S3Response::with_status(
@@ -304,9 +322,10 @@ pub(super) async fn delete_list(
         ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
+    let bypass = object_lock::bypasses_governance(&call.caller, input.bypass_governance_retention);
     let (mut deleted, mut errors, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
     for object in input.delete.objects {
-        match listed_delete(&scope, &object) {
+        match listed_delete(&scope, &object, bypass) {
             Ok(delete) => deletes.push(delete),
             Err(error) => errors.push(delete_error(&object.key, object.version_id, &error)),
         }
@@ -330,6 +349,7 @@ pub(super) async fn delete_list(
 fn listed_delete(
     scope: &BucketScope,
     object: &dto::ObjectIdentifier,
+    bypass_governance: bool,
 ) -> Result<DeleteObject, OpError> {
     refuse_unsupported_delete(
         false,
@@ -342,6 +362,7 @@ fn listed_delete(
             None => WriteCondition::Always,
             Some(etag) => conditions::delete_entry_condition(Some(etag.value()))?,
         },
+        bypass_governance,
     })
 }
 

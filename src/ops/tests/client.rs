@@ -118,6 +118,7 @@ impl<'a> Client<'a> {
             plaintext_bytes: body.len() as u64,
             declared: Declared::default(),
             trailers: Box::new(|| None),
+            lock: crate::region::ObjectLock::default(),
         };
         put_object(&self.bed.gateway, &self.scope, put).await
     }
@@ -173,6 +174,7 @@ impl<'a> Client<'a> {
             tags: Vec::new(),
             algorithm,
             checksum_type,
+            lock: crate::region::ObjectLock::default(),
         };
         let upload = create_upload(&self.bed.gateway, &self.scope, create).await?;
         Ok(upload.new.id.to_string())
@@ -257,6 +259,7 @@ impl<'a> Client<'a> {
             metadata: None,
             tags: None,
             condition: WriteCondition::Always,
+            lock: crate::region::ObjectLock::default(),
         }
     }
 
