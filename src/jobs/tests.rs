@@ -87,6 +87,26 @@ async fn put(bench: &Bench, owner: TenantId, bucket: UpstreamBucket, key: &Objec
 }
 
 #[tokio::test]
+async fn bucket_begun_with_object_lock_is_never_finished_without_it() {
+    let bench = bench_with_tenant().await;
+    let new = NewBucket {
+        name: bucket_name(),
+        region: eu(),
+        upstream: upstream(),
+        object_lock: true,
+        created: NOW,
+    };
+    bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();
+    // The embedded region has no object lock, so that the job can't finish it: any bucket that it makes is the wrong one.
+    bench.jobs_later().await;
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Creating);
+    assert!(bucket.object_lock);
+    let exists = bench.region.bucket_exists(TENANT, &upstream()).await;
+    assert!(!exists.unwrap());
+}
+
+#[tokio::test]
 async fn bucket_creation_cut_off_at_every_step_is_finished_by_the_job() {
     // 0: nothing happened upstream; 1: the upstream bucket is there and the catalog does not know.
     for step in 0..2 {

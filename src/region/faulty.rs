@@ -136,6 +136,7 @@ struct Plan {
     rules: Vec<Rule>,
     hooks: Vec<(Op, u64, Hook)>,
     calls: HashMap<Op, u64>,
+    lock: Option<ObjectLock>,
 }
 
 /// A region store with faults by operation and count. Clones share faults and counts.
@@ -186,6 +187,11 @@ impl FaultyStore {
         let at = plan.calls.get(&op).copied().unwrap_or(0) + nth;
         let hook: Hook = Box::new(move || Box::pin(hook()));
         plan.hooks.push((op, at, hook));
+    }
+
+    /// Every version has this lock from now on, whatever the store says.
+    pub fn tell_lock(&self, lock: ObjectLock) {
+        self.plan().lock = Some(lock);
     }
 
     /// Removes all faults.
@@ -564,7 +570,14 @@ impl RegionStore for FaultyStore {
         at: &ObjectRef,
         version: Option<&VersionId>,
     ) -> Result<ObjectLock, RegionError> {
-        let call = self.inner.object_lock(tenant, at, version);
+        let told = self.plan().lock;
+        let inner = self.inner.object_lock(tenant, at, version);
+        let call = async {
+            match told {
+                Some(lock) => Ok(lock),
+                None => inner.await,
+            }
+        };
         self.call(Op::ObjectLock, call).await
     }
 

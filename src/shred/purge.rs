@@ -2,12 +2,13 @@
 //! pages, and each page is written down before it is deleted, so that a purge that was cut off counts nothing twice.
 
 use super::evidence::{Held, PurgeCounts};
+use super::held::lock_on;
 use super::inventory::{hashed, versioned};
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadState};
 use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
-    DeleteRequest, ListRequest, ListedObject, Missing, ObjectLock, ObjectRef, RegionError,
+    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError,
     VersionId, VersionListRequest,
 };
 use crate::tenants::{ObjectKey, SPOOL_OWNER, TenantId};
@@ -447,41 +448,14 @@ async fn delete(
     };
     match region.store.delete(tenant, &at, &request).await {
         Ok(_) | Err(RegionError::NotFound { .. }) => Ok(Gone::Deleted),
+        // S3 answers so both for what object lock holds and for what these credentials may not do.
         Err(refusal @ RegionError::Refused { status: 403, .. }) => {
-            match locked(region, tenant, &at, one, now).await? {
-                Some(lock) => Ok(held(held_until_ms(&lock))),
+            match lock_on(&*region.store, tenant, &at, one.version.as_ref(), now).await? {
+                Some(lock) => Ok(held(lock.until_ms())),
                 None => Err(refusal),
             }
         }
         Err(error) => Err(error),
-    }
-}
-
-/// The lock for which the store refused to delete a version; `None` when it has another reason. S3 answers AccessDenied both for
-/// what is locked and for what its credentials may not do.
-async fn locked(
-    region: &JobRegion,
-    tenant: TenantId,
-    at: &ObjectRef,
-    one: &Doomed,
-    now: UnixMs,
-) -> Result<Option<ObjectLock>, RegionError> {
-    let Some(version) = &one.version else {
-        return Ok(None);
-    };
-    match region.store.object_lock(tenant, at, Some(version)).await {
-        Ok(lock) => Ok(Some(lock).filter(|lock| lock.holds_at(now))),
-        // A store or bucket without object lock, or one that does not tell: then nobody knows that a lock it was.
-        Err(RegionError::Refused { .. } | RegionError::Unsupported { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// A legal hold has no end, whatever the retention beside it.
-fn held_until_ms(lock: &ObjectLock) -> Option<i64> {
-    match (lock.legal_hold, lock.retention) {
-        (Some(true), _) | (_, None) => None,
-        (_, Some(retention)) => Some(retention.until.0),
     }
 }
 
