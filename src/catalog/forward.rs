@@ -153,6 +153,17 @@ macro_rules! forward_bucket_store {
                         set_bucket_versioning(tenant, name, versioning)
                     )
                 }
+                async fn set_bucket_object_lock(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "set_bucket_object_lock",
+                        set_bucket_object_lock(tenant, name)
+                    )
+                }
                 async fn forget_bucket(
                     &self,
                     tenant: TenantId,

@@ -180,6 +180,12 @@ pub trait BucketStore: Send + Sync {
         name: &BucketName,
         versioning: BucketVersioning,
     ) -> Result<(), CatalogError>;
+    /// Records that the bucket has object lock, which nothing takes away again.
+    async fn set_bucket_object_lock(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+    ) -> Result<(), CatalogError>;
     /// Forgets a bucket in state `Deleting`; a missing one succeeds.
     async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError>;
     /// One bucket, in any state.

@@ -98,6 +98,8 @@ pub struct NewBucket {
     pub region: RegionName,
     /// The upstream's name for it.
     pub upstream: UpstreamBucket,
+    /// Whether it is to have object lock.
+    pub object_lock: bool,
     /// Now.
     pub created: UnixMs,
 }
@@ -117,6 +119,8 @@ pub struct Bucket {
     pub state: BucketState,
     /// Its versioning.
     pub versioning: BucketVersioning,
+    /// Whether it has object lock, or is being made with it; once given it stays.
+    pub object_lock: bool,
     /// When it was created.
     pub created: UnixMs,
 }

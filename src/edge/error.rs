@@ -67,6 +67,7 @@ pub fn status(code: Code) -> StatusCode {
         | C::InvalidPart
         | C::InvalidPartOrder
         | C::InvalidRequest
+        | C::InvalidRetentionPeriod
         | C::InvalidStorageClass
         | C::InvalidTag
         | C::InvalidToken

@@ -105,7 +105,13 @@ impl JobDomain {
             .get(&bucket.region)
             .ok_or_else(|| FinishError::RegionElsewhere(bucket.region.clone()))?;
         if bucket.state == BucketState::Creating {
-            region.store.create_bucket(tenant, &bucket.upstream).await?;
+            match bucket.object_lock {
+                true => {
+                    let store = &region.store;
+                    store.create_lock_bucket(tenant, &bucket.upstream).await?;
+                }
+                false => region.store.create_bucket(tenant, &bucket.upstream).await?,
+            }
             self.catalog
                 .move_bucket(tenant, name, &[BucketState::Creating], BucketState::Active)
                 .await?;

@@ -47,6 +47,7 @@ async fn begin_bucket(bench: &Bench) {
         name: bucket_name(),
         region: eu(),
         upstream: upstream(),
+        object_lock: false,
         created: NOW,
     };
     bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();
@@ -83,6 +84,26 @@ async fn put(bench: &Bench, owner: TenantId, bucket: UpstreamBucket, key: &Objec
         condition: PutCondition::Always,
     };
     bench.region.put(owner, &at, request).await.unwrap();
+}
+
+#[tokio::test]
+async fn bucket_begun_with_object_lock_is_never_finished_without_it() {
+    let bench = bench_with_tenant().await;
+    let new = NewBucket {
+        name: bucket_name(),
+        region: eu(),
+        upstream: upstream(),
+        object_lock: true,
+        created: NOW,
+    };
+    bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();
+    // The embedded region has no object lock, so that the job can't finish it: any bucket that it makes is the wrong one.
+    bench.jobs_later().await;
+    let bucket = bench.catalog.bucket(TENANT, &bucket_name()).await.unwrap();
+    assert_eq!(bucket.state, BucketState::Creating);
+    assert!(bucket.object_lock);
+    let exists = bench.region.bucket_exists(TENANT, &upstream()).await;
+    assert!(!exists.unwrap());
 }
 
 #[tokio::test]
@@ -534,6 +555,7 @@ async fn job_of_a_region_that_another_gateway_serves_is_left_to_it_without_backi
         name: bucket_name(),
         region: "eu-west-3".parse().unwrap(),
         upstream: upstream(),
+        object_lock: false,
         created: NOW,
     };
     bench.catalog.begin_bucket(TENANT, &new, 100).await.unwrap();

@@ -4,6 +4,7 @@ use crate::catalog::{Bucket, BucketState, BucketVersioning, JobKind, NewBucket};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Gateway, Region};
 use crate::ops::multipart;
+use crate::ops::object_lock;
 use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
 use crate::placement::upstream_bucket_name;
 use crate::region::{RegionError, UpstreamBucket, Versioning};
@@ -34,6 +35,29 @@ pub async fn create_bucket(
     name: BucketName,
     constraint: Option<&RegionName>,
 ) -> Result<Bucket, OpError> {
+    make_bucket(gateway, authorized, name, constraint, false).await
+}
+
+/// As [`create_bucket`], with object lock.
+///
+/// # Errors
+/// As [`create_bucket`]; `NotImplemented` where the region has none.
+pub async fn create_lock_bucket(
+    gateway: &Gateway,
+    authorized: &Authorized,
+    name: BucketName,
+    constraint: Option<&RegionName>,
+) -> Result<Bucket, OpError> {
+    make_bucket(gateway, authorized, name, constraint, true).await
+}
+
+async fn make_bucket(
+    gateway: &Gateway,
+    authorized: &Authorized,
+    name: BucketName,
+    constraint: Option<&RegionName>,
+    object_lock: bool,
+) -> Result<Bucket, OpError> {
     let scope = tenant_scope(gateway, authorized, Access::Write)?;
     scope.check_bucket(name.as_str())?;
     let region = gateway.region_for_new_bucket(&authorized.caller().tenant, constraint)?;
@@ -43,10 +67,14 @@ pub async fn create_bucket(
         bucket_prefix,
         ..
     } = &**region;
+    if object_lock && !store.profile().object_lock {
+        return Err(object_lock::no_object_lock());
+    }
     let new = NewBucket {
         name: name.clone(),
         region: region.clone(),
         upstream: draw_upstream_name(bucket_prefix)?,
+        object_lock,
         created: gateway.clock().now(),
     };
     let catalog = &scope.domain.catalog;
@@ -66,9 +94,24 @@ pub async fn create_bucket(
                 "The bucket is being deleted. Please retry.",
             ));
         }
+        // The upstream bucket may be there already, and is what its row says.
+        BucketState::Creating if bucket.object_lock != object_lock => {
+            return Err(OpError::new(
+                Code::OperationAborted,
+                "The bucket is being created, with another choice of object lock. Please retry.",
+            ));
+        }
         BucketState::Creating => {}
     }
-    if let Err(error) = store.create_bucket(scope.tenant, &bucket.upstream).await {
+    let made = match bucket.object_lock {
+        true => {
+            store
+                .create_lock_bucket(scope.tenant, &bucket.upstream)
+                .await
+        }
+        false => store.create_bucket(scope.tenant, &bucket.upstream).await,
+    };
+    if let Err(error) = made {
         take_back(gateway, &scope, &name, &error).await;
         return Err(error.into());
     }
@@ -190,6 +233,12 @@ pub async fn set_versioning(scope: &BucketScope, state: Versioning) -> Result<()
     if !scope.region.store.profile().versioning {
         return Err(OpError::not_implemented(
             "This region does not support versioning.",
+        ));
+    }
+    if scope.bucket.object_lock && state != Versioning::Enabled {
+        return Err(OpError::new(
+            Code::InvalidBucketState,
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
         ));
     }
     scope

@@ -7,12 +7,13 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
 use crate::ops::multipart;
+use crate::ops::object_lock;
 use crate::ops::opened::{self, OpenedObject};
 use crate::ops::put_object::{seal_head, settle, upstream_condition};
 use crate::ops::read_object::object_checksum;
 use crate::ops::scope::BucketScope;
 use crate::region::{
-    CompletedPart, CopyRequest, HeadFields, ObjectRef, PartCopyRequest, PutCondition, RegionError,
+    CompletedPart, CopyRequest, HeadFields, ObjectLock, ObjectRef, PartCopyRequest, PutCondition, RegionError,
     SourceCondition, VersionId, WriteOutcome,
 };
 use crate::tenants::ObjectKey;
@@ -35,6 +36,8 @@ pub struct CopyObject {
     pub metadata: Option<ObjectMetadata>,
     /// New tags instead of the source's.
     pub tags: Option<Vec<(String, String)>>,
+    /// The retention and legal hold that the copy asks for; it never has its source's.
+    pub lock: ObjectLock,
     /// What must hold at the destination.
     pub condition: WriteCondition,
     /// The key that the source was stored with.
@@ -86,12 +89,23 @@ pub async fn copy_object(
              storage class, website redirect location or encryption attributes.",
         ));
     }
+    let lock = object_lock::of_new_object(gateway, scope, copy.lock)?;
+    let by_parts = needs_parts_for_lock(scope, copy);
+    if by_parts
+        && copy.condition.is_conditional()
+        && !scope.region.store.profile().conditional_complete
+    {
+        return Err(OpError::not_implemented(
+            "This region does not support conditional copies in buckets with object lock.",
+        ));
+    }
     let object = open_source(gateway, copy).await?;
     let checksum = object_checksum(gateway, &copy.source, &copy.source_key, &object).await?;
     let condition = upstream_condition(scope, &copy.key, &copy.condition).await?;
-    let head = new_head(gateway, scope, copy, &object).await?;
+    let mut head = new_head(gateway, scope, copy, &object).await?;
+    head.lock = lock;
     let from = copy.source.at(&copy.source_key);
-    let outcome = match object.head.stored_bytes > gateway.copies.whole_bytes_max {
+    let outcome = match by_parts || object.head.stored_bytes > gateway.copies.whole_bytes_max {
         true => {
             let row = multipart::reserve(gateway, scope, &copy.key, &head, None).await?;
             let (outcome, is_over) =
@@ -135,6 +149,13 @@ pub async fn copy_object(
         source_version: object.head.version.clone(),
         checksum,
     })
+}
+
+/// Some stores give a copy its source's lock instead of its own or the bucket's. There a multipart upload makes the copy, of which
+/// they keep what it was created with.
+fn needs_parts_for_lock(scope: &BucketScope, copy: &CopyObject) -> bool {
+    let locks = scope.bucket.object_lock || copy.source.bucket.object_lock;
+    locks && !scope.region.store.profile().object_lock_copy
 }
 
 async fn open_source(gateway: &Gateway, copy: &CopyObject) -> Result<OpenedObject, OpError> {

@@ -2,6 +2,7 @@
 
 use crate::ops::conditions::WriteCondition;
 use crate::ops::error::OpError;
+use crate::ops::object_lock;
 use crate::ops::put_object::upstream_condition;
 use crate::ops::scope::BucketScope;
 use crate::region::{DeleteOutcome, DeleteRequest, PutCondition, RegionError, VersionId};
@@ -19,12 +20,14 @@ pub struct DeleteObject {
     pub version: Option<VersionId>,
     /// What must hold.
     pub condition: WriteCondition,
+    /// Delete the version although it is retained in governance mode.
+    pub bypass_governance: bool,
 }
 
 /// Deletes an object or one version of it.
 ///
 /// # Errors
-/// `PreconditionFailed`, `NotImplemented` for a condition that the upstream would not enforce.
+/// `PreconditionFailed`, `AccessDenied` for a version that object lock keeps, `NotImplemented` for a condition that the upstream would not enforce.
 pub async fn delete_object(
     scope: &BucketScope,
     delete: &DeleteObject,
@@ -38,16 +41,24 @@ pub async fn delete_object(
     let request = DeleteRequest {
         version: delete.version.clone(),
         condition,
+        bypass_governance: delete.bypass_governance,
     };
     let at = scope.at(&delete.key);
-    match scope.region.store.delete(scope.tenant, &at, &request).await {
+    let store = &scope.region.store;
+    let outcome = match store.delete(scope.tenant, &at, &request).await {
         // A delete of one version is idempotent; one without may make a second marker, which is what a client's retry does too.
-        Err(RegionError::Unknown { .. }) if request.condition == PutCondition::Always => Ok(scope
-            .region
-            .store
-            .delete(scope.tenant, &at, &request)
-            .await?),
-        outcome => Ok(outcome?),
+        Err(RegionError::Unknown { .. }) if request.condition == PutCondition::Always => {
+            store.delete(scope.tenant, &at, &request).await
+        }
+        outcome => outcome,
+    };
+    match (outcome, &request.version) {
+        (Err(refusal @ RegionError::Refused { status: 403, .. }), Some(version))
+            if scope.bucket.object_lock =>
+        {
+            Err(object_lock::undeleted(scope, &at, version, refusal).await)
+        }
+        (outcome, _) => Ok(outcome?),
     }
 }
 

@@ -39,7 +39,7 @@ codes! {
     ConditionalRequestConflict, EntityTooLarge, EntityTooSmall, IllegalVersioningConfigurationException, IncompleteBody,
     InternalError, InvalidAccessKeyId, InvalidArgument, InvalidBucketName, InvalidBucketState, InvalidDigest,
     InvalidEncryptionAlgorithmError, InvalidLocationConstraint, InvalidObjectState, InvalidPart, InvalidPartNumber,
-    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidStorageClass, InvalidTag, InvalidToken, InvalidURI, KeyTooLongError, MalformedACLError,
+    InvalidPartOrder, InvalidRange, InvalidRequest, InvalidRetentionPeriod, InvalidStorageClass, InvalidTag, InvalidToken, InvalidURI, KeyTooLongError, MalformedACLError,
     MalformedXML, MaxMessageLengthExceeded, MetadataTooLarge, MethodNotAllowed, MissingContentLength, NoSuchBucket,
     NoSuchBucketPolicy, NoSuchCORSConfiguration, NoSuchKey, NoSuchLifecycleConfiguration, NoSuchObjectLockConfiguration,
     NoSuchPublicAccessBlockConfiguration, NoSuchTagSet, NoSuchUpload, NoSuchVersion, NoSuchWebsiteConfiguration,
@@ -263,6 +263,7 @@ impl From<RegionError> for OpError {
                     "The specified version does not exist.",
                 ),
                 Missing::Upload => Self::no_such_upload(),
+                Missing::ObjectLock => super::object_lock::not_locked(),
             }
             .caused_by(error),
             RegionError::DeleteMarker { version, named, .. } => delete_marker(version, named),

@@ -132,6 +132,20 @@ pub fn check_tags(tags: &[(String, String)]) -> Result<(), OpError> {
 /// # Errors
 /// `AccessControlListNotSupported`, `NotImplemented`, `InvalidStorageClass` or `InvalidArgument`.
 pub fn check_supported(headers: &HeaderMap) -> Result<(), OpError> {
+    let mut names = headers.keys();
+    if names.any(|name| name.as_str().starts_with("x-amz-object-lock-")) {
+        return Err(OpError::invalid_request(
+            "Object lock is asked for where an object is created: in PutObject, CopyObject and CreateMultipartUpload.",
+        ));
+    }
+    check_supported_but_lock(headers)
+}
+
+/// As [`check_supported`], for operations that create an object, which may ask for object lock.
+///
+/// # Errors
+/// As [`check_supported`].
+pub fn check_supported_but_lock(headers: &HeaderMap) -> Result<(), OpError> {
     if let Some(acl) = text(headers, "x-amz-acl")? {
         check_acl(&acl)?;
     }
@@ -139,11 +153,6 @@ pub fn check_supported(headers: &HeaderMap) -> Result<(), OpError> {
         let name = name.as_str();
         if name.starts_with("x-amz-grant-") {
             return Err(acl_not_supported());
-        }
-        if name.starts_with("x-amz-object-lock-") {
-            return Err(OpError::not_implemented(
-                "Object lock is not supported yet.",
-            ));
         }
         if name.starts_with("x-amz-server-side-encryption-customer-")
             || name.starts_with("x-amz-copy-source-server-side-encryption-customer-")

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod headers;
 pub mod list_objects;
 pub mod multipart;
+pub mod object_lock;
 pub mod opened;
 pub mod put_object;
 pub mod range;

@@ -6,12 +6,13 @@ use crate::ops::customer_key;
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
 use crate::ops::gateway::Gateway;
+use crate::ops::object_lock;
 use crate::ops::read_object::BUFFERED_BYTES_MAX;
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::{self, Incoming, PlainStream, Trailers};
 use crate::ops::stored_head;
 use crate::region::{
-    Body, HeadFields, PutCondition, PutRequest, RegionError, VersionId, WriteOutcome,
+    Body, HeadFields, ObjectLock, PutCondition, PutRequest, RegionError, VersionId, WriteOutcome,
 };
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
@@ -32,6 +33,8 @@ pub struct PutObject {
     pub metadata: ObjectMetadata,
     /// Its tags.
     pub tags: Vec<(String, String)>,
+    /// The retention and legal hold that it asks for.
+    pub lock: ObjectLock,
     /// What must hold.
     pub condition: WriteCondition,
     /// The plaintext.
@@ -71,13 +74,15 @@ pub async fn put_object(
             "Your proposed upload exceeds the maximum allowed object size: use a multipart upload.",
         ));
     }
+    let lock = object_lock::of_new_object(gateway, scope, put.lock)?;
     let condition = put_condition(scope, &put.key, &put.condition).await?;
     let draft = Draft::new(gateway, scope, put.plaintext_bytes).await?;
     let key = put.key.clone();
-    let (request, checksum) = match put.plaintext_bytes <= BUFFERED_BYTES_MAX {
+    let (mut request, checksum) = match put.plaintext_bytes <= BUFFERED_BYTES_MAX {
         true => buffered(gateway, scope, put, draft, condition).await?,
         false => streamed(gateway, scope, put, draft, condition).await?,
     };
+    request.head.lock = lock;
     let head = request.head.clone();
     let outcome = scope
         .region

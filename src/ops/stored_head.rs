@@ -45,6 +45,7 @@ pub fn pack(
         .into(),
         content_disposition: (!spill.is_empty()).then(|| format!("{SPILL_PREFIX}{spill}")),
         tags,
+        lock: None,
     })
 }
 

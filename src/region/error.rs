@@ -11,6 +11,8 @@ pub enum Missing {
     Version,
     /// The multipart upload.
     Upload,
+    /// The bucket's object lock, or the version's retention or legal hold.
+    ObjectLock,
 }
 
 /// A region store's refusal or failure.

@@ -6,8 +6,8 @@ mod tests;
 
 use super::{
     CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
-    Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError, RegionProfile,
-    RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest, UpstreamBucket,
+    Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition, PutRequest,
+    RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart, UploadPartRequest, UpstreamBucket,
     UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
@@ -43,6 +43,11 @@ pub enum Op {
     UploadsAt,
     Tags,
     SetTags,
+    LockConfiguration,
+    SetLockConfiguration,
+    ObjectLock,
+    SetRetention,
+    SetLegalHold,
     Ping,
 }
 
@@ -70,6 +75,11 @@ impl Op {
             Self::UploadsAt => "uploads_at",
             Self::Tags => "tags",
             Self::SetTags => "set_tags",
+            Self::LockConfiguration => "lock_configuration",
+            Self::SetLockConfiguration => "set_lock_configuration",
+            Self::ObjectLock => "object_lock",
+            Self::SetRetention => "set_retention",
+            Self::SetLegalHold => "set_legal_hold",
             Self::Ping => "ping",
         }
     }
@@ -126,6 +136,7 @@ struct Plan {
     rules: Vec<Rule>,
     hooks: Vec<(Op, u64, Hook)>,
     calls: HashMap<Op, u64>,
+    lock: Option<ObjectLock>,
 }
 
 /// A region store with faults by operation and count. Clones share faults and counts.
@@ -176,6 +187,11 @@ impl FaultyStore {
         let at = plan.calls.get(&op).copied().unwrap_or(0) + nth;
         let hook: Hook = Box::new(move || Box::pin(hook()));
         plan.hooks.push((op, at, hook));
+    }
+
+    /// Every version has this lock from now on, whatever the store says.
+    pub fn tell_lock(&self, lock: ObjectLock) {
+        self.plan().lock = Some(lock);
     }
 
     /// Removes all faults.
@@ -516,6 +532,78 @@ impl RegionStore for FaultyStore {
     ) -> Result<(), RegionError> {
         let call = self.inner.set_tags(tenant, at, version, tags);
         self.call(Op::SetTags, call).await
+    }
+
+    async fn create_lock_bucket(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        let call = self.inner.create_lock_bucket(tenant, bucket);
+        self.call(Op::CreateBucket, call).await
+    }
+
+    async fn lock_configuration(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Option<LockConfiguration>, RegionError> {
+        let call = self.inner.lock_configuration(tenant, bucket);
+        self.call(Op::LockConfiguration, call).await
+    }
+
+    async fn set_lock_configuration(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        configuration: &LockConfiguration,
+    ) -> Result<(), RegionError> {
+        let call = self
+            .inner
+            .set_lock_configuration(tenant, bucket, configuration);
+        self.call(Op::SetLockConfiguration, call).await
+    }
+
+    async fn object_lock(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<ObjectLock, RegionError> {
+        let told = self.plan().lock;
+        let inner = self.inner.object_lock(tenant, at, version);
+        let call = async {
+            match told {
+                Some(lock) => Ok(lock),
+                None => inner.await,
+            }
+        };
+        self.call(Op::ObjectLock, call).await
+    }
+
+    async fn set_retention(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> Result<(), RegionError> {
+        let call = self
+            .inner
+            .set_retention(tenant, at, version, retention, bypass);
+        self.call(Op::SetRetention, call).await
+    }
+
+    async fn set_legal_hold(
+        &self,
+        tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        on: bool,
+    ) -> Result<(), RegionError> {
+        let call = self.inner.set_legal_hold(tenant, at, version, on);
+        self.call(Op::SetLegalHold, call).await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {

@@ -9,6 +9,7 @@ mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 mod keys;
+mod lock;
 mod s3;
 mod spool;
 #[cfg(any(test, feature = "testing"))]
@@ -17,6 +18,9 @@ mod types;
 
 pub use error::{Missing, RegionError};
 pub use keys::key_problem;
+pub use lock::{
+    DefaultRetention, LockConfiguration, LockMode, ObjectLock, Retention, RetentionPeriod,
+};
 #[cfg(test)]
 pub(crate) use s3::testbed;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
@@ -205,11 +209,80 @@ pub trait RegionStore: Send + Sync + 'static {
         tags: &[(String, String)],
     ) -> Result<(), RegionError>;
 
+    /// Creates an upstream bucket with object lock, and with versioning, which it needs; creating one that is ours already and has
+    /// it succeeds.
+    async fn create_lock_bucket(
+        &self,
+        _tenant: TenantId,
+        _bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        Err(no_object_lock("create_lock_bucket"))
+    }
+
+    /// The bucket's object lock; `None` when it has none.
+    async fn lock_configuration(
+        &self,
+        _tenant: TenantId,
+        _bucket: &UpstreamBucket,
+    ) -> Result<Option<LockConfiguration>, RegionError> {
+        Err(no_object_lock("lock_configuration"))
+    }
+
+    /// Gives a versioned bucket object lock, for good, and sets its default retention.
+    async fn set_lock_configuration(
+        &self,
+        _tenant: TenantId,
+        _bucket: &UpstreamBucket,
+        _configuration: &LockConfiguration,
+    ) -> Result<(), RegionError> {
+        Err(no_object_lock("set_lock_configuration"))
+    }
+
+    /// Retention and legal hold of a version, or of the newest.
+    async fn object_lock(
+        &self,
+        _tenant: TenantId,
+        _at: &ObjectRef,
+        _version: Option<&VersionId>,
+    ) -> Result<ObjectLock, RegionError> {
+        Err(no_object_lock("object_lock"))
+    }
+
+    /// Sets or lifts a version's retention; `bypass` goes past one in governance mode.
+    async fn set_retention(
+        &self,
+        _tenant: TenantId,
+        _at: &ObjectRef,
+        _version: Option<&VersionId>,
+        _retention: Option<Retention>,
+        _bypass: bool,
+    ) -> Result<(), RegionError> {
+        Err(no_object_lock("set_retention"))
+    }
+
+    /// Sets or lifts a version's legal hold.
+    async fn set_legal_hold(
+        &self,
+        _tenant: TenantId,
+        _at: &ObjectRef,
+        _version: Option<&VersionId>,
+        _on: bool,
+    ) -> Result<(), RegionError> {
+        Err(no_object_lock("set_legal_hold"))
+    }
+
     /// Whether the store answers at all, for `/readyz` and `doctor`.
     async fn ping(&self) -> Result<(), RegionError>;
 
     /// What `region check` found, or what the store is by construction: what the gateway may ask of it.
     fn profile(&self) -> &RegionProfile;
+}
+
+fn no_object_lock(operation: &'static str) -> RegionError {
+    RegionError::Unsupported {
+        operation,
+        what: "object lock",
+    }
 }
 
 /// What a store can do, found by `region check` and kept in the catalog.
@@ -234,6 +307,15 @@ pub struct RegionProfile {
     pub keys: KeyRules,
     /// The store accepts `x-amz-checksum-crc64nvme`-style checksums over stored bytes on PUT.
     pub put_checksum: bool,
+    /// The store verifies such a checksum also when it follows the body, as a trailer.
+    #[serde(default)]
+    pub put_checksum_trailer: bool,
+    /// Object lock holds what it should, for everything that Lethe writes; absent in what older checks stored.
+    #[serde(default)]
+    pub object_lock: bool,
+    /// CopyObject gives the copy the lock that the request asks for, and not its source's.
+    #[serde(default)]
+    pub object_lock_copy: bool,
     /// Bytes of Content-Disposition that survive a round trip (0: spill is impossible).
     pub content_disposition_bytes_max: usize,
     /// Bytes of user metadata (names and values) that survive a round trip.

@@ -1,5 +1,6 @@
 //! What goes to and comes from a region store.
 
+use super::ObjectLock;
 use crate::clock::UnixMs;
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
@@ -125,6 +126,8 @@ pub struct HeadFields {
     pub content_disposition: Option<String>,
     /// Tags, in the clear (documented).
     pub tags: Vec<(String, String)>,
+    /// On writes: present in a bucket with object lock, with what the object is to have of its own. On reads: what it has.
+    pub lock: Option<ObjectLock>,
 }
 
 /// One whole-object write.
@@ -224,6 +227,8 @@ pub struct DeleteRequest {
     pub version: Option<VersionId>,
     /// Only if the upstream ETag is this one (`*`: if it is there).
     pub condition: PutCondition,
+    /// Delete it although it is retained in governance mode.
+    pub bypass_governance: bool,
 }
 
 /// The outcome of a delete.
@@ -348,6 +353,8 @@ pub struct UploadPartRequest {
     pub stored_bytes: u64,
     /// The bytes.
     pub body: Body,
+    /// Whether the upload's bucket has object lock.
+    pub in_lock_bucket: bool,
 }
 
 /// One part's write from a range of a stored object.

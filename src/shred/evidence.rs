@@ -135,6 +135,9 @@ pub struct Held {
     pub key: String,
     /// The version, as the store names it.
     pub version: Option<String>,
+    /// Until when, in milliseconds since 1970; absent for a hold without an end.
+    #[serde(default)]
+    pub until_ms: Option<i64>,
 }
 
 /// What was deleted of a tenant's ciphertext so far.

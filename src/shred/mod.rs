@@ -6,6 +6,7 @@
 mod domain;
 mod error;
 mod evidence;
+mod held;
 pub mod inventory;
 mod keys;
 mod leftovers;

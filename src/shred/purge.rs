@@ -2,13 +2,15 @@
 //! pages, and each page is written down before it is deleted, so that a purge that was cut off counts nothing twice.
 
 use super::evidence::{Held, PurgeCounts};
+use super::held::{Holding, lock_on};
 use super::inventory::{hashed, versioned};
 use super::leftovers::Leftover;
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadState};
+use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
-    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError, VersionId,
-    VersionListRequest,
+    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError,
+    VersionId, VersionListRequest,
 };
 use crate::tenants::{ObjectKey, TenantId};
 use async_trait::async_trait;
@@ -265,10 +267,10 @@ impl Purge<'_> {
         }
         self.progress.place = Some(place);
         self.ledger.note(&self.progress).await?;
-        let tenant = self.tenant;
+        let (tenant, now) = (self.tenant, self.domain.clock.now());
         let deletes: Vec<_> = doomed
             .iter()
-            .map(|one| async move { (one, delete(region, tenant, bucket, one).await) }.boxed())
+            .map(|one| async move { (one, delete(region, tenant, bucket, one, now).await) }.boxed())
             .collect();
         let mut deletes = stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
         let (mut failed, mut forbidden) = (None, Vec::new());
@@ -428,7 +430,12 @@ impl Progress {
     fn hold(&mut self, one: &Doomed, held: Held) {
         self.counts.subtract(one);
         self.counted.remove(&one.mark());
-        if self.held.contains(&held) {
+        let same = |known: &&mut Held| {
+            (&known.bucket, &known.key, &known.version) == (&held.bucket, &held.key, &held.version)
+        };
+        // A purge that was cut off meets it again, and the lock may have been set anew in between.
+        if let Some(known) = self.held.iter_mut().find(same) {
+            known.until_ms = held.until_ms;
             return;
         }
         if self.held.len() < HELD_MAX {
@@ -465,15 +472,17 @@ async fn delete(
     tenant: TenantId,
     bucket: &Bucket,
     one: &Doomed,
+    now: UnixMs,
 ) -> Result<Gone, RegionError> {
-    let held = || Held {
+    let held = |until_ms| Held {
         bucket: hashed(bucket.upstream.as_str()),
         key: hashed(&one.object.key),
         version: one.version.as_ref().map(|version| version.0.clone()),
+        until_ms,
     };
     // A key that Lethe could not have written, and that it can't name to the store.
     let Ok(key) = ObjectKey::new(one.object.key.clone()) else {
-        return Ok(Gone::Held(held()));
+        return Ok(Gone::Held(held(None)));
     };
     let at = ObjectRef {
         bucket: bucket.upstream.clone(),
@@ -485,9 +494,13 @@ async fn delete(
     };
     match region.store.delete(tenant, &at, &request).await {
         Ok(_) | Err(RegionError::NotFound { .. }) => Ok(Gone::Deleted),
-        // Object lock: S3 answers AccessDenied for a version that is retained or under legal hold.
-        Err(error @ RegionError::Refused { status: 403, .. }) if one.version.is_some() => {
-            Ok(Gone::Forbidden(held(), error))
+        // S3 answers so both for what object lock holds and for what these credentials may not do.
+        Err(refusal @ RegionError::Refused { status: 403, .. }) => {
+            match lock_on(&*region.store, tenant, &at, one.version.as_ref(), now).await? {
+                Holding::Lock(lock) => Ok(Gone::Held(held(lock.until_ms()))),
+                Holding::Unknown => Ok(Gone::Forbidden(held(None), refusal)),
+                Holding::Nothing => Err(refusal),
+            }
         }
         Err(error) => Err(error),
     }

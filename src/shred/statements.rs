@@ -236,11 +236,17 @@ pub(super) fn purged(
     )?)
 }
 
+/// Receipts count in seconds: one that is begun is held to its end. What they have no date for is as good as without an end, and must
+/// not keep the receipt from being issued.
+fn held_until(until_ms: i64) -> Option<UtcTime> {
+    time(until_ms.saturating_add(999)).ok()
+}
+
 fn held(one: &Held) -> Result<HeldObject, ShredError> {
     Ok(HeldObject {
         bucket: hex(&one.bucket)?,
         key: hex(&one.key)?,
         version_id: Text::lossy(one.version.as_deref().unwrap_or("null")),
-        until: None,
+        until: one.until_ms.and_then(held_until),
     })
 }

@@ -469,6 +469,7 @@ impl World {
             name: "docs".parse().unwrap(),
             region: eu(),
             upstream: upstream(id),
+            object_lock: false,
             created: NOW,
         };
         catalog.begin_bucket(id, &bucket, 10).await.unwrap();

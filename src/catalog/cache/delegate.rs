@@ -177,6 +177,19 @@ impl BucketStore for CachedCatalog {
         outcome
     }
 
+    async fn set_bucket_object_lock(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+    ) -> Result<(), CatalogError> {
+        let inner = &self.shared.inner;
+        let outcome = inner.set_bucket_object_lock(tenant, name).await;
+        self.shared
+            .evict(Change::Bucket(tenant, name.clone()))
+            .await;
+        outcome
+    }
+
     async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError> {
         let outcome = self.shared.inner.forget_bucket(tenant, name).await;
         self.shared

@@ -73,6 +73,7 @@ async fn setup(options: CacheOptions) -> Setup {
         name: bucket.clone(),
         region,
         upstream: UpstreamBucket::from_catalog("lethe-1".to_owned()),
+        object_lock: false,
         created,
     };
     elsewhere.begin_bucket(tenant, &new, 9).await.unwrap();

@@ -18,6 +18,7 @@ const FORMAT: u32 = 1;
 const FINISH_AFTER_MS: i64 = 60_000;
 
 pub(super) fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
+    let object_lock: i64 = row.get("object_lock")?;
     Ok(Bucket {
         name: codes::name(row, "name", BucketName::new)?,
         region: codes::name(row, "region", RegionName::new)?,
@@ -25,13 +26,14 @@ pub(super) fn bucket_of(row: &Row) -> Result<Bucket, DatabaseError> {
         format: codes::number(row, "format")?,
         state: codes::state(row, "state")?,
         versioning: codes::state(row, "versioning")?,
+        object_lock: object_lock != 0,
         created: UnixMs(row.get("created")?),
     })
 }
 
 fn question(tenant: TenantId, name: &BucketName) -> Statement {
     Statement::new(
-        "SELECT name, region, upstream, format, state, versioning, created FROM buckets
+        "SELECT name, region, upstream, format, state, versioning, object_lock, created FROM buckets
          WHERE tenant = $1 AND name = $2",
     )
     .bind(tenant)
@@ -82,9 +84,14 @@ impl BucketStore for SqlCatalog {
                 max: u64::from(buckets_max),
             });
         }
+        // Object lock needs versions, so that it comes with them.
+        let versioning = match new.object_lock {
+            true => BucketVersioning::Enabled,
+            false => BucketVersioning::Off,
+        };
         let insert = Statement::new(
-            "INSERT INTO buckets (tenant, name, region, upstream, format, state, versioning, created, uploads_begun)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0) ON CONFLICT DO NOTHING",
+            "INSERT INTO buckets (tenant, name, region, upstream, format, state, versioning, created, object_lock, uploads_begun)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0) ON CONFLICT DO NOTHING",
         )
         .bind(tenant)
         .bind(new.name.as_str())
@@ -92,8 +99,9 @@ impl BucketStore for SqlCatalog {
         .bind(new.upstream.as_str())
         .bind(i64::from(FORMAT))
         .bind(BucketState::Creating.code())
-        .bind(BucketVersioning::Off.code())
-        .bind(new.created);
+        .bind(versioning.code())
+        .bind(new.created)
+        .bind(i64::from(new.object_lock));
         if work.change(insert).await? != 1 {
             return Err(work.exists("upstream bucket"));
         }
@@ -109,7 +117,8 @@ impl BucketStore for SqlCatalog {
             upstream: new.upstream.clone(),
             format: FORMAT,
             state: BucketState::Creating,
-            versioning: BucketVersioning::Off,
+            versioning,
+            object_lock: new.object_lock,
             created: new.created,
         })
     }
@@ -156,6 +165,28 @@ impl BucketStore for SqlCatalog {
         .bind(tenant)
         .bind(name.as_str())
         .bind(versioning.code());
+        if work.change(update).await? == 1 {
+            return work
+                .commit_with(&Change::Bucket(tenant, name.clone()))
+                .await;
+        }
+        match found(&mut work, tenant, name).await? {
+            None => Err(work.not_found("bucket")),
+            Some(_) => Err(work.conflict("the bucket is not active")),
+        }
+    }
+
+    async fn set_bucket_object_lock(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("set_bucket_object_lock").await?;
+        let update = Statement::new(
+            "UPDATE buckets SET object_lock = 1 WHERE tenant = $1 AND name = $2 AND state = 'active'",
+        )
+        .bind(tenant)
+        .bind(name.as_str());
         if work.change(update).await? == 1 {
             return work
                 .commit_with(&Change::Bucket(tenant, name.clone()))
@@ -215,7 +246,7 @@ impl BucketStore for SqlCatalog {
     async fn buckets(&self, tenant: TenantId) -> Result<Vec<Bucket>, CatalogError> {
         let operation = "buckets";
         let question = Statement::new(
-            "SELECT name, region, upstream, format, state, versioning, created FROM buckets
+            "SELECT name, region, upstream, format, state, versioning, object_lock, created FROM buckets
              WHERE tenant = $1 AND state = 'active' ORDER BY name",
         )
         .bind(tenant);

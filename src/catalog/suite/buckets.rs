@@ -35,8 +35,11 @@ pub(super) async fn bucket_begun_twice_is_the_first(world: &World) {
         .set_bucket_versioning(acme, &name, BucketVersioning::Enabled)
         .await
         .unwrap();
+    assert!(!catalog.bucket(acme, &name).await.unwrap().object_lock);
+    catalog.set_bucket_object_lock(acme, &name).await.unwrap();
     let found = catalog.buckets(acme).await.unwrap();
     assert_eq!(found.len(), 1);
+    assert!(found[0].object_lock);
     assert_eq!(found[0].versioning, BucketVersioning::Enabled);
     assert_eq!(catalog.bucket(acme, &name).await.unwrap(), found[0]);
 

@@ -67,6 +67,7 @@ pub(super) fn new_bucket(name: &str) -> NewBucket {
         name: bucket_name(name),
         region: region(),
         upstream: UpstreamBucket::from_catalog(format!("lethe-{unique}")),
+        object_lock: false,
         created: NOW,
     }
 }

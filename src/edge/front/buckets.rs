@@ -28,11 +28,6 @@ pub(super) async fn create(
 ) -> Answer<dto::CreateBucketOutput> {
     let input = &request.input;
     check_acl(&call, &request.headers, None)?;
-    if input.object_lock_enabled_for_bucket.unwrap_or(false) {
-        return Err(OpError::not_implemented(
-            "Object lock is not supported yet.",
-        ));
-    }
     let configuration = input.create_bucket_configuration.as_ref();
     if configuration.is_some_and(|configuration| {
         configuration.bucket.is_some() || configuration.location.is_some()
@@ -52,13 +47,11 @@ pub(super) async fn create(
                 "The specified location-constraint is not valid",
             )
         })?;
-    let bucket = buckets::create_bucket(
-        &call.gateway,
-        &call.authorized,
-        name(&input.bucket)?,
-        constraint.as_ref(),
-    )
-    .await?;
+    let (gateway, authorized, name) = (&call.gateway, &call.authorized, name(&input.bucket)?);
+    let bucket = match input.object_lock_enabled_for_bucket.unwrap_or(false) {
+        true => buckets::create_lock_bucket(gateway, authorized, name, constraint.as_ref()).await?,
+        false => buckets::create_bucket(gateway, authorized, name, constraint.as_ref()).await?,
+    };
     Ok(S3Response::new(dto::CreateBucketOutput {
         location: Some(format!("/{}", bucket.name)),
     }))

@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
+use super::locks;
 use super::multipart::{key, number};
 use super::objects::existing_key;
 use crate::edge::conditions;
@@ -42,7 +43,7 @@ pub(super) async fn copy(
     request: S3Request<dto::CopyObjectInput>,
 ) -> Answer<dto::CopyObjectOutput> {
     let (input, sent) = (&request.input, &request.headers);
-    headers::check_supported(sent)?;
+    headers::check_supported_but_lock(sent)?;
     let keys = call.customer_keys.of_copy(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let (source, source_key, source_version) = copy_source(&call, &input.copy_source).await?;
@@ -79,6 +80,11 @@ pub(super) async fn copy(
         key: scope.key(&input.key)?,
         metadata,
         tags,
+        lock: locks::asked(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.as_ref(),
+            input.object_lock_legal_hold_status.as_ref(),
+        )?,
         condition: conditions::write_condition(sent)?,
         source_customer_key: keys.source.as_ref().map(|sent| sent.key()),
         customer_key: keys.object.as_ref().map(|sent| sent.key()),

@@ -6,6 +6,7 @@ mod buckets;
 mod convert;
 mod copies;
 mod listings;
+mod locks;
 mod multipart;
 mod object_tags_and_acls;
 mod objects;

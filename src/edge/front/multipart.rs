@@ -2,6 +2,7 @@
 
 use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
 use super::listings::page_max;
+use super::locks;
 use super::{Call, IncomingBody};
 use crate::edge::conditions;
 use crate::ops::checksum::{self, Declared};
@@ -57,7 +58,7 @@ pub(super) async fn create(
     request: S3Request<dto::CreateMultipartUploadInput>,
 ) -> Answer<dto::CreateMultipartUploadOutput> {
     let (input, sent) = (&request.input, &request.headers);
-    headers::check_supported(sent)?;
+    headers::check_supported_but_lock(sent)?;
     let customer_key = call.customer_keys.of_object(sent)?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let algorithm = input
@@ -69,6 +70,11 @@ pub(super) async fn create(
         key: scope.key(&input.key)?,
         metadata: headers::object_metadata(sent, input.metadata.as_ref())?,
         tags: headers::tags(sent)?,
+        lock: locks::asked(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.as_ref(),
+            input.object_lock_legal_hold_status.as_ref(),
+        )?,
         algorithm,
         checksum_type: checksum_type(input.checksum_type.as_ref())?,
         customer_key: customer_key.as_ref().map(|sent| sent.key()),

@@ -1,6 +1,7 @@
 //! Objects: PUT, GET, HEAD, DELETE and lists of deletes.
 
 use super::convert::{self, Checksums, Encryption, with_checksums, with_encryption};
+use super::locks::{self, LockFields};
 use super::{Call, IncomingBody};
 use crate::edge::guard::query::Query;
 use crate::edge::{conditions, range};
@@ -12,7 +13,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::put_object::{self, PutObject};
 use crate::ops::read_object::{self, ObjectAnswer, ReadAnswer, ReadRequest};
 use crate::ops::scope::{self, Access, BucketScope};
-use crate::ops::{headers, opened};
+use crate::ops::{headers, object_lock, opened};
 use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
 use s3s::dto;
@@ -35,7 +36,7 @@ pub(super) async fn put(
         trailers,
     } = call.body(body, &request)?;
     let (input, sent) = (&request.input, &request.headers);
-    headers::check_supported(sent)?;
+    headers::check_supported_but_lock(sent)?;
     let customer_key = call.customer_keys.of_object(sent)?;
     if input.write_offset_bytes.is_some() {
         return Err(OpError::not_implemented(
@@ -47,6 +48,11 @@ pub(super) async fn put(
         key: scope.key(&input.key)?,
         metadata: headers::object_metadata(sent, input.metadata.as_ref())?,
         tags: headers::tags(sent)?,
+        lock: locks::asked(
+            input.object_lock_mode.as_ref(),
+            input.object_lock_retain_until_date.as_ref(),
+            input.object_lock_legal_hold_status.as_ref(),
+        )?,
         condition: conditions::write_condition(sent)?,
         body: stream,
         plaintext_bytes,
@@ -185,6 +191,7 @@ pub(super) async fn get(
         answer.checksum.as_ref().map_or(1, |c| c.1),
     );
     let object = &answer.object;
+    let lock = LockFields::of(object.head.fields.lock);
     let output = dto::GetObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         body,
@@ -198,6 +205,9 @@ pub(super) async fn get(
             .and_then(|count| i32::try_from(count).ok()),
         tag_count: tag_count(object),
         version_id: object.version().map(|version| version.0.clone()),
+        object_lock_mode: lock.mode,
+        object_lock_retain_until_date: lock.until,
+        object_lock_legal_hold_status: lock.legal_hold,
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
@@ -229,6 +239,7 @@ pub(super) async fn head(
         answer.checksum.as_ref().map_or(1, |c| c.1),
     );
     let object = &answer.object;
+    let lock = LockFields::of(object.head.fields.lock);
     let output = dto::HeadObjectOutput {
         accept_ranges: Some("bytes".to_owned()),
         content_length: Some(convert::size(answer.content_bytes)),
@@ -240,6 +251,9 @@ pub(super) async fn head(
             .parts_count
             .and_then(|count| i32::try_from(count).ok()),
         version_id: object.version().map(|version| version.0.clone()),
+        object_lock_mode: lock.mode,
+        object_lock_retain_until_date: lock.until,
+        object_lock_legal_hold_status: lock.legal_hold,
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
@@ -274,6 +288,10 @@ pub(super) async fn delete(
         key: existing_key(&scope, &input.key)?,
         version: scope::version(input.version_id.as_deref())?,
         condition: conditions::write_condition(&request.headers)?,
+        bypass_governance: object_lock::bypasses_governance(
+            &call.caller,
+            input.bypass_governance_retention,
+        ),
     };
     let outcome = delete_object::delete_object(&scope, &delete).await?;
     Ok(S3Response::with_status(
@@ -309,9 +327,10 @@ pub(super) async fn delete_list(
         ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
+    let bypass = object_lock::bypasses_governance(&call.caller, input.bypass_governance_retention);
     let (mut deleted, mut errors, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
     for object in input.delete.objects {
-        match listed_delete(&scope, &object) {
+        match listed_delete(&scope, &object, bypass) {
             Ok(delete) => deletes.push(delete),
             Err(error) => errors.push(delete_error(&object.key, object.version_id, &error)),
         }
@@ -335,6 +354,7 @@ pub(super) async fn delete_list(
 fn listed_delete(
     scope: &BucketScope,
     object: &dto::ObjectIdentifier,
+    bypass_governance: bool,
 ) -> Result<DeleteObject, OpError> {
     refuse_unsupported_delete(
         false,
@@ -347,6 +367,7 @@ fn listed_delete(
             None => WriteCondition::Always,
             Some(etag) => conditions::delete_entry_condition(Some(etag.value()))?,
         },
+        bypass_governance,
     })
 }
 

@@ -1,7 +1,7 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
 use super::{
-    Front, attributes, buckets, copies, listings, multipart, object_tags_and_acls, objects, uploads,
+    Front, attributes, buckets, copies, listings, locks, multipart, object_tags_and_acls, objects, uploads,
 };
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
@@ -32,6 +32,12 @@ operations! {
     delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = object_tags_and_acls::delete_tags;
     get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = object_tags_and_acls::get_acl;
     put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = object_tags_and_acls::put_acl;
+    get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = locks::get_configuration;
+    put_object_lock_configuration(PutObjectLockConfigurationInput) -> PutObjectLockConfigurationOutput = locks::put_configuration;
+    get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = locks::get_retention;
+    put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = locks::put_retention;
+    get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = locks::get_legal_hold;
+    put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = locks::put_legal_hold;
     list_objects(ListObjectsInput) -> ListObjectsOutput = listings::v1;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listings::v2;
     list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listings::versions;

@@ -3,10 +3,11 @@
 use crate::catalog::{NewUpload, Upload};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::Gateway;
+use crate::ops::object_lock;
 use crate::ops::put_object::seal_head;
 use crate::ops::scope::BucketScope;
 use crate::ops::stored_head;
-use crate::region::{HeadFields, RegionError};
+use crate::region::{HeadFields, ObjectLock, RegionError};
 use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::{ChecksumAlgorithm, ChecksumType, CustomerKey, Dek, ObjectId, ObjectMetadata};
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct CreateUpload {
     pub metadata: ObjectMetadata,
     /// Its tags.
     pub tags: Vec<(String, String)>,
+    /// The retention and legal hold that it asks for.
+    pub lock: ObjectLock,
     /// The checksum that its parts are to carry.
     pub algorithm: Option<ChecksumAlgorithm>,
     /// How the whole object's checksum comes from the parts'.
@@ -57,6 +60,7 @@ pub async fn create_upload(
     create: CreateUpload,
 ) -> Result<Upload, OpError> {
     let checksum = checksum(&create)?;
+    let lock = object_lock::of_new_object(gateway, scope, create.lock)?;
     let CreateUpload {
         key,
         metadata,
@@ -67,7 +71,7 @@ pub async fn create_upload(
     let kek = scope.domain.keys.sealing_kek(scope.tenant).await?;
     let dek = Dek::generate().map_err(OpError::internal)?;
     let object_id = ObjectId::random().map_err(OpError::internal)?;
-    let head = seal_head(
+    let mut head = seal_head(
         gateway,
         scope,
         &key,
@@ -80,6 +84,8 @@ pub async fn create_upload(
         customer_key.as_deref(),
     )
     .await?;
+    // The upstream's upload keeps it until it makes the object: no object is there without it for a moment.
+    head.lock = lock;
     let id = reserve(gateway, scope, &key, &head, checksum).await?;
     let catalog = &scope.domain.catalog;
     let upstream = match scope

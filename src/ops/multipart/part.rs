@@ -306,6 +306,7 @@ async fn send_body(
                 number,
                 stored_bytes,
                 body,
+                in_lock_bucket: scope.bucket.object_lock,
             };
             match store.upload_part(tenant, &scope.at(key), request).await {
                 Err(RegionError::NotFound { .. }) => Err(OpError::no_such_upload()),

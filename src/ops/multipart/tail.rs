@@ -41,6 +41,7 @@ pub(super) async fn send_tail(
         number,
         stored_bytes,
         body,
+        in_lock_bucket: scope.bucket.object_lock,
     };
     let etag = scope
         .region

@@ -71,6 +71,7 @@ async fn bucket_with_objects_stays_with_its_uploads() {
             key: super::client::key(name),
             version: None,
             condition: WriteCondition::Always,
+            bypass_governance: false,
         };
         delete_object(&acme.scope, &request).await.unwrap();
     }

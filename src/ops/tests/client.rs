@@ -139,6 +139,7 @@ impl<'a> Client<'a> {
             declared: Declared::default(),
             trailers: Box::new(|| None),
             customer_key: self.customer_key.clone(),
+            lock: crate::region::ObjectLock::default(),
         };
         put_object(&self.bed.gateway, &self.scope, put).await
     }
@@ -199,6 +200,7 @@ impl<'a> Client<'a> {
             algorithm,
             checksum_type,
             customer_key: self.customer_key.clone(),
+            lock: crate::region::ObjectLock::default(),
         };
         let upload = create_upload(&self.bed.gateway, &self.scope, create).await?;
         Ok(upload.new.id.to_string())
@@ -287,6 +289,7 @@ impl<'a> Client<'a> {
             condition: WriteCondition::Always,
             source_customer_key: self.customer_key.clone(),
             customer_key: self.customer_key.clone(),
+            lock: crate::region::ObjectLock::default(),
         }
     }
 

@@ -46,6 +46,7 @@ async fn put_typed(acme: &Client<'_>, name: &str, body: &[u8]) {
         declared: Declared::default(),
         trailers: Box::new(|| None),
         customer_key: None,
+        lock: crate::region::ObjectLock::default(),
     };
     put_object(&acme.bed.gateway, &acme.scope, put)
         .await
@@ -104,6 +105,7 @@ async fn copy_of_a_multipart_object_reads_by_ranges_also_when_the_source_is_gone
             key: key("k"),
             version: None,
             condition: WriteCondition::Always,
+            bypass_governance: false,
         };
         delete_object(&acme.scope, &delete).await.unwrap();
         let bytes = parts.concat();

@@ -18,6 +18,7 @@ fn delete(name: &str, condition: WriteCondition) -> DeleteObject {
         key: key(name),
         version: None,
         condition,
+        bypass_governance: false,
     }
 }
 

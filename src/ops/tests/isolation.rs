@@ -107,6 +107,7 @@ async fn object_of_another_tenant_answers_as_one_that_does_not_exist() {
             key: key(name),
             version: None,
             condition,
+            bypass_governance: false,
         };
         all.push(seen(
             delete_object(scope, &delete(WriteCondition::Present)).await,

@@ -46,6 +46,7 @@ async fn put_during_which_the_lease_ends_stores_nothing() {
         key: key("k"),
         metadata: ObjectMetadata::default(),
         tags: Vec::new(),
+        lock: crate::region::ObjectLock::default(),
         condition: WriteCondition::Always,
         body: outliving(plain(1, STREAMED), &clock),
         plaintext_bytes: STREAMED as u64,

@@ -13,6 +13,7 @@ mod multipart_ends;
 mod multipart_faults;
 mod multipart_parts;
 mod multipart_races;
+mod object_lock;
 mod put_faults;
 mod random_ranges;
 mod reads;

@@ -185,6 +185,7 @@ async fn land_late(acme: &Client<'_>, upload: &str, number: u16) {
         number,
         stored_bytes: 7,
         body: Body::Replayable(Bytes::from_static(b"garbage")),
+        in_lock_bucket: false,
     };
     let store = &acme.bed.store;
     store

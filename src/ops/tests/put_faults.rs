@@ -40,6 +40,7 @@ async fn put_with(acme: &Client<'_>, fault: Fault, bytes: usize) {
             key: super::client::key("k"),
             version: None,
             condition: WriteCondition::Always,
+            bypass_governance: false,
         };
         crate::ops::delete_object::delete_object(&acme.scope, &delete)
             .await
@@ -134,6 +135,7 @@ async fn put_whose_client_breaks_off_or_sends_too_much_stores_nothing() {
                 declared: crate::ops::checksum::Declared::default(),
                 trailers: Box::new(|| None),
                 customer_key: None,
+                lock: crate::region::ObjectLock::default(),
             };
             let outcome = put_object(&bed.gateway, &acme.scope, put).await;
             assert_eq!(outcome.err().map(|e| e.code()), Some(Code::IncompleteBody));

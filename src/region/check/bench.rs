@@ -20,6 +20,8 @@ pub(super) struct Bench {
     bucket: UpstreamBucket,
     /// Keys that can't be told from a listing of versions stay out of here.
     pub(super) versioned: UpstreamBucket,
+    /// The bucket with object lock; made by the probe of it.
+    pub(super) locked: UpstreamBucket,
     uploads: Mutex<Vec<(ObjectRef, UpstreamUploadId)>>,
     /// Every key that was ever named: a store may not list what it holds.
     named: Mutex<BTreeSet<String>>,
@@ -34,14 +36,15 @@ impl Bench {
         Self {
             bucket: name(""),
             versioned: name("-v"),
+            locked: name("-l"),
             store,
             uploads: Mutex::new(Vec::new()),
             named: Mutex::new(BTreeSet::new()),
         }
     }
 
-    pub(super) fn bucket_names(&self) -> [&str; 2] {
-        [self.bucket.as_str(), self.versioned.as_str()]
+    pub(super) fn bucket_names(&self) -> [&str; 3] {
+        [&self.bucket, &self.versioned, &self.locked].map(UpstreamBucket::as_str)
     }
 
     pub(super) async fn open(&self) -> Result<(), RegionError> {
@@ -56,6 +59,10 @@ impl Bench {
 
     pub(super) fn at_versioned(&self, key: &str) -> Result<ObjectRef, RegionError> {
         self.within(&self.versioned, key)
+    }
+
+    pub(super) fn at_locked(&self, key: &str) -> Result<ObjectRef, RegionError> {
+        self.within(&self.locked, key)
     }
 
     fn within(&self, bucket: &UpstreamBucket, key: &str) -> Result<ObjectRef, RegionError> {
@@ -179,6 +186,7 @@ impl Bench {
             number,
             stored_bytes: bytes.len() as u64,
             body: Body::Replayable(bytes),
+            in_lock_bucket: false,
         };
         let etag = self.store.upload_part(NOBODY, at, request).await?;
         Ok(CompletedPart { number, etag })
@@ -191,6 +199,7 @@ impl Bench {
             // Most are finished; one that stays will be in the way of deleting the bucket, which is told.
             let _ = self.store.abort_upload(NOBODY, &at, &upload).await;
         }
+        let unlocked = self.drop_locked().await;
         let emptied = self.empty_versioned().await;
         let versioned = self.store.delete_bucket(NOBODY, &self.versioned).await;
         let mut keys = std::mem::take(&mut *held(&self.named));
@@ -200,7 +209,37 @@ impl Bench {
             let _ = self.delete(&self.bucket, key, None).await;
         }
         self.store.delete_bucket(NOBODY, &self.bucket).await?;
-        emptied.and(versioned)
+        emptied.and(versioned).and(unlocked)
+    }
+
+    /// Lifts every lock and deletes the bucket with object lock, where the store made one.
+    async fn drop_locked(&self) -> Result<(), RegionError> {
+        if !self.store.bucket_exists(NOBODY, &self.locked).await? {
+            return Ok(());
+        }
+        let request = VersionListRequest {
+            keys_max: 1_000,
+            ..VersionListRequest::default()
+        };
+        let listed = self.store.list_versions(NOBODY, &self.locked, &request);
+        for found in listed.await?.versions {
+            let at = self.within(&self.locked, &found.object.key)?;
+            let version = Some(found.version);
+            if !found.delete_marker {
+                // Whether it went is told by the deletion.
+                let _ = self
+                    .store
+                    .set_legal_hold(NOBODY, &at, version.as_ref(), false)
+                    .await;
+            }
+            let request = DeleteRequest {
+                version,
+                bypass_governance: true,
+                ..DeleteRequest::default()
+            };
+            self.store.delete(NOBODY, &at, &request).await?;
+        }
+        self.store.delete_bucket(NOBODY, &self.locked).await
     }
 
     async fn empty_versioned(&self) -> Result<(), RegionError> {

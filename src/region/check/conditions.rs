@@ -293,6 +293,7 @@ pub(super) async fn delete(bench: &Bench) -> Result<bool, RegionError> {
     let request = |etag: &str| DeleteRequest {
         version: None,
         condition: PutCondition::Matches(etag.to_owned()),
+        bypass_governance: false,
     };
     let wrong = request("00000000000000000000000000000000");
     let outcome = bench.store.delete(NOBODY, &at, &wrong).await;

@@ -1,12 +1,13 @@
 //! `region check`: what an upstream really does, found by trying, before a tenant's first object goes there.
 //!
-//! It makes two buckets of its own, races conditional writes on them, stores odd keys, and deletes everything again,
+//! It makes up to three buckets of its own, races conditional writes on them, stores odd keys, and deletes everything again,
 //! also when something fails on the way.
 
 mod bench;
 mod capacity;
 mod conditions;
 mod keys;
+mod locks;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +61,8 @@ pub enum CheckStep {
     Metadata,
     /// Tags, checksums, versions.
     Features,
+    /// Object lock, on a bucket of its own.
+    ObjectLock,
     /// Deleting what the check made.
     Cleanup,
 }
@@ -76,6 +79,7 @@ impl fmt::Display for CheckStep {
             Self::Parts => "parts of multipart uploads",
             Self::Metadata => "metadata",
             Self::Features => "tags, checksums and versions",
+            Self::ObjectLock => "object lock",
             Self::Cleanup => "cleaning up",
         })
     }
@@ -124,7 +128,7 @@ pub async fn check_region(
     if let Err(error) = cleaned {
         report.notes.push(format!(
             "the check's buckets {} could not all be deleted ({error}); delete them by hand",
-            plain.bucket_names().join(" and ")
+            plain.bucket_names().join(", ")
         ));
     }
     Ok(report)
@@ -142,6 +146,9 @@ pub(crate) fn assumed() -> RegionProfile {
         tagging: true,
         keys: KeyRules::all(),
         put_checksum: false,
+        put_checksum_trailer: false,
+        object_lock: false,
+        object_lock_copy: false,
         content_disposition_bytes_max: 0,
         user_metadata_bytes_max: 0,
     }
@@ -168,6 +175,8 @@ async fn probe(
     profile.tagging = capacity::tagging(bench).await?;
     profile.put_checksum = capacity::put_checksum(bench).await?;
     profile.versioning = capacity::versioning(bench).await?;
+    progress(CheckStep::ObjectLock);
+    locks::probe(bench, &mut profile, &mut findings).await?;
     findings.note(
         profile.conditional_complete,
         "conditional CompleteMultipartUpload is not atomic; conditional ones are answered with 501",

@@ -36,6 +36,12 @@ async fn check_region_seaweed_accepted_with_its_limits() {
         "{report:?}"
     );
     assert!(
+        profile.object_lock && profile.put_checksum && profile.put_checksum_trailer,
+        "{report:?}"
+    );
+    // SeaweedFS copies its source's lock along, whatever is asked for.
+    assert!(!profile.object_lock_copy, "{report:?}");
+    assert!(
         !report.notes.iter().any(|note| note.contains("deleted")),
         "{report:?}"
     );
@@ -50,6 +56,7 @@ async fn check_region_rclone_refused_with_reasons() {
     let testbed = Testbed::rclone().await;
     let report = check_region(testbed.config(), &|_| {}).await.unwrap();
     assert!(!report.profile.conditional_put);
+    assert!(!report.profile.object_lock, "{report:?}");
     assert!(
         report
             .missing

@@ -277,6 +277,9 @@ fn profile() -> RegionProfile {
         tagging: true,
         keys: KeyRules::all(),
         put_checksum: false,
+        put_checksum_trailer: false,
+        object_lock: false,
+        object_lock_copy: false,
         content_disposition_bytes_max: CONTENT_DISPOSITION_BYTES_MAX,
         user_metadata_bytes_max: USER_METADATA_BYTES_MAX,
     }

@@ -101,6 +101,7 @@ pub(super) fn decode_head(bytes: &[u8]) -> Result<HeadFields, TxError> {
         metadata: row.metadata,
         content_disposition: row.content_disposition,
         tags: row.tags,
+        lock: None,
     })
 }
 

@@ -15,7 +15,11 @@ use aws_sdk_s3::types::{
 const UNNAMED_REGION: &str = "us-east-1";
 
 impl S3Store {
-    pub(super) async fn make_bucket(&self, bucket: &UpstreamBucket) -> Result<(), RegionError> {
+    pub(super) async fn make_bucket(
+        &self,
+        bucket: &UpstreamBucket,
+        with_lock: bool,
+    ) -> Result<(), RegionError> {
         let call = Call::write("create_bucket", Missing::Bucket);
         let place = (self.region != UNNAMED_REGION).then(|| {
             CreateBucketConfiguration::builder()
@@ -27,6 +31,7 @@ impl S3Store {
                 .create_bucket()
                 .bucket(bucket.as_str())
                 .set_create_bucket_configuration(place.clone())
+                .set_object_lock_enabled_for_bucket(with_lock.then_some(true))
                 .send()
                 .await
                 .map_err(|error| from_sdk(call, error))

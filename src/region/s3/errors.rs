@@ -128,6 +128,9 @@ impl Call {
             "NoSuchKey" => self.not_found(Missing::Object),
             "NoSuchVersion" => self.not_found(Missing::Version),
             "NoSuchUpload" => self.not_found(Missing::Upload),
+            "NoSuchObjectLockConfiguration"
+            | "ObjectLockConfigurationNotFoundError"
+            | "NoSuchObjectLegalHold" => self.not_found(Missing::ObjectLock),
             "PreconditionFailed" => RegionError::PreconditionFailed { operation },
             "ConditionalRequestConflict" | "OperationAborted" => {
                 RegionError::Conflict { operation }

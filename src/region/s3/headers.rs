@@ -1,6 +1,7 @@
 //! Between [`HeadFields`], [`StoredHead`] and HTTP headers.
 
 use super::errors::Call;
+use super::locks::{self, hold_status, header_time};
 use crate::clock::UnixMs;
 use crate::region::{
     ByteRange, HeadFields, PutCondition, RegionError, StoredHead, VersionId, WriteOutcome,
@@ -85,6 +86,15 @@ pub(super) fn of_write(
     if let Some(text) = tagging(&head.tags) {
         put("x-amz-tagging", &text)?;
     }
+    let lock = head.lock.unwrap_or_default();
+    if let Some(retention) = lock.retention {
+        put("x-amz-object-lock-mode", retention.mode.as_str())?;
+        let until = header_time(call, retention.until)?;
+        put("x-amz-object-lock-retain-until-date", &until)?;
+    }
+    if let Some(on) = lock.legal_hold {
+        put("x-amz-object-lock-legal-hold", hold_status(on).as_str())?;
+    }
     let (if_match, if_none_match) = condition(wanted);
     if let Some(text) = if_match {
         put("if-match", &text)?;
@@ -143,6 +153,7 @@ pub(super) fn stored_head(
         .ok_or_else(|| call.lying("no readable Last-Modified"))?;
     let mut fields = HeadFields {
         content_disposition: text(headers, "content-disposition").map(str::to_owned),
+        lock: locks::of_answer(|name| text(headers, name)),
         ..HeadFields::default()
     };
     for (name, value) in headers {

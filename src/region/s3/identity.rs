@@ -60,7 +60,7 @@ impl S3Store {
         if let Some(identity) = self.read_identity().await? {
             return Ok(identity);
         }
-        self.make_bucket(&self.identity_bucket()).await?;
+        self.make_bucket(&self.identity_bucket(), false).await?;
         let mut bytes = [0; IDENTITY_BYTES];
         getrandom::fill(&mut bytes).map_err(|_| call.unavailable("no randomness"))?;
         let request = PutRequest {

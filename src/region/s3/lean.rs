@@ -5,6 +5,7 @@ use super::body::{CancelOnDrop, CollectError, OnceSource, Progress, SendBody, co
 use super::errors::{Call, Refusal};
 use super::headers::{ENCODED, ENCODED_IN_PATH};
 use super::retry;
+use super::trailing::with_trailer;
 use crate::clock::Clock;
 use crate::region::{Body, BodyError, ByteStream, RegionError};
 use aws_sigv4::http_request::{
@@ -30,6 +31,8 @@ pub(super) struct Template {
     pub(super) method: Method,
     path_and_query: String,
     pub(super) headers: HeaderMap,
+    /// The body is in chunks with a trailer (see `trailing.rs`).
+    pub(super) has_trailer: bool,
 }
 
 impl Template {
@@ -43,6 +46,7 @@ impl Template {
             method,
             path_and_query,
             headers: HeaderMap::new(),
+            has_trailer: false,
         }
     }
 
@@ -138,7 +142,10 @@ impl S3Store {
             template.method.as_str(),
             uri.as_str(),
             headers,
-            SignableBody::UnsignedPayload,
+            match template.has_trailer {
+                true => SignableBody::StreamingUnsignedPayloadTrailer,
+                false => SignableBody::UnsignedPayload,
+            },
         )
         .map_err(unbuildable)?;
         let (instructions, _signature) = sign(signable, &params).map_err(unbuildable)?.into_parts();
@@ -204,6 +211,30 @@ impl S3Store {
         asked
             .await
             .unwrap_or_else(|_| Err(call.lost("no answer in time")))
+    }
+
+    /// As [`Self::upload`], with a checksum where the store takes one.
+    pub(super) async fn upload_checked(
+        &self,
+        call: Call,
+        mut template: Template,
+        body: Body,
+        stored_bytes: u64,
+    ) -> Result<HeaderMap, RegionError> {
+        match body {
+            Body::Once(stream) if self.profile.put_checksum_trailer && stored_bytes > 0 => {
+                let (template, stream, encoded_bytes) =
+                    with_trailer(call, template, stream, stored_bytes)?;
+                let body = Body::Once(stream);
+                self.upload(call, &template, body, encoded_bytes).await
+            }
+            body => {
+                if let Some((name, value)) = self.checksum_header(&body) {
+                    template.headers.insert(name, value);
+                }
+                self.upload(call, &template, body, stored_bytes).await
+            }
+        }
     }
 
     /// Sends a body of exactly `stored_bytes` and returns the headers of the 200.

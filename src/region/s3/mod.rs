@@ -13,9 +13,11 @@ mod headers;
 mod identity;
 mod lean;
 mod lists;
+mod locks;
 mod objects;
 mod retry;
 mod sdk;
+mod trailing;
 mod transport;
 mod uploads;
 mod versions;
@@ -41,8 +43,8 @@ pub use identity::RegionIdentity;
 use crate::clock::SystemClock;
 use crate::region::{
     Body, CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
-    ListRequest, Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError,
-    RegionProfile, RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest,
+    ListRequest, Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition,
+    PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart, UploadPartRequest,
     UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning,
     WriteOutcome,
 };
@@ -178,7 +180,7 @@ impl RegionStore for S3Store {
         _tenant: TenantId,
         bucket: &UpstreamBucket,
     ) -> Result<(), RegionError> {
-        self.make_bucket(bucket).await
+        self.make_bucket(bucket, false).await
     }
 
     async fn delete_bucket(
@@ -358,6 +360,62 @@ impl RegionStore for S3Store {
         tags: &[(String, String)],
     ) -> Result<(), RegionError> {
         self.set_object_tags(&self.stored(at), version, tags).await
+    }
+
+    async fn create_lock_bucket(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        self.make_lock_bucket(bucket).await
+    }
+
+    async fn lock_configuration(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Option<LockConfiguration>, RegionError> {
+        self.bucket_lock(bucket).await
+    }
+
+    async fn set_lock_configuration(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+        configuration: &LockConfiguration,
+    ) -> Result<(), RegionError> {
+        self.set_bucket_lock(bucket, configuration).await
+    }
+
+    async fn object_lock(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+    ) -> Result<ObjectLock, RegionError> {
+        self.version_lock(at, version).await
+    }
+
+    async fn set_retention(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> Result<(), RegionError> {
+        self.set_version_retention(at, version, retention, bypass)
+            .await
+    }
+
+    async fn set_legal_hold(
+        &self,
+        _tenant: TenantId,
+        at: &ObjectRef,
+        version: Option<&VersionId>,
+        on: bool,
+    ) -> Result<(), RegionError> {
+        self.set_version_legal_hold(at, version, on).await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {

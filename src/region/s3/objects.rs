@@ -7,7 +7,9 @@ use super::headers::{
     stored_head, tagging, unix_ms, unquoted, write_outcome,
 };
 use super::lean::Template;
+use super::locks::{hold_status, sdk_time};
 use super::retry::until_done;
+use super::trailing::with_trailer_claiming;
 use super::{CRC64NVME, S3Store, checksum_value};
 use crate::region::{
     Body, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, Missing, ObjectRef, PutCondition,
@@ -15,6 +17,7 @@ use crate::region::{
 };
 use aws_sdk_s3::types::{MetadataDirective, Tag, Tagging, TaggingDirective};
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
 use percent_encoding::utf8_percent_encode;
 
@@ -47,13 +50,17 @@ impl S3Store {
     ) -> Result<WriteOutcome, RegionError> {
         let call = Call::write("put", Missing::Bucket);
         let mut headers = of_write(call, &request.head, &request.condition)?;
-        if let Some((name, value)) = self.checksum_header(&request.body) {
+        let (body, stored_bytes) = (request.body, request.stored_bytes);
+        if request.head.lock.is_some() {
+            let template = at_object(Method::PUT, at).headers(headers);
+            let answer = self.upload_checked(call, template, body, stored_bytes);
+            return write_outcome(call, &answer.await?);
+        }
+        if let Some((name, value)) = self.checksum_header(&body) {
             headers.insert(name, value);
         }
         let template = at_object(Method::PUT, at).headers(headers);
-        let answer = self
-            .upload(call, &template, request.body, request.stored_bytes)
-            .await?;
+        let answer = self.upload(call, &template, body, stored_bytes).await?;
         write_outcome(call, &answer)
     }
 
@@ -73,6 +80,23 @@ impl S3Store {
         let answer = self
             .upload(call, &template, Body::Replayable(bytes), stored_bytes)
             .await?;
+        write_outcome(call, &answer)
+    }
+
+    /// Puts a stream whose trailer claims another checksum than it has (`region check`).
+    pub(in crate::region) async fn put_with_wrong_trailer(
+        &self,
+        at: &ObjectRef,
+        bytes: &'static [u8],
+    ) -> Result<WriteOutcome, RegionError> {
+        let call = Call::write("put", Missing::Bucket);
+        let template = at_object(Method::PUT, at);
+        let body = stream::iter([Ok(Bytes::from_static(bytes))]).boxed();
+        let stored_bytes = bytes.len() as u64;
+        let (template, body, encoded_bytes) =
+            with_trailer_claiming(call, template, body, stored_bytes, |crc| !crc)?;
+        let body = Body::Once(body);
+        let answer = self.upload(call, &template, body, encoded_bytes).await?;
         write_outcome(call, &answer)
     }
 
@@ -148,6 +172,7 @@ impl S3Store {
                 .key(at.key.as_str())
                 .set_version_id(version_text(request.version.as_ref()))
                 .set_if_match(if_match.clone())
+                .set_bypass_governance_retention(request.bypass_governance.then_some(true))
                 .send()
                 .await
                 .map_err(|error| from_sdk(call, error))
@@ -181,6 +206,7 @@ impl S3Store {
         } else {
             (TaggingDirective::Replace, tagging(&request.head.tags))
         };
+        let lock = request.head.lock.unwrap_or_default();
         let copied = until_done(&self.retries, || async {
             self.sdk_long
                 .copy_object()
@@ -193,6 +219,9 @@ impl S3Store {
                 .set_content_disposition(request.head.content_disposition.clone())
                 .tagging_directive(directive.clone())
                 .set_tagging(tags.clone())
+                .set_object_lock_mode(lock.retention.map(|kept| kept.mode.as_str().into()))
+                .set_object_lock_retain_until_date(lock.retention.map(|kept| sdk_time(kept.until)))
+                .set_object_lock_legal_hold_status(lock.legal_hold.map(hold_status))
                 .set_if_match(if_match.clone())
                 .set_if_none_match(if_none_match.clone())
                 .send()

@@ -37,6 +37,9 @@ pub(crate) fn full_profile() -> RegionProfile {
         tagging: true,
         keys: KeyRules::all(),
         put_checksum: false,
+        put_checksum_trailer: false,
+        object_lock: false,
+        object_lock_copy: false,
         content_disposition_bytes_max: 2_000,
         user_metadata_bytes_max: 2_000,
     }

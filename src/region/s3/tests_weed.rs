@@ -108,6 +108,7 @@ async fn objects_round_trip(bench: &Bench) {
         metadata: [("lethe".to_owned(), "QUJD".repeat(150))].into(),
         content_disposition: Some("x".repeat(2_000)),
         tags: vec![("a b".to_owned(), "c&=é".to_owned())],
+        lock: None,
     };
     let key = "dir/a b+c%d&<é😀\u{1}";
     let chunks = (0..3).map(|byte| Ok(Bytes::from(vec![byte; 100_000])));
@@ -277,6 +278,7 @@ async fn conditions_hold(bench: &Bench) {
     let delete = |condition| DeleteRequest {
         version: None,
         condition,
+        bypass_governance: false,
     };
     let at = bench.at("c");
     let wrong = delete(PutCondition::Matches(first.etag));

@@ -22,6 +22,7 @@ async fn part(
         number,
         stored_bytes: bytes.len() as u64,
         body: Body::Replayable(Bytes::from(bytes)),
+        in_lock_bucket: false,
     };
     let etag = bench.store.upload_part(TENANT, at, request).await.unwrap();
     CompletedPart { number, etag }
@@ -33,6 +34,7 @@ pub(super) async fn uploads_complete(bench: &Bench) {
         metadata: [("lethe".to_owned(), "bXA=".to_owned())].into(),
         content_disposition: Some("spill".to_owned()),
         tags: vec![("t".to_owned(), "1".to_owned())],
+        lock: None,
     };
     let upload = bench.store.create_upload(TENANT, &at, &head).await.unwrap();
     part(bench, &at, &upload, 1, vec![9; PART_BYTES]).await;
@@ -143,6 +145,7 @@ pub(super) async fn copies_have_their_own_head(bench: &Bench) {
             metadata: [("lethe".to_owned(), "bmV3".to_owned())].into(),
             content_disposition: Some("spill".to_owned()),
             tags: vec![("t".to_owned(), "2".to_owned())],
+            lock: None,
         },
         copy_tags: false,
         condition: PutCondition::Always,

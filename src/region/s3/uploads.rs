@@ -5,13 +5,14 @@ use super::errors::{Call, from_sdk};
 use super::headers::{condition, etag, of_write, quoted, tagging, unquoted};
 use super::lean::Template;
 use super::lists::decoded;
+use super::locks::{hold_status, sdk_time};
 use super::objects::copy_source;
 use super::retry::until_done;
 use crate::region::{
     CompletedPart, HeadFields, Missing, ObjectRef, PartCopyRequest, PutCondition, RegionError,
     StoredPart, UploadPartRequest, UpstreamUploadId, VersionId, WriteOutcome,
 };
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart as SdkPart, EncodingType, Part};
+use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, EncodingType, Part};
 use http::Method;
 use std::collections::BTreeMap;
 
@@ -27,6 +28,10 @@ impl S3Store {
     ) -> Result<UpstreamUploadId, RegionError> {
         let call = Call::write("create_upload", Missing::Bucket);
         of_write(call, head, &PutCondition::Always)?;
+        let lock = head.lock.unwrap_or_default();
+        // Parts with a checksum need an upload that names its algorithm.
+        let algorithm = (head.lock.is_some() && self.profile.put_checksum)
+            .then_some(ChecksumAlgorithm::Crc64Nvme);
         let opened = until_done(&self.retries, || async {
             self.sdk
                 .create_multipart_upload()
@@ -35,6 +40,10 @@ impl S3Store {
                 .set_metadata(Some(head.metadata.clone().into_iter().collect()))
                 .set_content_disposition(head.content_disposition.clone())
                 .set_tagging(tagging(&head.tags))
+                .set_checksum_algorithm(algorithm.clone())
+                .set_object_lock_mode(lock.retention.map(|kept| kept.mode.as_str().into()))
+                .set_object_lock_retain_until_date(lock.retention.map(|kept| sdk_time(kept.until)))
+                .set_object_lock_legal_hold_status(lock.legal_hold.map(hold_status))
                 .send()
                 .await
                 .map_err(|error| from_sdk(call, error))
@@ -55,10 +64,15 @@ impl S3Store {
         let template = Template::new(Method::PUT, at.bucket.as_str(), Some(at.key.as_str()))
             .query("partNumber", &request.number.to_string())
             .query("uploadId", &request.upload.0);
-        let answer = self
-            .upload(call, &template, request.body, request.stored_bytes)
-            .await?;
-        etag(call, &answer)
+        let (body, stored_bytes) = (request.body, request.stored_bytes);
+        let answer = match request.in_lock_bucket {
+            true => {
+                self.upload_checked(call, template, body, stored_bytes)
+                    .await
+            }
+            false => self.upload(call, &template, body, stored_bytes).await,
+        };
+        etag(call, &answer?)
     }
 
     pub(super) async fn copy_part(

@@ -144,6 +144,7 @@ fn delete_if(etag: &str) -> DeleteRequest {
     DeleteRequest {
         version: None,
         condition: PutCondition::Matches(etag.to_owned()),
+        bypass_governance: false,
     }
 }
 

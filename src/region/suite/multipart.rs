@@ -31,6 +31,7 @@ async fn send(
         number,
         stored_bytes: bytes.len() as u64,
         body: Body::Replayable(bytes.clone()),
+        in_lock_bucket: false,
     };
     let etag = ground
         .store
@@ -302,6 +303,7 @@ pub async fn part_of_wrong_length_is_not_stored(store: Arc<dyn RegionStore>) {
             number: 1,
             stored_bytes,
             body,
+            in_lock_bucket: false,
         };
         let sent = ground
             .store

@@ -435,6 +435,7 @@ pub async fn metadata_up_to_the_profile_survives(store: Arc<dyn RegionStore>) {
         .into(),
         content_disposition: (disposition_bytes > 0).then(|| text(disposition_bytes)),
         tags: Vec::new(),
+        lock: None,
     };
     ground.put_with("a", &pattern(1, 10), head.clone()).await;
     assert_eq!(ground.get("a").await.0.fields, head);

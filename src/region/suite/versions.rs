@@ -111,6 +111,7 @@ pub async fn versions_are_kept_and_read(store: Arc<dyn RegionStore>) {
         let request = DeleteRequest {
             version: Some(gone.clone()),
             condition: PutCondition::Always,
+            bypass_governance: false,
         };
         store
             .delete(tenant, &at, &request)

@@ -81,6 +81,7 @@ async fn prepare(ground: &Ground) -> Prepared {
         number: 1,
         stored_bytes: new().len() as u64,
         body: streamed(&new(), 100_000, None),
+        in_lock_bucket: false,
     };
     let etag = ground
         .store

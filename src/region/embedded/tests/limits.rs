@@ -193,6 +193,7 @@ async fn version_null_is_the_object_and_others_are_not_found() {
         let request = DeleteRequest {
             version: Some(version),
             condition: PutCondition::Always,
+            bypass_governance: false,
         };
         let deleted = store.delete(tenant, &at, &request).await;
         assert_eq!(deleted.is_ok(), deletes, "{deleted:?}");
@@ -213,6 +214,7 @@ async fn bucket_deleted_with_open_uploads_leaves_no_file() {
         number: 1,
         stored_bytes: 100,
         body: crate::region::Body::Replayable(pattern(1, 100)),
+        in_lock_bucket: false,
     };
     store
         .upload_part(ground.tenant, &at, request)

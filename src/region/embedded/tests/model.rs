@@ -112,6 +112,7 @@ impl Run {
                 let request = DeleteRequest {
                     version: None,
                     condition: condition(cond, &self.objects, &key),
+                    bypass_governance: false,
                 };
                 let (tenant, at) = (self.ground.tenant, self.ground.at(&key));
                 let deleted = self.ground.store.delete(tenant, &at, &request).await;
@@ -247,6 +248,7 @@ impl Run {
                 number: *number,
                 stored_bytes: *bytes as u64,
                 body: Body::Replayable(body.clone()),
+                in_lock_bucket: false,
             };
             let etag = store.upload_part(tenant, &at, request).await.unwrap();
             held.insert(*number, (body, etag));

@@ -26,6 +26,7 @@ async fn multipart(ground: &Ground, key: &str, parts: &[Bytes]) -> String {
             number,
             stored_bytes: bytes.len() as u64,
             body: Body::Replayable(bytes.clone()),
+            in_lock_bucket: false,
         };
         let etag = store.upload_part(tenant, &at, request).await.unwrap();
         sent.push(CompletedPart { number, etag });

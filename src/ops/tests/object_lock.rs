@@ -1,0 +1,60 @@
+use super::client::Client;
+use crate::catalog::NewBucket;
+use crate::clock::UnixMs;
+use crate::ops::buckets::{create_bucket, create_lock_bucket};
+use crate::ops::error::Code;
+use crate::ops::object_lock;
+use crate::ops::testing::Testbed;
+use crate::placement::upstream_bucket_name;
+use crate::region::{LockMode, ObjectLock, Retention};
+use crate::tenants::BucketName;
+
+const ASKED: ObjectLock = ObjectLock {
+    retention: Some(Retention {
+        mode: LockMode::Compliance,
+        until: UnixMs(i64::MAX),
+    }),
+    legal_hold: None,
+};
+
+#[tokio::test]
+async fn bucket_begun_with_object_lock_is_not_made_without_it_by_a_retry() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let name = BucketName::new("locked").unwrap();
+    let refused = create_lock_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;
+    assert_eq!(refused.unwrap_err().code(), Code::NotImplemented);
+    // As a request leaves it that was cut off after its first step.
+    let new = NewBucket {
+        name: name.clone(),
+        region: acme.scope.bucket.region.clone(),
+        upstream: upstream_bucket_name("lethe", [7; 16]),
+        object_lock: true,
+        created: UnixMs(0),
+    };
+    let catalog = &acme.scope.domain.catalog;
+    let begun = catalog.begin_bucket(acme.scope.tenant, &new, 100).await;
+    assert!(begun.unwrap().object_lock);
+    let other = create_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;
+    assert_eq!(other.unwrap_err().code(), Code::OperationAborted);
+    let row = catalog.bucket(acme.scope.tenant, &name).await.unwrap();
+    assert!(row.object_lock);
+    let store = &acme.scope.region.store;
+    let exists = store.bucket_exists(acme.scope.tenant, &row.upstream).await;
+    assert!(!exists.unwrap());
+}
+
+#[tokio::test]
+async fn lock_is_asked_of_the_region_only_where_bucket_and_region_have_it() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    let of = |scope: &_, asked| object_lock::of_new_object(&bed.gateway, scope, asked);
+    assert_eq!(of(&acme.scope, ObjectLock::default()).unwrap(), None);
+    let refused = of(&acme.scope, ASKED).unwrap_err();
+    assert_eq!(refused.code(), Code::NotImplemented);
+    // In a bucket with lock every object is told so, also one that asks for nothing: it may have the bucket's default.
+    let mut locked = acme.scope.clone();
+    locked.bucket.object_lock = true;
+    let asked = of(&locked, ObjectLock::default()).unwrap();
+    assert_eq!(asked, Some(ObjectLock::default()));
+}
