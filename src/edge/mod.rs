@@ -6,8 +6,10 @@
 
 mod answer;
 mod auth;
+mod browsers;
 pub mod conditions;
 pub mod context;
+mod cors;
 mod drain;
 pub mod error;
 pub mod front;
@@ -29,6 +31,7 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
+pub use browsers::Browsers;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
@@ -173,7 +176,7 @@ pub struct DrainOutcome {
 pub async fn serve(
     config: EdgeConfig,
     listener: TcpListener,
-    s3: impl s3s::S3,
+    s3: impl s3s::S3 + Browsers + Clone,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,

@@ -1,7 +1,9 @@
 //! One request from its head to its answer's last byte: guard, credential, s3s, answer.
 
 use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
+use super::browsers::Browsers;
 use super::context::{GatewayId, RequestContext, RequestId};
+use super::cors::{Asked, CrossOrigin};
 use super::guard::body::{Declared, FaultSlot, GuardedBody};
 use super::guard::payload::DOCUMENT_BYTES_MAX;
 use super::guard::{self, framing, hashed_url, scope};
@@ -28,6 +30,7 @@ pub(super) struct EdgeService {
     /// For presigned URLs that name their body's hash.
     url_verifier: S3Service,
     authenticator: Arc<dyn Authenticator>,
+    cross_origin: CrossOrigin,
     clock: Arc<dyn Clock>,
     hosts: HostRules,
     limits: EdgeLimits,
@@ -53,7 +56,7 @@ fn builder(s3: impl S3, hosts: &HostRules, config: S3Config) -> S3ServiceBuilder
 
 impl EdgeService {
     pub(super) fn new(
-        s3: impl S3,
+        s3: impl S3 + Browsers + Clone,
         authenticator: Arc<dyn Authenticator>,
         clock: Arc<dyn Clock>,
         hosts: HostRules,
@@ -61,6 +64,7 @@ impl EdgeService {
         gateway: GatewayId,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
+        let browsers: Arc<dyn Browsers> = Arc::new(s3.clone());
         let mut config = S3Config::default();
         config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
         let parser = builder(s3, &hosts, config);
@@ -78,6 +82,11 @@ impl EdgeService {
         Self {
             verifier: verifier(None),
             url_verifier: verifier(Some(URL_SKEW_S_MAX)),
+            cross_origin: CrossOrigin::new(
+                browsers,
+                Arc::clone(&authenticator),
+                limits.credential_deadline,
+            ),
             authenticator,
             clock,
             hosts,
@@ -99,6 +108,7 @@ impl EdgeService {
         let is_head = parts.method == http::Method::HEAD;
         let has_body = !body.is_end_stream();
         let faults = FaultSlot::default();
+        let asked = Asked::of(&parts, &self.hosts);
         let served = match id {
             Ok(_) => self.serve(parts, body, &context, &faults).await,
             Err(failed) => Err(failed),
@@ -112,6 +122,10 @@ impl EdgeService {
             Ok(response) => response,
             Err(refused) => self.refuse(&refused, &context),
         };
+        if let Some(asked) = asked {
+            let headers = response.headers_mut();
+            self.cross_origin.decorate(&asked, headers).await;
+        }
         let status = response.status();
         if has_body && (status.is_client_error() || status.is_server_error()) {
             // The body may not have been read to its end. Then the connection closes, after a while (`drain`), and the client
@@ -168,6 +182,9 @@ impl EdgeService {
     {
         context.hold_place(self.in_flight.enter()?);
         framing::head_fits(&parts, self.limits.head_bytes_max, self.limits.headers_max)?;
+        if parts.method == http::Method::OPTIONS {
+            return self.cross_origin.preflight(&parts, &self.hosts).await;
+        }
         let now = self.clock.now();
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         let signed = &admission.signed;

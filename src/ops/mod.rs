@@ -2,10 +2,12 @@
 
 pub mod authenticate;
 mod body_end;
+pub mod bucket_tagging;
 pub mod buckets;
 pub mod checksum;
 pub mod conditions;
 pub mod copy_object;
+pub mod cors;
 pub mod delete_object;
 pub mod error;
 pub mod etag;

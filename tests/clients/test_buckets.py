@@ -156,7 +156,6 @@ def test_unsupported_object_subresource_is_not_implemented_and_no_object(target,
 
 
 LATER = {
-    "CORS": ("GET", {"cors": ""}),
     "lifecycle": ("GET", {"lifecycle": ""}),
     "object lock": ("GET", {"object-lock": ""}),
     "POST form": ("POST", {}),

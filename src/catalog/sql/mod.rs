@@ -32,8 +32,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 3,
-    newest: 3,
+    oldest: 5,
+    newest: 5,
 };
 
 /// A domain's catalog in a database.

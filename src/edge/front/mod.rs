@@ -1,6 +1,8 @@
 //! The front: S3's messages to operations and back. No decisions of its own.
 
 mod attributes;
+mod browsers;
+mod bucket_settings;
 mod buckets;
 mod convert;
 mod copies;

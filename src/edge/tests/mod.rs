@@ -3,6 +3,7 @@
 mod attacks;
 mod bodies;
 mod connections;
+mod cors;
 pub(super) mod harness;
 mod long;
 mod tenants;
