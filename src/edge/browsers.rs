@@ -1,7 +1,10 @@
 //! What browsers ask for and s3s does not do.
 
+use super::forms::VerifiedForm;
 use crate::ops::OpError;
 use crate::ops::cors::StoredRules;
+use crate::ops::put_object::PutAnswer;
+use crate::ops::sealing::PlainStream;
 use crate::tenants::Caller;
 use async_trait::async_trait;
 
@@ -18,4 +21,15 @@ pub trait Browsers: Send + Sync + 'static {
         caller: &Caller,
         bucket: &str,
     ) -> Result<Option<StoredRules>, OpError>;
+
+    /// Stores a form's file as the caller who signed its policy.
+    ///
+    /// # Errors
+    /// As PutObject; nothing is stored when the file does not end well.
+    async fn post_object(
+        &self,
+        caller: &Caller,
+        form: &VerifiedForm,
+        file: PlainStream,
+    ) -> Result<PutAnswer, OpError>;
 }

@@ -17,7 +17,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use s3s::Body;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long browsers may keep the answer that is alike for every name, in seconds.
@@ -41,10 +41,15 @@ pub(super) struct Asked {
     method: Method,
     bucket: String,
     /// Who says to have signed it.
-    access_key_id: Option<AccessKeyId>,
+    access_key_id: OnceLock<AccessKeyId>,
 }
 
 impl Asked {
+    /// Says who signed, where only the body tells.
+    pub(super) fn names_key(&self, key: &AccessKeyId) {
+        let _ = self.access_key_id.set(key.clone());
+    }
+
     /// `None` for what no rule can be about.
     pub(super) fn of(parts: &Parts, hosts: &HostRules) -> Option<Self> {
         let origin = parts.headers.get(header::ORIGIN);
@@ -58,7 +63,8 @@ impl Asked {
             origin: origin.and_then(|value| Some(value.to_str().ok()?.to_owned())),
             method: parts.method.clone(),
             bucket,
-            access_key_id: claimed_key(&parts.headers, parts.uri.query()),
+            access_key_id: claimed_key(&parts.headers, parts.uri.query())
+                .map_or_else(OnceLock::new, OnceLock::from),
         })
     }
 }
@@ -109,7 +115,7 @@ impl CrossOrigin {
 
     /// Adds what the bucket's rules say to the headers of a request's answer, whatever it is.
     pub(super) async fn decorate(&self, asked: &Asked, headers: &mut HeaderMap) {
-        let Some(key) = &asked.access_key_id else {
+        let Some(key) = asked.access_key_id.get() else {
             return;
         };
         let Some(stored) = self.rules(key, &asked.bucket).await else {

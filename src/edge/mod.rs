@@ -12,6 +12,7 @@ pub mod context;
 mod cors;
 mod drain;
 pub mod error;
+pub mod forms;
 pub mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -93,6 +94,8 @@ pub struct EdgeLimits {
     pub headers_max: usize,
     /// Most bytes of all documents that are read or worked on at once; a quarter of it for one tenant.
     pub documents_bytes_max: u64,
+    /// Most bytes of forms' files that are held in memory at once; a quarter of it for one tenant.
+    pub forms_bytes_max: u64,
     /// Bounds on bodies.
     pub body: BodyLimits,
     /// How often certificate files are looked at.
@@ -120,6 +123,7 @@ impl Default for EdgeLimits {
             head_bytes_max: 64 * 1024,
             headers_max: 512,
             documents_bytes_max: 64 << 20,
+            forms_bytes_max: 512 << 20,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
                 signed_chunk_bytes_max: 1 << 20,
@@ -201,6 +205,10 @@ pub async fn serve(
         config.hosts,
         config.limits.clone(),
         gateway,
+        match tls {
+            Some(_) => "https",
+            None => "http",
+        },
     );
     let poll = config.limits.certificate_poll;
     let connections = listener::Connections {

@@ -4,9 +4,10 @@ use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
 use super::browsers::Browsers;
 use super::context::{GatewayId, RequestContext, RequestId};
 use super::cors::{Asked, CrossOrigin};
+use super::forms::Forms;
 use super::guard::body::{Declared, FaultSlot, GuardedBody};
 use super::guard::payload::DOCUMENT_BYTES_MAX;
-use super::guard::{self, framing, hashed_url, scope};
+use super::guard::{self, forms, framing, hashed_url, scope};
 use super::host::HostRules;
 use super::io::Phase;
 use super::limits::{DocumentBytes, InFlight, Shares};
@@ -31,6 +32,7 @@ pub(super) struct EdgeService {
     url_verifier: S3Service,
     authenticator: Arc<dyn Authenticator>,
     cross_origin: CrossOrigin,
+    forms: Forms,
     clock: Arc<dyn Clock>,
     hosts: HostRules,
     limits: EdgeLimits,
@@ -62,13 +64,26 @@ impl EdgeService {
         hosts: HostRules,
         limits: EdgeLimits,
         gateway: GatewayId,
+        scheme: &'static str,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
         let browsers: Arc<dyn Browsers> = Arc::new(s3.clone());
         let mut config = S3Config::default();
         config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
         let parser = builder(s3, &hosts, config);
-        let parser = Arc::new(Parser::new(parser, EdgeAccess { shares }));
+        let access = EdgeAccess { shares };
+        let forms = Forms {
+            browsers: Arc::clone(&browsers),
+            authenticator: Arc::clone(&authenticator),
+            access: access.clone(),
+            hosts: hosts.clone(),
+            credential_deadline: limits.credential_deadline,
+            body: limits.body,
+            body_quiet_max: limits.body_quiet_max,
+            pieces: DocumentBytes::new(limits.forms_bytes_max),
+            scheme,
+        };
+        let parser = Arc::new(Parser::new(parser, access));
         let verifier = |skew_s_max: Option<u32>| {
             let mut config = S3Config::default();
             if let Some(skew_s_max) = skew_s_max {
@@ -87,6 +102,7 @@ impl EdgeService {
                 Arc::clone(&authenticator),
                 limits.credential_deadline,
             ),
+            forms,
             authenticator,
             clock,
             hosts,
@@ -110,7 +126,10 @@ impl EdgeService {
         let faults = FaultSlot::default();
         let asked = Asked::of(&parts, &self.hosts);
         let served = match id {
-            Ok(_) => self.serve(parts, body, &context, &faults).await,
+            Ok(_) => {
+                let asked = asked.as_ref();
+                self.serve(parts, body, &context, &faults, asked).await
+            }
             Err(failed) => Err(failed),
         };
         let mut response = match served {
@@ -176,6 +195,7 @@ impl EdgeService {
         body: B,
         context: &Arc<RequestContext>,
         faults: &FaultSlot,
+        asked: Option<&Asked>,
     ) -> Result<Response<Body>, OpError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -186,6 +206,10 @@ impl EdgeService {
             return self.cross_origin.preflight(&parts, &self.hosts).await;
         }
         let now = self.clock.now();
+        if forms::is_form(&parts) {
+            let served = self.forms.serve(&parts, body, context, asked, now);
+            return served.await;
+        }
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         let signed = &admission.signed;
         let resolved = auth::resolve(

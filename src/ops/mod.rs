@@ -17,6 +17,7 @@ pub mod headers;
 pub mod list_objects;
 pub mod multipart;
 pub mod opened;
+pub mod post_object;
 pub mod put_object;
 pub mod range;
 pub mod read_object;

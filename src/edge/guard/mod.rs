@@ -115,7 +115,7 @@ pub(super) fn bucket_named(addressing: &Addressing, path: &str) -> Option<String
 }
 
 /// What the path names, as s3s reads it: decoded first.
-fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
+pub(super) fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
     let decoded = percent_decode_str(path)
         .decode_utf8()
         .map_err(|_| OpError::new(Code::InvalidURI, "Couldn't parse the specified URI."))?;

@@ -12,6 +12,7 @@ mod multipart_ends;
 mod multipart_faults;
 mod multipart_parts;
 mod multipart_races;
+mod posts;
 mod put_faults;
 mod random_ranges;
 mod reads;
