@@ -5,9 +5,7 @@ use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
-use crate::ops::multipart::{
-    self, CompleteUpload, CreateUpload, RequestedPart, UploadPart,
-};
+use crate::ops::multipart::{self, CompleteUpload, CreateUpload, RequestedPart, UploadPart};
 use crate::ops::put_object::{self, PutAnswer, PutObject};
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::PlainStream;
@@ -16,8 +14,6 @@ use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectMetadata};
-
-pub use crate::ops::read_object::BUFFERED_BYTES_MAX;
 
 /// Plaintext bytes of one piece: as much as is held in memory at once.
 pub const PART_BYTES: u64 = 8 << 20;

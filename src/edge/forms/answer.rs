@@ -63,7 +63,10 @@ pub(super) fn answer(
         encryption.to_owned(),
     );
     if let Some(version) = &stored.version {
-        set(HeaderName::from_static("x-amz-version-id"), version.0.clone());
+        set(
+            HeaderName::from_static("x-amz-version-id"),
+            version.0.clone(),
+        );
     }
     if let Some(url) = redirect(fields, place, &etag) {
         set(header::LOCATION, url);
@@ -97,9 +100,13 @@ fn document(place: &Place<'_>, etag: &str) -> String {
 
 /// Where the client is to go: the URL of the form, with what was stored. One that is no URL is as none.
 fn redirect(fields: &Fields, place: &Place<'_>, etag: &str) -> Option<String> {
-    let asked = fields.get("success_action_redirect").or(fields.get("redirect"))?;
+    let asked = fields
+        .get("success_action_redirect")
+        .or(fields.get("redirect"))?;
     let lower = asked.to_ascii_lowercase();
-    let is_url = ["http://", "https://"].iter().any(|s| lower.strip_prefix(s).is_some_and(|rest| !rest.is_empty()));
+    let is_url = ["http://", "https://"]
+        .iter()
+        .any(|s| lower.strip_prefix(s).is_some_and(|rest| !rest.is_empty()));
     if !is_url || !asked.bytes().all(|b| b.is_ascii_graphic()) {
         return None;
     }
@@ -108,8 +115,14 @@ fn redirect(fields: &Fields, place: &Place<'_>, etag: &str) -> Option<String> {
         None => (asked, String::new()),
     };
     let joint = if url.contains('?') { '&' } else { '?' };
-    let (bucket, key, etag) = (encode(place.bucket, b""), encode(place.key, b""), encode(etag, b""));
-    Some(format!("{url}{joint}bucket={bucket}&key={key}&etag={etag}{fragment}"))
+    let (bucket, key, etag) = (
+        encode(place.bucket, b""),
+        encode(place.key, b""),
+        encode(etag, b""),
+    );
+    Some(format!(
+        "{url}{joint}bucket={bucket}&key={key}&etag={etag}{fragment}"
+    ))
 }
 
 #[cfg(test)]
@@ -141,7 +154,13 @@ mod tests {
     #[test]
     fn status_is_the_one_that_the_form_asks_for() {
         let by_host = Addressing::Bucket("docs".into());
-        for (asked, status) in [("200", 200), ("201", 201), ("204", 204), ("404", 204), ("", 204)] {
+        for (asked, status) in [
+            ("200", 200),
+            ("201", 201),
+            ("204", 204),
+            ("404", 204),
+            ("", 204),
+        ] {
             let response = answered(&[("success_action_status", asked)], &by_host);
             assert_eq!(response.status(), status, "{asked}");
             let headers = response.headers();
@@ -168,8 +187,16 @@ mod tests {
     fn redirect_goes_to_the_forms_url_with_what_was_stored() {
         let told = "bucket=docs&key=a%20b%2F%C3%BC%26%3C&etag=%22abc-1%22";
         for (name, asked, expected) in [
-            ("success_action_redirect", "https://a.test/x", Some(format!("https://a.test/x?{told}"))),
-            ("redirect", "HTTP://a.test?y=1#z", Some(format!("HTTP://a.test?y=1&{told}#z"))),
+            (
+                "success_action_redirect",
+                "https://a.test/x",
+                Some(format!("https://a.test/x?{told}")),
+            ),
+            (
+                "redirect",
+                "HTTP://a.test?y=1#z",
+                Some(format!("HTTP://a.test?y=1&{told}#z")),
+            ),
             ("success_action_redirect", "javascript:alert(1)", None),
             ("success_action_redirect", "//a.test", None),
             ("success_action_redirect", "https://", None),

@@ -132,7 +132,10 @@ impl<B: Body<Data = Bytes> + Unpin> FormBody<B> {
             let value = self.value().await?;
             fields.add(&name, value)?;
         }
-        Err(OpError::new(Code::IncorrectNumberOfFilesInPostRequest, ONE_FILE))
+        Err(OpError::new(
+            Code::IncorrectNumberOfFilesInPostRequest,
+            ONE_FILE,
+        ))
     }
 
     async fn value(&mut self) -> Result<String, OpError> {

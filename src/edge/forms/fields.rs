@@ -130,8 +130,9 @@ impl Fields {
                 OpError::invalid_argument(format!("The form field {name} is no header's value."))
             };
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(invalid)?;
-            let header = HeaderName::try_from(header)
-                .map_err(|_| OpError::invalid_argument(format!("The form field {name} is no header's name.")))?;
+            let header = HeaderName::try_from(header).map_err(|_| {
+                OpError::invalid_argument(format!("The form field {name} is no header's name."))
+            })?;
             headers.insert(header, value);
         }
         Ok(headers)
@@ -223,7 +224,9 @@ mod tests {
         let mut fields = of(&[("Key", "a")]);
         assert!(fields.add("kEY", "b".to_owned()).is_err());
         for number in 1..FIELDS_MAX {
-            fields.add(&format!("x-ignore-{number}"), String::new()).unwrap();
+            fields
+                .add(&format!("x-ignore-{number}"), String::new())
+                .unwrap();
         }
         assert!(fields.add("x-ignore-0", String::new()).is_err());
     }
@@ -257,7 +260,11 @@ mod tests {
             assert_eq!(refused.code(), Code::NotImplemented, "{name}");
         }
         assert!(of(&[("content-type", "a\nb")]).headers().is_err());
-        for (name, value) in [("x-amz-meta-", "a"), ("x-amz-meta-a b", "c"), ("x-amz-meta-a", "b\r\nc")] {
+        for (name, value) in [
+            ("x-amz-meta-", "a"),
+            ("x-amz-meta-a b", "c"),
+            ("x-amz-meta-a", "b\r\nc"),
+        ] {
             assert!(of(&[(name, value)]).metadata().is_err(), "{name}");
         }
     }

@@ -26,7 +26,8 @@ use super::guard::{self, BodyLimits, bucket_named, forms, framing, scope};
 use super::host::HostRules;
 use super::limits::DocumentBytes;
 use crate::clock::UnixMs;
-use crate::ops::post_object::{BUFFERED_BYTES_MAX, PART_BYTES};
+use crate::ops::post_object::PART_BYTES;
+use crate::ops::read_object::BUFFERED_BYTES_MAX;
 use crate::ops::{Code, OpError};
 use crate::tenants::Authenticator;
 use body::FormBody;
@@ -166,7 +167,11 @@ impl Forms {
 
 /// Whatever the policy does not cover must not say anything: neither headers nor the query.
 fn only_the_form_says_what(headers: &HeaderMap, query: &Query) -> Result<(), OpError> {
-    if headers.contains_key(header::AUTHORIZATION) || query.names().any(|n| n.to_ascii_lowercase().starts_with("x-amz-")) {
+    if headers.contains_key(header::AUTHORIZATION)
+        || query
+            .names()
+            .any(|n| n.to_ascii_lowercase().starts_with("x-amz-"))
+    {
         return Err(OpError::invalid_argument(
             "Only one auth mechanism allowed: a form is signed by its policy.",
         ));

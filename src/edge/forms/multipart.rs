@@ -174,8 +174,8 @@ impl FormReader {
             None => {
                 let may_begin = self.buffer.len().saturating_sub(delimiter.len() - 1);
                 let tail = &self.buffer[may_begin..];
-                let begun = memchr::memchr_iter(b'\r', tail)
-                    .find(|at| delimiter.starts_with(&tail[*at..]));
+                let begun =
+                    memchr::memchr_iter(b'\r', tail).find(|at| delimiter.starts_with(&tail[*at..]));
                 begun.map_or(self.buffer.len(), |at| may_begin + at)
             }
         };

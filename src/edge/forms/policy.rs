@@ -157,15 +157,20 @@ fn parse_time(text: &str) -> Option<UnixMs> {
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
-    let rest = shape.strip_prefix("0000-00-00T00:00:00")?.strip_suffix('Z')?;
-    let is_fraction = |digits: &str| (1..=9).contains(&digits.len()) && !digits.contains(|c| c != '0');
+    let rest = shape
+        .strip_prefix("0000-00-00T00:00:00")?
+        .strip_suffix('Z')?;
+    let is_fraction =
+        |digits: &str| (1..=9).contains(&digits.len()) && !digits.contains(|c| c != '0');
     if !rest.is_empty() && !rest.strip_prefix('.').is_some_and(is_fraction) {
         return None;
     }
     let civil: DateTime = text.strip_suffix('Z')?.parse().ok()?;
     // The last day of 9999, which stands for never, is a date but no timestamp.
     let at = civil.to_zoned(TimeZone::UTC);
-    Some(UnixMs(at.map_or(i64::MAX, |at| at.timestamp().as_millisecond())))
+    Some(UnixMs(
+        at.map_or(i64::MAX, |at| at.timestamp().as_millisecond()),
+    ))
 }
 
 fn read_condition(one: &Value, conditions: &mut Vec<Condition>) -> Result<(), OpError> {
@@ -175,7 +180,9 @@ fn read_condition(one: &Value, conditions: &mut Vec<Condition>) -> Result<(), Op
                 let value = value.as_str();
                 conditions.push(Condition::Equals {
                     field: field.to_ascii_lowercase(),
-                    value: value.ok_or_else(|| invalid("a condition's value is no text"))?.to_owned(),
+                    value: value
+                        .ok_or_else(|| invalid("a condition's value is no text"))?
+                        .to_owned(),
                 });
             }
             Ok(())

@@ -27,7 +27,10 @@ impl Claims {
     /// # Errors
     /// The answer for the client when there is no signature of Version 4, or a malformed one.
     pub(in crate::edge) fn of(fields: &Fields) -> Result<Self, OpError> {
-        if ["awsaccesskeyid", "signature"].iter().any(|name| fields.get(name).is_some()) {
+        if ["awsaccesskeyid", "signature"]
+            .iter()
+            .any(|name| fields.get(name).is_some())
+        {
             return Err(OpError::invalid_request(
                 "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
             ));
@@ -38,7 +41,13 @@ impl Claims {
                 "The provided token is malformed or otherwise invalid: these credentials have none.",
             ));
         }
-        let needed = ["policy", "x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
+        let needed = [
+            "policy",
+            "x-amz-algorithm",
+            "x-amz-credential",
+            "x-amz-date",
+            "x-amz-signature",
+        ];
         if needed.iter().all(|name| fields.get(name).is_none()) {
             return Err(OpError::access_denied("Anonymous access is not allowed."));
         }
@@ -55,7 +64,9 @@ impl Claims {
             ));
         }
         let signed = authorization::of_form(get("x-amz-credential")?).ok_or_else(|| {
-            OpError::invalid_argument("The field x-amz-credential is not a credential with its scope.")
+            OpError::invalid_argument(
+                "The field x-amz-credential is not a credential with its scope.",
+            )
         })?;
         scope::check_service(&signed)?;
         let at = get("x-amz-date")?;
@@ -104,7 +115,10 @@ impl VerifiedForm {
             return Err(mismatch());
         }
         let json = STANDARD.decode(policy).map_err(|_| {
-            OpError::new(Code::InvalidPolicyDocument, "Invalid Policy: it is not base64.")
+            OpError::new(
+                Code::InvalidPolicyDocument,
+                "Invalid Policy: it is not base64.",
+            )
         })?;
         let policy = Policy::parse(&json)?;
         fields.bind(bucket, filename)?;

@@ -24,7 +24,10 @@ mod tests {
         let tag = "<Tag><Key>a</Key><Value>b &amp; c</Value></Tag>";
         let parsed = parse(&format!("<Tagging><TagSet>{tag}</TagSet></Tagging>"));
         assert_eq!(parsed, Some(vec![("a".to_owned(), "b & c".to_owned())]));
-        assert_eq!(parse("<Tagging><TagSet></TagSet></Tagging>"), Some(Vec::new()));
+        assert_eq!(
+            parse("<Tagging><TagSet></TagSet></Tagging>"),
+            Some(Vec::new())
+        );
         for bad in [
             "",
             "a=b",

@@ -52,19 +52,31 @@ impl Form {
                 {{"x-amz-algorithm": "AWS4-HMAC-SHA256"}}, {{"x-amz-credential": "{credential}"}},
                 {{"x-amz-date": "{DAY}T000000Z"}}{more}]}}"#
         );
-        Self::of(bucket, &STANDARD.encode(policy), &credential, secret, region)
+        Self::of(
+            bucket,
+            &STANDARD.encode(policy),
+            &credential,
+            secret,
+            region,
+        )
     }
 
-    fn of(bucket: &'static str, policy: &str, credential: &str, secret: &str, region: &str) -> Self {
+    fn of(
+        bucket: &'static str,
+        policy: &str,
+        credential: &str,
+        secret: &str,
+        region: &str,
+    ) -> Self {
         let date = format!("{DAY}T000000Z");
         let signature = signature(secret, region, policy);
         let fields = [
             ("key", "up/${filename}"),
             ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
             ("x-amz-credential", credential),
-            ("x-amz-date", &date),
+            ("x-amz-date", date.as_str()),
             ("policy", policy),
-            ("x-amz-signature", &signature),
+            ("x-amz-signature", signature.as_str()),
         ];
         Self {
             bucket,
@@ -119,7 +131,12 @@ impl Form {
 
 async fn refused(server: &Server, form: Form, status: u16, code: &str) {
     let reply = form.send(server).await;
-    assert_eq!((reply.status, reply.code()), (status, code), "{}", reply.body);
+    assert_eq!(
+        (reply.status, reply.code()),
+        (status, code),
+        "{}",
+        reply.body
+    );
     assert!(server.s3.bodies().is_empty(), "nothing is stored");
 }
 
@@ -127,10 +144,22 @@ async fn refused(server: &Server, form: Form, status: u16, code: &str) {
 async fn form_that_its_policy_allows_is_stored() {
     let server = Server::start().await;
     let reply = Form::new().send(&server).await;
-    assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{}", reply.head);
-    assert!(reply.head.contains("location: http://localhost/bucket/up/f.txt\r\n"));
+    assert_eq!(
+        (reply.status, reply.body.as_str()),
+        (204, ""),
+        "{}",
+        reply.head
+    );
+    assert!(
+        reply
+            .head
+            .contains("location: http://localhost/bucket/up/f.txt\r\n")
+    );
     assert!(reply.head.contains("etag: \"abc-1\"\r\n"));
-    assert_eq!(server.s3.calls(), [format!("post bucket/up/f.txt by {KEY}")]);
+    assert_eq!(
+        server.s3.calls(),
+        [format!("post bucket/up/f.txt by {KEY}")]
+    );
     assert_eq!(server.s3.bodies(), ["hello"]);
     // A field behind the file means nothing, and neither has it a condition.
     let button = part("name=\"submit\"", b"Upload");
@@ -146,12 +175,35 @@ async fn form_without_a_right_signature_is_refused() {
     let signed_by = |id: &str, secret: &str| Form::signed("bucket", id, secret, REGION, "");
     for (form, status, code) in [
         (signed_by(KEY, "wrong"), 403, "SignatureDoesNotMatch"),
-        (Form::new().with("x-amz-signature", "00"), 403, "SignatureDoesNotMatch"),
-        (Form::new().with("x-amz-signature", "not hexadecimal"), 403, "SignatureDoesNotMatch"),
+        (
+            Form::new().with("x-amz-signature", "00"),
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (
+            Form::new().with("x-amz-signature", "not hexadecimal"),
+            403,
+            "SignatureDoesNotMatch",
+        ),
         // Signed for another day and region than it says.
-        (Form::new().with("x-amz-credential", &format!("{KEY}/20200102/{REGION}/s3/aws4_request"))
-             .with("x-amz-date", "20200102T000000Z"), 403, "SignatureDoesNotMatch"),
-        (Form::new().with("x-amz-credential", &format!("{KEY}/{DAY}/us-east-1/s3/aws4_request")), 403, "SignatureDoesNotMatch"),
+        (
+            Form::new()
+                .with(
+                    "x-amz-credential",
+                    &format!("{KEY}/20200102/{REGION}/s3/aws4_request"),
+                )
+                .with("x-amz-date", "20200102T000000Z"),
+            403,
+            "SignatureDoesNotMatch",
+        ),
+        (
+            Form::new().with(
+                "x-amz-credential",
+                &format!("{KEY}/{DAY}/us-east-1/s3/aws4_request"),
+            ),
+            403,
+            "SignatureDoesNotMatch",
+        ),
         (signed_by("AKIDUNKNOWN", SECRET), 403, "InvalidAccessKeyId"),
         (signed_by("AKIDSHREDDED", SECRET), 403, "InvalidAccessKeyId"),
         (signed_by("AKIDELSEWHERE", SECRET), 301, "PermanentRedirect"),
@@ -159,16 +211,53 @@ async fn form_without_a_right_signature_is_refused() {
         (signed_by(SUSPENDED, SECRET), 403, "AccessDenied"),
         (signed_by(TERMINATING, SECRET), 403, "AccessDenied"),
         (signed_by(SUSPENDED, "wrong"), 403, "SignatureDoesNotMatch"),
-        (Form::signed("bucket", KEY, SECRET, "us-west-9", ""), 400, "AuthorizationHeaderMalformed"),
-        (Form::new().with("x-amz-credential", KEY), 400, "InvalidArgument"),
-        (Form::new().with("x-amz-algorithm", "AWS4-HMAC-SHA1"), 400, "InvalidArgument"),
-        (Form::new().with("x-amz-date", "20200102T000000Z"), 400, "InvalidArgument"),
+        (
+            Form::signed("bucket", KEY, SECRET, "us-west-9", ""),
+            400,
+            "AuthorizationHeaderMalformed",
+        ),
+        (
+            Form::new().with("x-amz-credential", KEY),
+            400,
+            "InvalidArgument",
+        ),
+        (
+            Form::new().with("x-amz-algorithm", "AWS4-HMAC-SHA1"),
+            400,
+            "InvalidArgument",
+        ),
+        (
+            Form::new().with("x-amz-date", "20200102T000000Z"),
+            400,
+            "InvalidArgument",
+        ),
         (Form::new().without("x-amz-date"), 400, "InvalidArgument"),
         (Form::new().without("policy"), 400, "InvalidArgument"),
-        (Form::new().without("x-amz-signature"), 400, "InvalidArgument"),
-        (Form::new().with("AWSAccessKeyId", KEY).with("signature", "x"), 400, "InvalidRequest"),
-        (Form::new().with("x-amz-security-token", "x"), 400, "InvalidToken"),
-        (Form { fields: vec![("key".into(), "up/a".into())], ..Form::new() }, 403, "AccessDenied"),
+        (
+            Form::new().without("x-amz-signature"),
+            400,
+            "InvalidArgument",
+        ),
+        (
+            Form::new()
+                .with("AWSAccessKeyId", KEY)
+                .with("signature", "x"),
+            400,
+            "InvalidRequest",
+        ),
+        (
+            Form::new().with("x-amz-security-token", "x"),
+            400,
+            "InvalidToken",
+        ),
+        (
+            Form {
+                fields: vec![("key".into(), "up/a".into())],
+                ..Form::new()
+            },
+            403,
+            "AccessDenied",
+        ),
     ] {
         refused(&server, form, status, code).await;
     }
@@ -179,7 +268,15 @@ async fn form_without_a_right_signature_is_refused() {
 async fn form_that_its_policy_does_not_allow_is_refused() {
     let server = Server::start().await;
     let credential = format!("{KEY}/{DAY}/{REGION}/s3/aws4_request");
-    let signed = |policy: &str| Form::of("bucket", &STANDARD.encode(policy), &credential, SECRET, REGION);
+    let signed = |policy: &str| {
+        Form::of(
+            "bucket",
+            &STANDARD.encode(policy),
+            &credential,
+            SECRET,
+            REGION,
+        )
+    };
     let mut other = Form::new();
     other.bucket = "other";
     let policy = Form::new().fields[4].1.clone();
@@ -189,10 +286,26 @@ async fn form_that_its_policy_does_not_allow_is_refused() {
         (Form::new().with("acl", "private"), 403, "AccessDenied"),
         (Form::new().with("x-amz-meta-a", "b"), 403, "AccessDenied"),
         (Form::new().with("bucket", "other"), 403, "AccessDenied"),
-        (Form::signed("bucket", KEY, SECRET, REGION, r#", {"acl": "private"}"#), 403, "AccessDenied"),
-        (signed(r#"{"expiration": "2020-01-01T00:00:00Z", "conditions": []}"#), 403, "AccessDenied"),
-        (signed(r#"{"expiration": "2100-01-01T00:00:00Z"}"#), 400, "InvalidPolicyDocument"),
-        (Form::of("bucket", "no base64!", &credential, SECRET, REGION), 400, "InvalidPolicyDocument"),
+        (
+            Form::signed("bucket", KEY, SECRET, REGION, r#", {"acl": "private"}"#),
+            403,
+            "AccessDenied",
+        ),
+        (
+            signed(r#"{"expiration": "2020-01-01T00:00:00Z", "conditions": []}"#),
+            403,
+            "AccessDenied",
+        ),
+        (
+            signed(r#"{"expiration": "2100-01-01T00:00:00Z"}"#),
+            400,
+            "InvalidPolicyDocument",
+        ),
+        (
+            Form::of("bucket", "no base64!", &credential, SECRET, REGION),
+            400,
+            "InvalidPolicyDocument",
+        ),
         (Form::new().without("key"), 400, "InvalidArgument"),
         (Form::new().with("POLICY", &policy), 400, "InvalidArgument"),
     ] {
@@ -220,21 +333,87 @@ async fn form_that_is_none_is_refused() {
     let server = Server::start().await;
     let files = [&file(b"a")[..], &file(b"b")].concat();
     let long = part("name=x-ignore-a", &[b'a'; 21 * 1024]);
-    let with_headers = |headers: &str| Form { headers: headers.into(), ..Form::new() };
+    let with_headers = |headers: &str| Form {
+        headers: headers.into(),
+        ..Form::new()
+    };
     for (form, status, code) in [
-        (Form::new().rest(&[]), 400, "IncorrectNumberOfFilesInPostRequest"),
-        (Form::new().rest(&[&files]), 400, "IncorrectNumberOfFilesInPostRequest"),
-        (Form { fields: Vec::new(), ..Form::new() }, 403, "AccessDenied"),
-        (Form::new().rest(&[&long, &file(b"a")]), 400, "MaxPostPreDataLengthExceededError"),
-        (Form::new().rest(&[&file(b"a"), &long]), 400, "MaxPostPreDataLengthExceededError"),
-        (Form::new().rest(&[b"--b\r\nx: y\r\n\r\n\r\n"]), 400, "MalformedPOSTRequest"),
-        (Form::new().rest(&[&file(b"a"), b"--bc\r\n"]), 400, "MalformedPOSTRequest"),
+        (
+            Form::new().rest(&[]),
+            400,
+            "IncorrectNumberOfFilesInPostRequest",
+        ),
+        (
+            Form::new().rest(&[&files]),
+            400,
+            "IncorrectNumberOfFilesInPostRequest",
+        ),
+        (
+            Form {
+                fields: Vec::new(),
+                ..Form::new()
+            },
+            403,
+            "AccessDenied",
+        ),
+        (
+            Form::new().rest(&[&long, &file(b"a")]),
+            400,
+            "MaxPostPreDataLengthExceededError",
+        ),
+        (
+            Form::new().rest(&[&file(b"a"), &long]),
+            400,
+            "MaxPostPreDataLengthExceededError",
+        ),
+        (
+            Form::new().rest(&[b"--b\r\nx: y\r\n\r\n\r\n"]),
+            400,
+            "MalformedPOSTRequest",
+        ),
+        (
+            Form::new().rest(&[&file(b"a"), b"--bc\r\n"]),
+            400,
+            "MalformedPOSTRequest",
+        ),
         (with_headers("x-amz-acl: private\r\n"), 403, "AccessDenied"),
-        (with_headers("authorization: AWS4-HMAC-SHA256 x\r\n"), 400, "InvalidArgument"),
-        (Form { bucket: "bucket/key", ..Form::new() }, 405, "MethodNotAllowed"),
-        (Form { bucket: "", ..Form::new() }, 405, "MethodNotAllowed"),
-        (Form { bucket: "bucket?delete", ..Form::new() }, 501, "NotImplemented"),
-        (Form { bucket: "bucket?X-Amz-Signature=1", ..Form::new() }, 400, "InvalidArgument"),
+        (
+            with_headers("authorization: AWS4-HMAC-SHA256 x\r\n"),
+            400,
+            "InvalidArgument",
+        ),
+        (
+            Form {
+                bucket: "bucket/key",
+                ..Form::new()
+            },
+            405,
+            "MethodNotAllowed",
+        ),
+        (
+            Form {
+                bucket: "",
+                ..Form::new()
+            },
+            405,
+            "MethodNotAllowed",
+        ),
+        (
+            Form {
+                bucket: "bucket?delete",
+                ..Form::new()
+            },
+            501,
+            "NotImplemented",
+        ),
+        (
+            Form {
+                bucket: "bucket?X-Amz-Signature=1",
+                ..Form::new()
+            },
+            400,
+            "InvalidArgument",
+        ),
     ] {
         refused(&server, form, status, code).await;
     }
@@ -242,10 +421,20 @@ async fn form_that_is_none_is_refused() {
                    transfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     let reply = server.send_raw(chunked.as_bytes()).await;
     assert_eq!(reply.code(), "MissingContentLength");
-    for content_type in ["multipart/form-data", "multipart/form-data; boundary=b\r\ncontent-type: text/plain", "x-form-data"] {
-        let head = format!("POST /bucket HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 1\r\n\r\n-");
+    for content_type in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=b\r\ncontent-type: text/plain",
+        "x-form-data",
+    ] {
+        let head = format!(
+            "POST /bucket HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\ncontent-length: 1\r\n\r\n-"
+        );
         let reply = server.send_raw(head.as_bytes()).await;
-        assert!([400, 405].contains(&reply.status), "{content_type} {}", reply.status);
+        assert!(
+            [400, 405].contains(&reply.status),
+            "{content_type} {}",
+            reply.status
+        );
     }
     assert!(server.s3.bodies().is_empty());
 }
@@ -257,14 +446,27 @@ async fn form_that_breaks_off_anywhere_stores_nothing() {
     let body = form.body();
     let head = form.head(body.len());
     // The last two bytes are behind the form's end, but the request is not whole without them.
-    for sent in [0, 10, 200, body.len() - 3000, body.len() - 9, body.len() - 2, body.len() - 1] {
+    for sent in [
+        0,
+        10,
+        200,
+        body.len() - 3000,
+        body.len() - 9,
+        body.len() - 2,
+        body.len() - 1,
+    ] {
         let mut stream = server.connect().await;
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&body[..sent]).await.unwrap();
         drop(stream);
     }
     for _ in 0..200 {
-        let failed = server.s3.calls().iter().filter(|call| *call == "post failed").count();
+        let failed = server
+            .s3
+            .calls()
+            .iter()
+            .filter(|call| *call == "post failed")
+            .count();
         if failed == 4 {
             break;
         }
@@ -272,7 +474,11 @@ async fn form_that_breaks_off_anywhere_stores_nothing() {
     }
     let calls = server.s3.calls();
     // Those whose fields were whole began, and ended with an error that the operation sees although its client is gone.
-    assert_eq!(calls.iter().filter(|call| *call == "post failed").count(), 4, "{calls:?}");
+    assert_eq!(
+        calls.iter().filter(|call| *call == "post failed").count(),
+        4,
+        "{calls:?}"
+    );
     assert!(server.s3.bodies().is_empty());
 }
 
@@ -280,7 +486,10 @@ async fn form_that_breaks_off_anywhere_stores_nothing() {
 async fn refusal_comes_before_the_file() {
     let server = Server::start().await;
     let form = Form::new().with("key", "down/a");
-    let fields = form.clone().rest(&[b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\n"]).body();
+    let fields = form
+        .clone()
+        .rest(&[b"--b\r\ncontent-disposition: form-data; name=file\r\n\r\n"])
+        .body();
     let head = form.head(1 << 30);
     let mut stream = server.connect().await;
     stream.write_all(head.as_bytes()).await.unwrap();

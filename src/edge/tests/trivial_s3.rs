@@ -1,9 +1,9 @@
 //! The S3 behind the edge of the tests: it keeps what it was asked for.
 
+use crate::edge::forms::VerifiedForm;
 use crate::edge::guard::body::Declared;
 use crate::edge::verified::Verification;
 use crate::edge::{Browsers, RequestContext, RequestId, error};
-use crate::edge::forms::VerifiedForm;
 use crate::ops::cors::{CorsRule, StoredRules};
 use crate::ops::put_object::PutAnswer;
 use crate::ops::sealing::PlainStream;

@@ -92,7 +92,7 @@ fn wildcard_does_not_count_its_sides_twice() {
 #[test]
 fn rules_of_every_kind_are_taken_and_read_back() {
     let rule = CorsRule {
-        id: Some("ü".repeat(255)),
+        id: Some("i".repeat(255)),
         expose_headers: texts(&["ETag", "x-amz-meta-a"]),
         max_age_s: Some(3000),
         ..rule(&["*", "https://*"], &METHODS, &["*", "x-*-y"])

@@ -40,9 +40,21 @@ async fn nothing_is_left(acme: &Client<'_>) {
 async fn post_of_any_length_reads_back() {
     let bed = Testbed::new().await;
     let acme = Client::acme(&bed).await;
-    for bytes in [0, 1, MIB, STREAMED, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 2 * PIECE + 6 * MIB] {
+    for bytes in [
+        0,
+        1,
+        MIB,
+        STREAMED,
+        PIECE - 1,
+        PIECE,
+        PIECE + 1,
+        2 * PIECE,
+        2 * PIECE + 6 * MIB,
+    ] {
         let body = plain(bytes as u64, bytes);
-        let answer = post(&acme, posting(stream(body.clone()), &[])).await.unwrap();
+        let answer = post(&acme, posting(stream(body.clone()), &[]))
+            .await
+            .unwrap();
         let head = acme.head("k").await.unwrap();
         assert_eq!(answer.etag, head.object.client_etag(), "{bytes}");
         assert!(acme.found("k").await == Some(body), "{bytes}");
@@ -84,8 +96,15 @@ async fn post_whose_part_or_completion_fails_leaves_nothing() {
 async fn post_with_another_digest_than_declared_is_refused_and_stores_nothing() {
     let bed = Testbed::new().await;
     let acme = Client::acme(&bed).await;
-    let sha256 = ("x-amz-checksum-sha256", "A6xUeVmXpvVjUlUJxZNbMuzUeVZQhXrQ7wR6qAgqYxI=");
-    for declared in [("content-md5", "XrY7u+Ae7tCTyyK7j1rNww=="), ("x-amz-checksum-crc32", "AAAAAA=="), sha256] {
+    let sha256 = (
+        "x-amz-checksum-sha256",
+        "A6xUeVmXpvVjUlUJxZNbMuzUeVZQhXrQ7wR6qAgqYxI=",
+    );
+    for declared in [
+        ("content-md5", "XrY7u+Ae7tCTyyK7j1rNww=="),
+        ("x-amz-checksum-crc32", "AAAAAA=="),
+        sha256,
+    ] {
         for bytes in [10, STREAMED, PIECE + 10] {
             let body = stream(plain(4, bytes));
             let refused = post(&acme, posting(body, &[declared])).await.err().unwrap();
@@ -106,7 +125,9 @@ async fn post_with_the_right_digest_keeps_a_checksum_that_parts_can_make() {
         let crc32 = u32::try_from(crc32).unwrap().to_be_bytes();
         let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, crc32);
         let declared = [("x-amz-checksum-crc32", text.as_str())];
-        let answer = post(&acme, posting(stream(body.clone()), &declared)).await.unwrap();
+        let answer = post(&acme, posting(stream(body.clone()), &declared))
+            .await
+            .unwrap();
         assert_eq!(answer.checksum.unwrap().value, crc32, "{bytes}");
         let request = crate::ops::read_object::ReadRequest {
             with_checksum: true,

@@ -69,7 +69,11 @@ fn form_is_read_alike_in_pieces_of_any_length() {
 fn what_follows_the_end_is_nobodys_and_a_form_without_it_has_not_ended() {
     let whole = form(&[part("form-data; name=a", b"x")]);
     let mut reader = FormReader::new(TYPE).unwrap();
-    for (at, byte) in [&whole[..], b"--XyZ\r\nepilogue"].concat().iter().enumerate() {
+    for (at, byte) in [&whole[..], b"--XyZ\r\nepilogue"]
+        .concat()
+        .iter()
+        .enumerate()
+    {
         reader.push(&[*byte]);
         while reader.next().unwrap().is_some() {}
         // Its new line need not follow.
@@ -82,10 +86,26 @@ fn names_are_read_in_every_spelling_that_clients_use() {
     for (disposition, name, filename) in [
         ("form-data; name=\"a\"", "a", None),
         ("FORM-DATA;NAME=a", "a", None),
-        ("form-data; name=\"a;b=c\"; filename=\"\"", "a;b=c", Some("")),
-        ("form-data; name=\"ü\"; filename=\"日 本.txt\"", "ü", Some("日 本.txt")),
-        ("form-data; filename=\"C:\\dir\\f\"; name=\"a\"", "a", Some("C:\\dir\\f")),
-        ("form-data; name=\"a\\\"b\" ; filename = x ", "a\"b", Some("x")),
+        (
+            "form-data; name=\"a;b=c\"; filename=\"\"",
+            "a;b=c",
+            Some(""),
+        ),
+        (
+            "form-data; name=\"ü\"; filename=\"日 本.txt\"",
+            "ü",
+            Some("日 本.txt"),
+        ),
+        (
+            "form-data; filename=\"C:\\dir\\f\"; name=\"a\"",
+            "a",
+            Some("C:\\dir\\f"),
+        ),
+        (
+            "form-data; name=\"a\\\"b\" ; filename = x ",
+            "a\"b",
+            Some("x"),
+        ),
         ("form-data; name=\"a\"; filename*=UTF-8''x", "a", None),
         ("form-data; name=\"%22\"", "%22", None),
     ] {
@@ -106,20 +126,35 @@ fn forms_that_could_be_read_in_two_ways_are_malformed() {
         (b"preamble\r\n--XyZ\r\n".to_vec(), "preamble"),
         (b"\r\n--XyZ--".to_vec(), "an empty line first"),
         (b"--XyZX\r\n".to_vec(), "another boundary"),
-        (b"--XyZ-".iter().chain(b"x").copied().collect(), "half an end"),
+        (
+            b"--XyZ-".iter().chain(b"x").copied().collect(),
+            "half an end",
+        ),
         (of(""), "no head"),
         (of("X: y"), "no disposition"),
         (of(&format!("{named}\r\n{named}")), "two dispositions"),
         (of("Content-Disposition: attachment; name=a"), "no field"),
         (of("Content-Disposition: form-data"), "no name"),
         (of(&format!("{named}; name=b")), "two names"),
-        (of(&format!("{named}; filename=x; filename=y")), "two file names"),
-        (of("Content-Disposition: form-data; name=\"a"), "no end of quotes"),
-        (of("Content-Disposition: form-data; name=\"a\"b"), "behind quotes"),
+        (
+            of(&format!("{named}; filename=x; filename=y")),
+            "two file names",
+        ),
+        (
+            of("Content-Disposition: form-data; name=\"a"),
+            "no end of quotes",
+        ),
+        (
+            of("Content-Disposition: form-data; name=\"a\"b"),
+            "behind quotes",
+        ),
         (of("Content-Disposition: form-data; name"), "no value"),
         (of(&format!("{named}\r\nfolded")), "no name of a line"),
         (of(&format!("{named}\nx: y")), "a bare line feed"),
-        (of(&format!("{named}\r\nContent-Transfer-Encoding: base64")), "an encoding"),
+        (
+            of(&format!("{named}\r\nContent-Transfer-Encoding: base64")),
+            "an encoding",
+        ),
         (of(&long), "a long head"),
     ] {
         for piece in [1, 7, 100_000] {
@@ -136,7 +171,10 @@ fn boundary_is_found_where_a_content_type_names_one() {
     let long = format!("multipart/form-data; boundary={}", "b".repeat(71));
     for (content_type, expected) in [
         ("multipart/form-data; boundary=a", Some("a")),
-        ("Multipart/Form-Data;charset=utf-8;BOUNDARY=\"a b:c\"", Some("a b:c")),
+        (
+            "Multipart/Form-Data;charset=utf-8;BOUNDARY=\"a b:c\"",
+            Some("a b:c"),
+        ),
         ("multipart/form-data", None),
         ("multipart/form-data; boundary=", None),
         ("multipart/form-data; boundary=a; boundary=b", None),
@@ -146,7 +184,11 @@ fn boundary_is_found_where_a_content_type_names_one() {
         ("multipart/mixed; boundary=a", None),
         (&long, None),
     ] {
-        assert_eq!(boundary(content_type).ok().as_deref(), expected, "{content_type}");
+        assert_eq!(
+            boundary(content_type).ok().as_deref(),
+            expected,
+            "{content_type}"
+        );
     }
 }
 

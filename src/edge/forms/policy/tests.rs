@@ -28,35 +28,128 @@ fn conditions_hold_or_not() {
     let any = Ok(FileBytes::ANY);
     let key = ("key", "user/a");
     for (conditions, pairs, expected) in [
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}]"#, &[key][..], any),
-        (r#"[{"bUcKeT": "docs"}, ["EQ", "$KeY", "user/a"]]"#, &[("kEy", "user/a")], any),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}]"#,
+            &[key][..],
+            any,
+        ),
+        (
+            r#"[{"bUcKeT": "docs"}, ["EQ", "$KeY", "user/a"]]"#,
+            &[("kEy", "user/a")],
+            any,
+        ),
         (r#"[{"bucket": "docs", "key": "user/a"}]"#, &[key], any),
-        (r#"[{"bucket": "docs"}, ["starts-with", "$key", "user/"]]"#, &[key], any),
-        (r#"[{"bucket": "docs"}, ["starts-with", "$key", ""]]"#, &[key], any),
-        (r#"[{"bucket": "docs"}, ["starts-with", "$key", "User"]]"#, &[key], denied),
-        (r#"[{"bucket": "docs"}, ["eq", "$key", "user"]]"#, &[key], denied),
-        (r#"[{"bucket": "other"}, ["starts-with", "$key", ""]]"#, &[key], denied),
+        (
+            r#"[{"bucket": "docs"}, ["starts-with", "$key", "user/"]]"#,
+            &[key],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, ["starts-with", "$key", ""]]"#,
+            &[key],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, ["starts-with", "$key", "User"]]"#,
+            &[key],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, ["eq", "$key", "user"]]"#,
+            &[key],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "other"}, ["starts-with", "$key", ""]]"#,
+            &[key],
+            denied,
+        ),
         // Nothing says that this bucket is meant.
         (r#"[["starts-with", "$key", ""]]"#, &[key], denied),
         (r#"[{"bucket": "docs"}]"#, &[key], denied),
         // The name of the file counts, not the text that stands for it.
-        (r#"[{"bucket": "docs"}, {"key": "a/f.txt"}]"#, &[("key", "a/${filename}")], any),
-        (r#"[{"bucket": "docs"}, {"key": "a/${filename}"}]"#, &[("key", "a/${filename}")], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#, &[key, ("ACL", "private")], any),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#, &[key, ("acl", "Private")], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#, &[key], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$acl", ""]]"#, &[key], any),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, {"x-amz-meta-a": ""}]"#, &[key, ("x-amz-meta-a", "b")], denied),
+        (
+            r#"[{"bucket": "docs"}, {"key": "a/f.txt"}]"#,
+            &[("key", "a/${filename}")],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "a/${filename}"}]"#,
+            &[("key", "a/${filename}")],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#,
+            &[key, ("ACL", "private")],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#,
+            &[key, ("acl", "Private")],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, {"acl": "private"}]"#,
+            &[key],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$acl", ""]]"#,
+            &[key],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, {"x-amz-meta-a": ""}]"#,
+            &[key, ("x-amz-meta-a", "b")],
+            denied,
+        ),
         // Every condition counts, also two on one field.
-        (r#"[{"bucket": "docs"}, ["starts-with", "$key", ""], {"key": "b"}]"#, &[key], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}]"#, &[key, ("x-ignore-a", "b"), ("policy", "p"), ("x-amz-signature", "s")], any),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}]"#, &[key, ("submit", "Upload")], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}]"#, &[key, ("x-amz-date", "d")], denied),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$Content-Type", "image/"]]"#, &[key, ("Content-Type", "image/png, image/gif")], any),
-        (r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$Content-Type", "image/"]]"#, &[key, ("Content-Type", "image/png,text/html")], denied),
-        (r#"[{"bucket": "docs"}, {"key": "\\$a"}]"#, &[("key", "\\$a")], any),
+        (
+            r#"[{"bucket": "docs"}, ["starts-with", "$key", ""], {"key": "b"}]"#,
+            &[key],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}]"#,
+            &[
+                key,
+                ("x-ignore-a", "b"),
+                ("policy", "p"),
+                ("x-amz-signature", "s"),
+            ],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}]"#,
+            &[key, ("submit", "Upload")],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}]"#,
+            &[key, ("x-amz-date", "d")],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$Content-Type", "image/"]]"#,
+            &[key, ("Content-Type", "image/png, image/gif")],
+            any,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "user/a"}, ["starts-with", "$Content-Type", "image/"]]"#,
+            &[key, ("Content-Type", "image/png,text/html")],
+            denied,
+        ),
+        (
+            r#"[{"bucket": "docs"}, {"key": "\\$a"}]"#,
+            &[("key", "\\$a")],
+            any,
+        ),
     ] {
-        assert_eq!(outcome(conditions, pairs), expected, "{conditions} {pairs:?}");
+        assert_eq!(
+            outcome(conditions, pairs),
+            expected,
+            "{conditions} {pairs:?}"
+        );
     }
 }
 
@@ -74,8 +167,14 @@ fn length_ranges_are_all_in_force() {
     let range = |conditions: &str| outcome(conditions, &[("key", "a")]);
     let with = |ranges: &str| format!(r#"[{{"bucket": "docs"}}, {{"key": "a"}}, {ranges}]"#);
     let bytes = |min, max| Ok(FileBytes { min, max });
-    assert_eq!(range(&with(r#"["content-length-range", 1, 5]"#)), bytes(1, 5));
-    assert_eq!(range(&with(r#"["Content-Length-Range", "0", "7"]"#)), bytes(0, 7));
+    assert_eq!(
+        range(&with(r#"["content-length-range", 1, 5]"#)),
+        bytes(1, 5)
+    );
+    assert_eq!(
+        range(&with(r#"["Content-Length-Range", "0", "7"]"#)),
+        bytes(0, 7)
+    );
     let two = r#"["content-length-range", 1, 5], ["content-length-range", 3, 9]"#;
     assert_eq!(range(&with(two)), bytes(3, 5));
 }
@@ -83,7 +182,9 @@ fn length_ranges_are_all_in_force() {
 #[test]
 fn policy_lives_until_its_expiration() {
     let at = |expiration: &str, now: i64| {
-        let json = format!(r#"{{"expiration": "{expiration}", "conditions": [["starts-with", "$key", ""], {{"bucket": "docs"}}]}}"#);
+        let json = format!(
+            r#"{{"expiration": "{expiration}", "conditions": [["starts-with", "$key", ""], {{"bucket": "docs"}}]}}"#
+        );
         let parsed = Policy::parse(json.as_bytes()).map_err(|e| e.code())?;
         let checked = parsed.check(&fields(&[("key", "a")]), UnixMs(now));
         checked.map(drop).map_err(|e| e.code())
@@ -97,8 +198,16 @@ fn policy_lives_until_its_expiration() {
     // However far off it is.
     assert_eq!(at("9999-12-31T23:59:59Z", NOW.0), Ok(()));
     for bad in [
-        "", "2026-01-01", "2026-01-01 00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T00:00:00+00:00", "2026-13-01T00:00:00Z",
-        "2026-01-01T00:00:00.Z", "2026-01-01T00:00:00.1234567890Z", "20260101T000000Z", "2026-01-01T00:00:00z",
+        "",
+        "2026-01-01",
+        "2026-01-01 00:00:00Z",
+        "2026-01-01T00:00:00",
+        "2026-01-01T00:00:00+00:00",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00.1234567890Z",
+        "20260101T000000Z",
+        "2026-01-01T00:00:00z",
     ] {
         assert_eq!(at(bad, NOW.0), Err(Code::InvalidPolicyDocument), "{bad}");
     }
@@ -107,7 +216,11 @@ fn policy_lives_until_its_expiration() {
 #[test]
 fn documents_that_are_no_policy_are_invalid() {
     for bad in [
-        "", "[]", "{", r#"{"conditions": []}"#, r#"{"expiration": "2026-01-01T00:00:01Z"}"#,
+        "",
+        "[]",
+        "{",
+        r#"{"conditions": []}"#,
+        r#"{"expiration": "2026-01-01T00:00:01Z"}"#,
         r#"{"expiration": "2026-01-01T00:00:01Z", "CONDITIONS": []}"#,
         r#"{"EXPIRATION": "2026-01-01T00:00:01Z", "conditions": []}"#,
         r#"{"expiration": 1, "conditions": []}"#,
@@ -117,12 +230,26 @@ fn documents_that_are_no_policy_are_invalid() {
         assert_eq!(refused.code(), Code::InvalidPolicyDocument, "{bad}");
     }
     for bad in [
-        r#"[{}]"#, r#"["a"]"#, r#"[[]]"#, r#"[{"a": 1}]"#, r#"[["eq", "$a"]]"#, r#"[["eq", "a", "b"]]"#,
-        r#"[["eq", "$a", 1]]"#, r#"[["ends-with", "$a", "b"]]"#, r#"[["eq", "$a", "b", "c"]]"#,
-        r#"[["content-length-range", 0]]"#, r#"[["content-length-range", -1, 0]]"#,
-        r#"[["content-length-range", 0.5, 1]]"#, r#"[["content-length-range", "", 1]]"#, r#"[[1, "$a", "b"]]"#,
+        r#"[{}]"#,
+        r#"["a"]"#,
+        r#"[[]]"#,
+        r#"[{"a": 1}]"#,
+        r#"[["eq", "$a"]]"#,
+        r#"[["eq", "a", "b"]]"#,
+        r#"[["eq", "$a", 1]]"#,
+        r#"[["ends-with", "$a", "b"]]"#,
+        r#"[["eq", "$a", "b", "c"]]"#,
+        r#"[["content-length-range", 0]]"#,
+        r#"[["content-length-range", -1, 0]]"#,
+        r#"[["content-length-range", 0.5, 1]]"#,
+        r#"[["content-length-range", "", 1]]"#,
+        r#"[[1, "$a", "b"]]"#,
     ] {
-        assert_eq!(outcome(bad, &[("key", "a")]), Err(Code::InvalidPolicyDocument), "{bad}");
+        assert_eq!(
+            outcome(bad, &[("key", "a")]),
+            Err(Code::InvalidPolicyDocument),
+            "{bad}"
+        );
     }
 }
 
