@@ -9,11 +9,11 @@ pub(super) mod names {
         ShredId, ShredState, ShredStore, Termination, TerminationId,
     };
     pub(in crate::catalog) use crate::catalog::{
-        Attempt, AttemptId, Bucket, BucketState, BucketStore, BucketVersioning, CatalogError,
-        Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore, GatewayRenewal,
-        GatewayRow, GatewayStore, Job, JobFence, JobId, JobKind, JobStore, NewAttempt, NewBucket,
-        NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled, StaleBefore,
-        StoreIdentities, TenantStore, Upload, UploadPage, UploadStore, UpstreamOwner,
+        Attempt, AttemptId, Bucket, BucketSetting, BucketState, BucketStore, BucketVersioning,
+        CatalogError, Change, CompletedUpload, CredentialRow, CredentialStore, DomainStore,
+        GatewayRenewal, GatewayRow, GatewayStore, Job, JobFence, JobId, JobKind, JobStore,
+        NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled,
+        StaleBefore, StoreIdentities, TenantStore, Upload, UploadPage, UploadStore, UpstreamOwner,
     };
     pub(in crate::catalog) use crate::clock::UnixMs;
     pub(in crate::catalog) use crate::region::{UpstreamBucket, UpstreamUploadId};
@@ -23,6 +23,7 @@ pub(super) mod names {
         UploadId,
     };
     pub(in crate::catalog) use lethe_keys::GatewayId;
+    pub(in crate::catalog) use std::sync::Arc;
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -162,6 +163,31 @@ macro_rules! forward_bucket_store {
                         self,
                         "set_bucket_object_lock",
                         set_bucket_object_lock(tenant, name)
+                    )
+                }
+                async fn set_bucket_setting(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                    setting: BucketSetting,
+                    value: Option<&str>,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "set_bucket_setting",
+                        set_bucket_setting(tenant, name, setting, value)
+                    )
+                }
+                async fn bucket_setting(
+                    &self,
+                    tenant: TenantId,
+                    name: &BucketName,
+                    setting: BucketSetting,
+                ) -> Result<Option<Arc<str>>, CatalogError> {
+                    $call!(
+                        self,
+                        "bucket_setting",
+                        bucket_setting(tenant, name, setting)
                     )
                 }
                 async fn forget_bucket(

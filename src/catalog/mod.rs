@@ -29,10 +29,11 @@ pub use shredding::{
 pub use sql::SqlCatalog;
 
 pub use types::{
-    Attempt, AttemptId, Bucket, BucketState, BucketVersioning, Change, CompletedUpload,
-    CredentialRow, CredentialState, GatewayRenewal, GatewayRow, Job, JobFence, JobId, JobKind,
-    NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck, Revision, Spooled,
-    StaleBefore, StoreIdentities, Upload, UploadPage, UploadState, UpstreamOwner,
+    Attempt, AttemptId, Bucket, BucketSetting, BucketState, BucketVersioning, Change,
+    CompletedUpload, CredentialRow, CredentialState, GatewayRenewal, GatewayRow, Job, JobFence,
+    JobId, JobKind, NewAttempt, NewBucket, NewCredential, NewTenant, NewUpload, RegionCheck,
+    Revision, Spooled, StaleBefore, StoreIdentities, Upload, UploadPage, UploadState,
+    UpstreamOwner,
 };
 
 use crate::clock::UnixMs;
@@ -44,6 +45,7 @@ use crate::tenants::{
 };
 use async_trait::async_trait;
 use lethe_keys::GatewayId;
+use std::sync::Arc;
 
 /// A catalog's refusal or failure, split by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +188,21 @@ pub trait BucketStore: Send + Sync {
         tenant: TenantId,
         name: &BucketName,
     ) -> Result<(), CatalogError>;
+    /// Sets, or with `None` removes, one setting of an active bucket.
+    async fn set_bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+        value: Option<&str>,
+    ) -> Result<(), CatalogError>;
+    /// One setting of a bucket; `None` when it is not set, or there is no such bucket.
+    async fn bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+    ) -> Result<Option<Arc<str>>, CatalogError>;
     /// Forgets a bucket in state `Deleting`; a missing one succeeds.
     async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError>;
     /// One bucket, in any state.

@@ -89,6 +89,20 @@ pub enum BucketVersioning {
     Suspended,
 }
 
+/// What a tenant may set of a bucket beside its versioning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BucketSetting {
+    /// Its tags.
+    Tagging,
+    /// Its CORS rules.
+    Cors,
+}
+
+impl BucketSetting {
+    /// Every setting.
+    pub const ALL: [Self; 2] = [Self::Tagging, Self::Cors];
+}
+
 /// A bucket about to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewBucket {

@@ -3,14 +3,18 @@
 
 use super::context::RequestContext;
 use super::error;
+use super::forms::VerifiedForm;
+use super::guard::authorization::Signed;
 use super::limits::Shares;
 use super::verified::Verification;
 use crate::ops::OpError;
 use crate::tenants::{AccessKeyId, AuthError, Authenticator, Caller, TenantId, TenantState};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::Extensions;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3ErrorCode, S3Result};
+use sha2::Sha256;
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -19,6 +23,32 @@ use zeroize::Zeroizing;
 pub(super) struct Resolved {
     secret: Zeroizing<String>,
     pub(super) caller: Caller,
+}
+
+impl Resolved {
+    /// Whether a text was signed with the credential's secret, for the day, region and service that are claimed
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>).
+    pub(super) fn has_signed(&self, claimed: &Signed, text: &[u8], signature: &[u8; 32]) -> bool {
+        let secret = Zeroizing::new(format!("AWS4{}", self.secret.as_str()));
+        let mut key = Zeroizing::new([0; 32]);
+        let mut next: &[u8] = secret.as_bytes();
+        for scope in [
+            claimed.scope_date.as_str(),
+            &claimed.scope_region,
+            &claimed.scope_service,
+            "aws4_request",
+        ] {
+            let Some(mac) = keyed(next) else { return false };
+            *key = mac.chain_update(scope).finalize().into_bytes().into();
+            next = &key[..];
+        }
+        keyed(next).is_some_and(|mac| mac.chain_update(text).verify_slice(signature).is_ok())
+    }
+}
+
+/// HMAC takes keys of any length.
+fn keyed(key: &[u8]) -> Option<Hmac<Sha256>> {
+    Hmac::new_from_slice(key).ok()
 }
 
 tokio::task_local! {
@@ -91,16 +121,36 @@ impl EdgeAccess {
         if verification.signer() != caller.access_key_id.as_str() {
             return Err(S3ErrorCode::AccessDenied.into());
         }
-        context.record_caller(caller);
-        let admitted = may(caller.tenant.state, op).and_then(|()| {
-            let share = self.shares.take(caller.tenant.id);
-            share.ok_or_else(OpError::slow_down)
-        });
-        match admitted {
-            Ok(share) => context.hold_share(share),
-            Err(refused) => return Err(error::to_s3(refused, context.id())),
+        if let Err(refused) = self.admit_caller(op, caller, &context) {
+            return Err(error::to_s3(refused, context.id()));
         }
         extensions.insert(caller.clone());
+        Ok(())
+    }
+
+    /// Admits who signed a form's policy, to what a form does.
+    pub(super) fn admit_form(
+        &self,
+        form: &VerifiedForm,
+        resolved: &Resolved,
+        context: &RequestContext,
+    ) -> Result<(), OpError> {
+        match form.signer() == resolved.caller.access_key_id.as_str() {
+            true => self.admit_caller("PutObject", &resolved.caller, context),
+            false => Err(OpError::access_denied("Access Denied")),
+        }
+    }
+
+    fn admit_caller(
+        &self,
+        op: &str,
+        caller: &Caller,
+        context: &RequestContext,
+    ) -> Result<(), OpError> {
+        context.record_caller(caller);
+        may(caller.tenant.state, op)?;
+        let share = self.shares.take(caller.tenant.id);
+        context.hold_share(share.ok_or_else(OpError::slow_down)?);
         Ok(())
     }
 }

@@ -59,6 +59,7 @@ pub fn status(code: Code) -> StatusCode {
         | C::EntityTooSmall
         | C::IllegalVersioningConfigurationException
         | C::IncompleteBody
+        | C::IncorrectNumberOfFilesInPostRequest
         | C::InvalidArgument
         | C::InvalidBucketName
         | C::InvalidDigest
@@ -66,6 +67,7 @@ pub fn status(code: Code) -> StatusCode {
         | C::InvalidLocationConstraint
         | C::InvalidPart
         | C::InvalidPartOrder
+        | C::InvalidPolicyDocument
         | C::InvalidRequest
         | C::InvalidRetentionPeriod
         | C::InvalidStorageClass
@@ -74,8 +76,10 @@ pub fn status(code: Code) -> StatusCode {
         | C::InvalidURI
         | C::KeyTooLongError
         | C::MalformedACLError
+        | C::MalformedPOSTRequest
         | C::MalformedXML
         | C::MaxMessageLengthExceeded
+        | C::MaxPostPreDataLengthExceededError
         | C::MetadataTooLarge
         | C::RequestHeaderSectionTooLarge
         | C::RequestTimeout

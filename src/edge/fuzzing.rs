@@ -1,5 +1,7 @@
 //! The bodies of the edge's fuzz targets: everything that reads bytes of a stranger before a signature is verified.
 
+use super::forms::multipart::{Event, FormReader};
+use super::forms::policy::Policy;
 use super::guard::authorization;
 use super::guard::checksums::ChecksumHeader;
 use super::guard::chunked::ChunkedFraming;
@@ -62,6 +64,31 @@ pub fn chunked(data: &[u8]) {
     let _ = framing.finish(&mut out);
 }
 
+/// Reads bytes as a form, in pieces whose length the first byte says, and as a policy. Read in one piece, the form must say the same.
+///
+/// # Panics
+/// When it does not: that is what the target looks for.
+pub fn form(data: &[u8]) {
+    let [piece, body @ ..] = data else { return };
+    let read = |piece: usize| {
+        let mut reader = FormReader::new("multipart/form-data; boundary=b").ok()?;
+        let (mut heads, mut content) = (Vec::new(), Vec::new());
+        for piece in body.chunks(piece.max(1)) {
+            reader.push(piece);
+            while let Some(event) = reader.next().ok()? {
+                match event {
+                    Event::Head(head) => heads.push(head),
+                    Event::Data(data) => content.extend_from_slice(&data),
+                    Event::EndOfPart | Event::End => content.push(b'|'),
+                }
+            }
+        }
+        Some((heads, content, reader.has_ended()))
+    };
+    assert_eq!(read(usize::from(*piece)), read(usize::MAX));
+    let _ = Policy::parse(body);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,6 +98,9 @@ mod tests {
         fn fuzz_bodies_run_on_anything(text in ".{0,200}", data in proptest::collection::vec(any::<u8>(), 0..200)) {
             super::head(&text);
             super::chunked(&data);
+            super::form(&data);
+            super::form(format!("{}--b{text}", char::from(1)).as_bytes());
+            super::form(format!("{}--b\r\n{text}\r\n\r\n--b--", char::from(5)).as_bytes());
         }
     }
 }

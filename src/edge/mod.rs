@@ -6,11 +6,14 @@
 
 mod answer;
 mod auth;
+mod browsers;
 pub mod conditions;
 pub mod context;
+mod cors;
 mod customer_keys;
 mod drain;
 pub mod error;
+pub mod forms;
 pub mod front;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -30,6 +33,7 @@ mod verified;
 #[cfg(test)]
 mod tests;
 
+pub use browsers::Browsers;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
@@ -91,6 +95,8 @@ pub struct EdgeLimits {
     pub headers_max: usize,
     /// Most bytes of all documents that are read or worked on at once; a quarter of it for one tenant.
     pub documents_bytes_max: u64,
+    /// Most bytes of forms' files that are held in memory at once; a quarter of it for one tenant.
+    pub forms_bytes_max: u64,
     /// Bounds on bodies.
     pub body: BodyLimits,
     /// How often certificate files are looked at.
@@ -118,6 +124,7 @@ impl Default for EdgeLimits {
             head_bytes_max: 64 * 1024,
             headers_max: 512,
             documents_bytes_max: 64 << 20,
+            forms_bytes_max: 512 << 20,
             body: BodyLimits {
                 body_bytes_max: 5 << 30,
                 signed_chunk_bytes_max: 1 << 20,
@@ -174,7 +181,7 @@ pub struct DrainOutcome {
 pub async fn serve(
     config: EdgeConfig,
     listener: TcpListener,
-    s3: impl s3s::S3,
+    s3: impl s3s::S3 + Browsers + Clone,
     authenticator: Arc<dyn Authenticator>,
     clock: Arc<dyn Clock>,
     shutdown: impl Future<Output = ()>,

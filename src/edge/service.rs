@@ -1,10 +1,13 @@
 //! One request from its head to its answer's last byte: guard, credential, s3s, answer.
 
 use super::auth::{self, EdgeAccess, EdgeAuth, RESOLVED};
+use super::browsers::Browsers;
 use super::context::{GatewayId, RequestContext, RequestId};
+use super::cors::{Asked, CrossOrigin};
+use super::forms::Forms;
 use super::guard::body::{Declared, FaultSlot, GuardedBody};
 use super::guard::payload::DOCUMENT_BYTES_MAX;
-use super::guard::{self, framing, hashed_url, scope};
+use super::guard::{self, forms, framing, hashed_url, scope};
 use super::host::HostRules;
 use super::io::Phase;
 use super::limits::{DocumentBytes, InFlight, Shares};
@@ -28,6 +31,8 @@ pub(super) struct EdgeService {
     /// For presigned URLs that name their body's hash.
     url_verifier: S3Service,
     authenticator: Arc<dyn Authenticator>,
+    cross_origin: CrossOrigin,
+    forms: Forms,
     clock: Arc<dyn Clock>,
     hosts: HostRules,
     limits: EdgeLimits,
@@ -55,7 +60,7 @@ fn builder(s3: impl S3, hosts: &HostRules, config: S3Config) -> S3ServiceBuilder
 
 impl EdgeService {
     pub(super) fn new(
-        s3: impl S3,
+        s3: impl S3 + Browsers + Clone,
         authenticator: Arc<dyn Authenticator>,
         clock: Arc<dyn Clock>,
         hosts: HostRules,
@@ -64,10 +69,23 @@ impl EdgeService {
         is_encrypted: bool,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
+        let browsers: Arc<dyn Browsers> = Arc::new(s3.clone());
         let mut config = S3Config::default();
         config.xml_max_body_size = usize::try_from(DOCUMENT_BYTES_MAX).unwrap_or(usize::MAX);
         let parser = builder(s3, &hosts, config);
-        let parser = Arc::new(Parser::new(parser, EdgeAccess { shares }));
+        let access = EdgeAccess { shares };
+        let forms = Forms {
+            browsers: Arc::clone(&browsers),
+            authenticator: Arc::clone(&authenticator),
+            access: access.clone(),
+            hosts: hosts.clone(),
+            credential_deadline: limits.credential_deadline,
+            body: limits.body,
+            body_quiet_max: limits.body_quiet_max,
+            pieces: DocumentBytes::new(limits.forms_bytes_max),
+            scheme: if is_encrypted { "https" } else { "http" },
+        };
+        let parser = Arc::new(Parser::new(parser, access));
         let verifier = |skew_s_max: Option<u32>| {
             let mut config = S3Config::default();
             if let Some(skew_s_max) = skew_s_max {
@@ -81,6 +99,12 @@ impl EdgeService {
         Self {
             verifier: verifier(None),
             url_verifier: verifier(Some(URL_SKEW_S_MAX)),
+            cross_origin: CrossOrigin::new(
+                browsers,
+                Arc::clone(&authenticator),
+                limits.credential_deadline,
+            ),
+            forms,
             authenticator,
             clock,
             hosts,
@@ -103,8 +127,12 @@ impl EdgeService {
         let is_head = parts.method == http::Method::HEAD;
         let has_body = !body.is_end_stream();
         let faults = FaultSlot::default();
+        let asked = Asked::of(&parts, &self.hosts);
         let served = match id {
-            Ok(_) => self.serve(parts, body, &context, &faults).await,
+            Ok(_) => {
+                let asked = asked.as_ref();
+                self.serve(parts, body, &context, &faults, asked).await
+            }
             Err(failed) => Err(failed),
         };
         let mut response = match served {
@@ -116,6 +144,10 @@ impl EdgeService {
             Ok(response) => response,
             Err(refused) => self.refuse(&refused, &context),
         };
+        if let Some(asked) = asked {
+            let headers = response.headers_mut();
+            self.cross_origin.decorate(&asked, headers).await;
+        }
         let status = response.status();
         if has_body && (status.is_client_error() || status.is_server_error()) {
             // The body may not have been read to its end. Then the connection closes, after a while (`drain`), and the client
@@ -166,14 +198,22 @@ impl EdgeService {
         body: B,
         context: &Arc<RequestContext>,
         faults: &FaultSlot,
+        asked: Option<&Asked>,
     ) -> Result<Response<Body>, OpError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         context.hold_place(self.in_flight.enter()?);
         framing::head_fits(&parts, self.limits.head_bytes_max, self.limits.headers_max)?;
+        if parts.method == http::Method::OPTIONS {
+            return self.cross_origin.preflight(&parts, &self.hosts).await;
+        }
         let now = self.clock.now();
         customer_keys::mark_sensitive(&mut parts.headers);
+        if forms::is_form(&parts) {
+            let served = self.forms.serve(&parts, body, context, asked, now);
+            return served.await;
+        }
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         // Once more, for those that came in the query.
         customer_keys::mark_sensitive(&mut parts.headers);

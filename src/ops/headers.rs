@@ -103,6 +103,14 @@ pub fn check_tags(tags: &[(String, String)]) -> Result<(), OpError> {
             "Object tags cannot be greater than 10",
         ));
     }
+    check_each_tag(tags)
+}
+
+/// S3's rules for tags of anything, whatever their number.
+///
+/// # Errors
+/// `InvalidTag`.
+pub(crate) fn check_each_tag(tags: &[(String, String)]) -> Result<(), OpError> {
     let mut seen = std::collections::BTreeSet::new();
     for (name, value) in tags {
         if !(1..=128).contains(&name.chars().count()) || name.starts_with("aws:") {

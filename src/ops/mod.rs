@@ -2,11 +2,13 @@
 
 pub mod authenticate;
 mod body_end;
+pub mod bucket_tagging;
 pub mod buckets;
 pub mod checksum;
 pub mod conditions;
 pub mod copy_object;
 pub mod customer_key;
+pub mod cors;
 pub mod delete_object;
 pub mod error;
 pub mod etag;
@@ -17,6 +19,7 @@ pub mod list_objects;
 pub mod multipart;
 pub mod object_lock;
 pub mod opened;
+pub mod post_object;
 pub mod put_object;
 pub mod range;
 pub mod read_object;

@@ -6,12 +6,13 @@ use crate::catalog::forward::{
     forward_shred_store, forward_upload_store,
 };
 use crate::catalog::{
-    Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, CredentialRow,
-    CredentialStore, NewBucket, NewCredential, NewTenant, TenantStore,
+    Bucket, BucketSetting, BucketState, BucketStore, BucketVersioning, CatalogError, Change,
+    CredentialRow, CredentialStore, NewBucket, NewCredential, NewTenant, TenantStore,
 };
 use crate::tenants::access::GrantChange;
 use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantName, TenantState};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 #[async_trait]
 impl TenantStore for CachedCatalog {
@@ -188,6 +189,43 @@ impl BucketStore for CachedCatalog {
             .evict(Change::Bucket(tenant, name.clone()))
             .await;
         outcome
+    }
+
+    async fn set_bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+        value: Option<&str>,
+    ) -> Result<(), CatalogError> {
+        let inner = &self.shared.inner;
+        let outcome = inner.set_bucket_setting(tenant, name, setting, value).await;
+        self.shared
+            .evict(Change::Bucket(tenant, name.clone()))
+            .await;
+        outcome
+    }
+
+    /// That a setting is not there is remembered too: nearly every bucket has none, and a browser asks for each object again.
+    async fn bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+    ) -> Result<Option<Arc<str>>, CatalogError> {
+        self.shared.check_lease("bucket_setting")?;
+        let entries = &self.shared.entries;
+        if let Some(found) = entries.setting(tenant, name, setting).await {
+            return Ok(found);
+        }
+        let asked = entries.count();
+        let inner = &self.shared.inner;
+        let found = inner.bucket_setting(tenant, name, setting).await?;
+        let settling = Settling::new(&self.shared.unsettled);
+        let key = (tenant, name.clone(), setting);
+        entries.keep_setting(key, found.clone(), asked).await;
+        settling.settle();
+        Ok(found)
     }
 
     async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError> {

@@ -1,17 +1,27 @@
 //! What is cached, bounded, and the count of evictions that tells whether an answer is older than one.
 
 use super::CacheOptions;
-use crate::catalog::{Bucket, BucketState, Change, CredentialRow, CredentialState};
+use crate::catalog::{Bucket, BucketSetting, BucketState, Change, CredentialRow, CredentialState};
 use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantState};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::RwLock;
 
+/// What a bucket's setting is kept under.
+pub(super) type SettingKey = (TenantId, BucketName, BucketSetting);
+
+/// Most bytes of settings that are cached; a bucket's CORS rules may have 64 KiB.
+const SETTINGS_BYTES_MAX: u64 = 16 << 20;
+
+/// What an entry costs beside its text, roughly.
+const SETTING_BYTES: usize = 256;
+
 pub(super) struct Entries {
     credentials: Cache<AccessKeyId, Arc<CredentialRow>>,
     tenants: Cache<TenantId, Arc<Tenant>>,
     buckets: Cache<(TenantId, BucketName), Arc<Bucket>>,
+    settings: Cache<SettingKey, Option<Arc<str>>>,
     unknown: Cache<AccessKeyId, ()>,
     evictions: AtomicU64,
     /// Held shared while an answer is kept, alone while anything is dropped: what is kept is either seen by the eviction or not older
@@ -29,6 +39,13 @@ impl Entries {
             credentials: Cache::new(options.entries_max),
             tenants: Cache::new(options.entries_max),
             buckets: Cache::new(options.entries_max),
+            settings: Cache::builder()
+                .max_capacity(SETTINGS_BYTES_MAX)
+                .weigher(|_, value: &Option<Arc<str>>| {
+                    let text = value.as_ref().map_or(0, |text| text.len());
+                    u32::try_from(text.saturating_add(SETTING_BYTES)).unwrap_or(u32::MAX)
+                })
+                .build(),
             unknown: Cache::builder()
                 .max_capacity(options.unknown_max)
                 .time_to_live(options.unknown_for)
@@ -60,6 +77,28 @@ impl Entries {
     pub(super) async fn bucket(&self, tenant: TenantId, name: &BucketName) -> Option<Bucket> {
         let bucket = self.buckets.get(&(tenant, name.clone())).await?;
         Some(bucket.as_ref().clone())
+    }
+
+    /// The outer option: whether it is known; the inner: whether it is set.
+    pub(super) async fn setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+    ) -> Option<Option<Arc<str>>> {
+        self.settings.get(&(tenant, name.clone(), setting)).await
+    }
+
+    pub(super) async fn keep_setting(
+        &self,
+        key: SettingKey,
+        value: Option<Arc<str>>,
+        asked: EvictionCount,
+    ) {
+        let _gate = self.gate.read().await;
+        if self.count() == asked {
+            self.settings.insert(key, value).await;
+        }
     }
 
     /// Rows that are being made are not kept: another gateway may finish them before its next request comes here.
@@ -120,6 +159,10 @@ impl Entries {
                 }
                 Change::Bucket(tenant, name) => {
                     self.buckets.invalidate(&(*tenant, name.clone())).await;
+                    for setting in BucketSetting::ALL {
+                        let key = (*tenant, name.clone(), setting);
+                        self.settings.invalidate(&key).await;
+                    }
                 }
                 // Nothing of a region is cached here.
                 Change::Region(_) => {}
@@ -133,6 +176,7 @@ impl Entries {
         self.credentials.invalidate_all();
         self.tenants.invalidate_all();
         self.buckets.invalidate_all();
+        self.settings.invalidate_all();
         self.unknown.invalidate_all();
     }
 }

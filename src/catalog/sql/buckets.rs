@@ -2,7 +2,8 @@
 
 use super::super::database::{DatabaseError, Row, Statement};
 use super::super::{
-    Bucket, BucketState, BucketStore, BucketVersioning, CatalogError, Change, JobKind, NewBucket,
+    Bucket, BucketSetting, BucketState, BucketStore, BucketVersioning, CatalogError, Change,
+    JobKind, NewBucket,
 };
 use super::codes::{self, Coded};
 use super::{SqlCatalog, Work, at};
@@ -10,6 +11,7 @@ use crate::clock::UnixMs;
 use crate::region::UpstreamBucket;
 use crate::tenants::{BucketName, RegionName, Subject, TenantId};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// The only object format there is; a bucket keeps the one it was made with.
 const FORMAT: u32 = 1;
@@ -196,6 +198,61 @@ impl BucketStore for SqlCatalog {
             None => Err(work.not_found("bucket")),
             Some(_) => Err(work.conflict("the bucket is not active")),
         }
+    }
+
+    async fn set_bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+        value: Option<&str>,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("set_bucket_setting").await?;
+        let update = Statement::new(match setting {
+            BucketSetting::Tagging => {
+                "UPDATE buckets SET tagging = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'"
+            }
+            BucketSetting::Cors => {
+                "UPDATE buckets SET cors = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'"
+            }
+        })
+        .bind(tenant)
+        .bind(name.as_str())
+        .bind(value);
+        if work.change(update).await? == 1 {
+            return work
+                .commit_with(&Change::Bucket(tenant, name.clone()))
+                .await;
+        }
+        match found(&mut work, tenant, name).await? {
+            None => Err(work.not_found("bucket")),
+            Some(_) => Err(work.conflict("the bucket is not active")),
+        }
+    }
+
+    async fn bucket_setting(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        setting: BucketSetting,
+    ) -> Result<Option<Arc<str>>, CatalogError> {
+        let operation = "bucket_setting";
+        let question = Statement::new(match setting {
+            BucketSetting::Tagging => {
+                "SELECT tagging AS value FROM buckets WHERE tenant = $1 AND name = $2"
+            }
+            BucketSetting::Cors => {
+                "SELECT cors AS value FROM buckets WHERE tenant = $1 AND name = $2"
+            }
+        })
+        .bind(tenant)
+        .bind(name.as_str());
+        let rows = self.read(operation, question).await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let value: Option<String> = row.get("value").map_err(at(operation))?;
+        Ok(value.map(Arc::from))
     }
 
     /// Uploads that are left are set to `Aborting`, so that none appears in a later bucket of that name and the sweeping job drops

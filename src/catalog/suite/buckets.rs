@@ -2,7 +2,9 @@ use super::World;
 use super::fixtures::{
     assert_refused, bucket, bucket_name, new_bucket, new_upload, tenant, upload,
 };
-use crate::catalog::{BucketState, BucketVersioning, CatalogError, JobKind, UploadState};
+use crate::catalog::{
+    BucketSetting, BucketState, BucketVersioning, CatalogError, JobKind, UploadState,
+};
 use crate::tenants::TenantId;
 use futures::future::join_all;
 
@@ -158,4 +160,47 @@ pub(super) async fn bucket_begun_brings_the_job_that_finishes_it(world: &World) 
     let refused = catalog.begin_bucket(acme, &new_bucket("more"), 1).await;
     assert_refused!(refused, Quota);
     assert_eq!(subjects().await, [job]);
+}
+
+pub(super) async fn bucket_settings_are_each_their_own_and_go_with_the_bucket(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let globex = tenant(catalog, "globex").await;
+    let name = bucket_name("docs");
+    let (tagging, cors) = (BucketSetting::Tagging, BucketSetting::Cors);
+    let set = async |setting, value| {
+        catalog
+            .set_bucket_setting(acme, &name, setting, value)
+            .await
+    };
+    let get = async |tenant, setting| {
+        let found = catalog.bucket_setting(tenant, &name, setting).await;
+        found.unwrap().map(|value| value.to_string())
+    };
+    assert_eq!(get(acme, cors).await, None);
+    assert_refused!(set(cors, Some("a")).await, NotFound);
+    bucket(catalog, acme, "docs").await;
+    bucket(catalog, globex, "docs").await;
+    let before = catalog.revision().await.unwrap();
+    set(cors, Some("rules")).await.unwrap();
+    assert_ne!(catalog.revision().await.unwrap(), before);
+    assert_eq!(get(acme, cors).await.as_deref(), Some("rules"));
+    assert_eq!(get(acme, tagging).await, None);
+    assert_eq!(get(globex, cors).await, None);
+    set(tagging, Some("tags")).await.unwrap();
+    set(cors, Some("others")).await.unwrap();
+    assert_eq!(get(acme, tagging).await.as_deref(), Some("tags"));
+    assert_eq!(get(acme, cors).await.as_deref(), Some("others"));
+    set(tagging, None).await.unwrap();
+    set(tagging, None).await.unwrap();
+    assert_eq!(get(acme, tagging).await, None);
+
+    catalog
+        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .await
+        .unwrap();
+    assert_refused!(set(cors, Some("late")).await, Conflict);
+    catalog.forget_bucket(acme, &name).await.unwrap();
+    bucket(catalog, acme, "docs").await;
+    assert_eq!(get(acme, cors).await, None);
 }

@@ -3,8 +3,8 @@ use super::fixtures::{
     NOW, assert_refused, bucket, bucket_name, finished, key_id, new_credential, tenant, upload,
 };
 use crate::catalog::{
-    AttemptId, BucketState, BucketVersioning, CompletedUpload, CredentialState, JobFence,
-    UploadState,
+    AttemptId, BucketSetting, BucketState, BucketVersioning, CompletedUpload, CredentialState,
+    JobFence, UploadState,
 };
 
 /// Every call that names a row of `acme`'s, made as `globex`, and what `acme` has is as it was.
@@ -45,6 +45,12 @@ pub(super) async fn another_tenant_finds_nothing(world: &World) {
         .set_bucket_versioning(globex, &docs, versioning)
         .await;
     assert_refused!(set, NotFound);
+    for setting in BucketSetting::ALL {
+        let set = catalog.set_bucket_setting(globex, &docs, setting, Some("x"));
+        assert_refused!(set.await, NotFound);
+        let found = catalog.bucket_setting(globex, &docs, setting).await;
+        assert_eq!(found.unwrap(), None);
+    }
     catalog.forget_bucket(globex, &docs).await.unwrap();
     // A bucket of the same name is another bucket.
     let ours = bucket(catalog, globex, "docs").await;

@@ -153,6 +153,7 @@ suite!(
     buckets::bucket_forgotten_gives_its_place_back,
     buckets::bucket_forgotten_aborts_its_uploads,
     buckets::bucket_being_deleted_takes_no_upload,
+    buckets::bucket_settings_are_each_their_own_and_go_with_the_bucket,
     isolation::another_tenant_finds_nothing,
     uploads::upload_is_opened_once,
     uploads::last_finished_attempt_is_current,

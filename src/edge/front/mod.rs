@@ -2,6 +2,8 @@
 
 mod asks;
 mod attributes;
+mod browsers;
+mod bucket_settings;
 mod buckets;
 mod convert;
 mod copies;

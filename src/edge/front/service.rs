@@ -1,7 +1,8 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
 use super::{
-    Front, attributes, buckets, copies, listings, locks, multipart, object_tags_and_acls, objects, uploads,
+    Front, attributes, bucket_settings, buckets, copies, listings, locks, multipart,
+    object_tags_and_acls, objects, uploads,
 };
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
@@ -57,4 +58,10 @@ operations! {
     put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = buckets::put_versioning;
     get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = buckets::get_acl;
     put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = buckets::put_acl;
+    get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = bucket_settings::get_tags;
+    put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = bucket_settings::put_tags;
+    delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = bucket_settings::delete_tags;
+    get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = bucket_settings::get_cors;
+    put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = bucket_settings::put_cors;
+    delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = bucket_settings::delete_cors;
 }

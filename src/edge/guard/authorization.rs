@@ -170,6 +170,12 @@ fn from_query(query: &Query) -> Result<Signed, OpError> {
     })
 }
 
+/// The claims of a form's credential. What is wrong with them is told in the words for a header's.
+#[must_use]
+pub fn of_form(credential: &str) -> Option<Signed> {
+    assemble(Placement::Header, credential, "host")
+}
+
 /// `<access key id>/<date>/<region>/<service>/aws4_request` and `name;name;…`.
 fn assemble(placement: Placement, credential: &str, headers: &str) -> Option<Signed> {
     let mut fields = credential.split('/');

@@ -68,10 +68,10 @@ pub fn inspect(
     framing::no_conflicts(parts)?;
     let level = level(&hosts.addressing(host), parts.uri.path())?;
     if parts.method == Method::OPTIONS {
-        // No bucket has rules yet: every name, there or not, gets the same answer.
+        // Preflights are answered before; s3s would take one for something else.
         return Err(OpError::new(
-            Code::AccessForbidden,
-            "CORSResponse: This CORS request is not allowed.",
+            Code::MethodNotAllowed,
+            "The specified method is not allowed against this resource.",
         ));
     }
     let query = Query::parse(parts.uri.query().unwrap_or_default())?;
@@ -103,8 +103,19 @@ fn may_take_long(parts: &Parts, query: &Query) -> bool {
     }
 }
 
+/// The bucket that a request names, if it names one, as s3s reads it. It may be no valid name.
+pub(super) fn bucket_named(addressing: &Addressing, path: &str) -> Option<String> {
+    let path = match addressing {
+        Addressing::Bucket(bucket) => return Some(bucket.clone()),
+        Addressing::Path => percent_decode_str(path).decode_utf8().ok()?,
+    };
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let bucket = path.split('/').next()?;
+    (!bucket.is_empty()).then(|| bucket.to_owned())
+}
+
 /// What the path names, as s3s reads it: decoded first.
-fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
+pub(super) fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
     let decoded = percent_decode_str(path)
         .decode_utf8()
         .map_err(|_| OpError::new(Code::InvalidURI, "Couldn't parse the specified URI."))?;
@@ -123,6 +134,24 @@ fn level(addressing: &Addressing, path: &str) -> Result<Level, OpError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bucket_is_read_from_the_host_or_the_decoded_path() {
+        let of = |path| bucket_named(&Addressing::Path, path);
+        for (path, expected) in [
+            ("/", None),
+            ("//k", None),
+            ("/b", Some("b")),
+            ("/b/k/l", Some("b")),
+            ("/b%2Fk", Some("b")),
+            ("/%62", Some("b")),
+            ("/%ff", None),
+        ] {
+            assert_eq!(of(path).as_deref(), expected, "{path}");
+        }
+        let host = Addressing::Bucket("b".into());
+        assert_eq!(bucket_named(&host, "/k").as_deref(), Some("b"));
+    }
 
     #[test]
     fn level_is_read_from_the_decoded_path() {

@@ -3,6 +3,8 @@
 mod attacks;
 mod bodies;
 mod connections;
+mod cors;
+mod forms;
 pub(super) mod harness;
 mod long;
 mod tenants;

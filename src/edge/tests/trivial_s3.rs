@@ -1,9 +1,13 @@
 //! The S3 behind the edge of the tests: it keeps what it was asked for.
 
+use crate::edge::forms::VerifiedForm;
 use crate::edge::guard::body::Declared;
 use crate::edge::verified::Verification;
-use crate::edge::{RequestContext, RequestId, error};
-use crate::ops::OpError;
+use crate::edge::{Browsers, RequestContext, RequestId, error};
+use crate::ops::cors::{CorsRule, StoredRules};
+use crate::ops::put_object::PutAnswer;
+use crate::ops::sealing::PlainStream;
+use crate::ops::{ClientEtag, OpError};
 use crate::tenants::Caller;
 use bytes::Bytes;
 use futures::TryStreamExt;
@@ -17,6 +21,7 @@ use tokio::sync::Notify;
 pub struct Seen {
     pub calls: Vec<String>,
     pub bodies: Vec<Bytes>,
+    pub rules_asked: Vec<String>,
 }
 
 #[derive(Clone, Default)]
@@ -53,6 +58,10 @@ impl TrivialS3 {
 
     pub fn calls(&self) -> Vec<String> {
         self.seen.lock().unwrap().calls.clone()
+    }
+
+    pub fn rules_asked(&self) -> Vec<String> {
+        self.seen.lock().unwrap().rules_asked.clone()
     }
 
     pub fn bodies(&self) -> Vec<Bytes> {
@@ -185,5 +194,58 @@ impl S3 for TrivialS3 {
         self.saw("head".into());
         let id = RequestId::NONE;
         Err(error::to_s3(OpError::no_such_key(), id))
+    }
+}
+
+/// The bucket that has CORS rules.
+pub const RULED: &str = "ruled";
+
+#[async_trait::async_trait]
+impl Browsers for TrivialS3 {
+    async fn cors_rules(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+    ) -> Result<Option<StoredRules>, OpError> {
+        let asked = format!("{bucket} of {}", caller.access_key_id);
+        self.seen.lock().unwrap().rules_asked.push(asked);
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let own = CorsRule {
+            allowed_origins: texts(&["https://*.app.test"]),
+            allowed_methods: texts(&["GET", "PUT"]),
+            allowed_headers: texts(&["x-amz-*"]),
+            expose_headers: texts(&["ETag", "x-amz-request-id"]),
+            max_age_s: Some(77),
+            ..CorsRule::default()
+        };
+        let any = CorsRule {
+            allowed_origins: texts(&["*"]),
+            allowed_methods: texts(&["HEAD"]),
+            ..CorsRule::default()
+        };
+        match bucket {
+            RULED => StoredRules::of(&[own, any]).map(Some),
+            "away" => Err(OpError::unavailable("away", "away")),
+            _ => Ok(None),
+        }
+    }
+
+    async fn post_object(
+        &self,
+        caller: &Caller,
+        form: &VerifiedForm,
+        file: PlainStream,
+    ) -> Result<PutAnswer, OpError> {
+        let (bucket, key, signer) = (form.bucket(), form.key(), &caller.access_key_id);
+        self.saw(format!("post {bucket}/{key} by {signer}"));
+        let read: Result<Vec<Bytes>, _> = file.try_collect().await;
+        let read = read.inspect_err(|_| self.saw("post failed".into()))?;
+        let body = Bytes::from(read.concat());
+        self.seen.lock().unwrap().bodies.push(body);
+        Ok(PutAnswer {
+            etag: ClientEtag::from_upstream("abc"),
+            version: None,
+            checksum: None,
+        })
     }
 }

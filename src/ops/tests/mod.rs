@@ -14,6 +14,7 @@ mod multipart_faults;
 mod multipart_parts;
 mod multipart_races;
 mod object_lock;
+mod posts;
 mod put_faults;
 mod random_ranges;
 mod reads;

@@ -1,0 +1,52 @@
+//! What browsers ask for and s3s does not do.
+
+use super::Front;
+use crate::edge::Browsers;
+use crate::edge::forms::VerifiedForm;
+use crate::ops::checksum::Declared;
+use crate::ops::cors::{self, StoredRules};
+use crate::ops::post_object::{self, PostObject};
+use crate::ops::put_object::PutAnswer;
+use crate::ops::scope::{self, Access};
+use crate::ops::sealing::PlainStream;
+use crate::ops::{OpError, headers};
+use crate::tenants::{BucketName, Caller};
+use async_trait::async_trait;
+
+#[async_trait]
+impl Browsers for Front {
+    async fn cors_rules(
+        &self,
+        caller: &Caller,
+        bucket: &str,
+    ) -> Result<Option<StoredRules>, OpError> {
+        let Ok(bucket) = BucketName::new(bucket) else {
+            return Ok(None);
+        };
+        let domain = &self.gateway.region(&caller.tenant.region)?.domain;
+        cors::stored_rules(&*domain.catalog, caller.tenant.id, &bucket).await
+    }
+
+    async fn post_object(
+        &self,
+        caller: &Caller,
+        form: &VerifiedForm,
+        file: PlainStream,
+    ) -> Result<PutAnswer, OpError> {
+        let gateway = &self.gateway;
+        let scope = scope::bucket_scope(gateway, caller, form.bucket(), Access::Write).await?;
+        let fields = form.fields();
+        let said = fields.headers()?;
+        headers::check_supported(&said)?;
+        let tags = fields.tags()?;
+        headers::check_tags(&tags)?;
+        let post = PostObject {
+            key: scope.key(form.key())?,
+            metadata: headers::object_metadata(&said, Some(&fields.metadata()?))?,
+            tags,
+            declared: Declared::from_headers(&said)?,
+            body: file,
+        };
+        post_object::post_object(gateway, &scope, post).await
+    }
+}
