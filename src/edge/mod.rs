@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 pub mod conditions;
 pub mod context;
+mod documents;
 mod drain;
 pub mod error;
 pub mod front;

@@ -94,8 +94,9 @@ impl EdgeService {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let id = RequestId::random();
-        let context = RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE));
         let (parts, body) = request.into_parts();
+        let context =
+            RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE), parts.uri.path());
         let is_head = parts.method == http::Method::HEAD;
         let has_body = !body.is_end_stream();
         let faults = FaultSlot::default();
@@ -119,7 +120,7 @@ impl EdgeService {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        answer::shape(&mut response, &context, self.gateway, is_head);
         Answer::of(response, context, phase)
     }
 
@@ -130,12 +131,12 @@ impl EdgeService {
         phase: Phase,
     ) -> Response<Answer> {
         let id = RequestId::random().unwrap_or(RequestId::NONE);
-        let context = RequestContext::new(id);
+        let context = RequestContext::new(id, request.uri().path());
         let mut response = self.refuse(&OpError::slow_down(), &context);
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         let is_head = request.method() == http::Method::HEAD;
-        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        answer::shape(&mut response, &context, self.gateway, is_head);
         Answer::of(response, context, phase)
     }
 

@@ -1,6 +1,7 @@
 //! The front: S3's messages to operations and back. No decisions of its own.
 
 mod attributes;
+mod bucket_settings;
 mod buckets;
 mod convert;
 mod copies;

@@ -14,6 +14,7 @@ use crate::ops::scope::{self, Access, BucketScope};
 use crate::ops::{headers, opened};
 use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
+use http::{HeaderName, HeaderValue};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
 
@@ -85,7 +86,7 @@ pub(super) async fn read<I>(
     with_checksum: bool,
     with_body: bool,
 ) -> Result<Box<ObjectAnswer>, OpError> {
-    headers::check_supported(&request.headers)?;
+    headers::check_read(&request.headers)?;
     let scope = call.bucket(bucket, Access::Read).await?;
     let key = existing_key(&scope, key)?;
     let read = ReadRequest {
@@ -241,6 +242,10 @@ pub(super) async fn head(
     };
     let mut response = S3Response::new(with_checksums!(output, checksums));
     response.headers = answer_headers(&answer, request.uri.query());
+    if let Some(count) = tag_count(&answer.object) {
+        let name = HeaderName::from_static("x-amz-tagging-count");
+        response.headers.insert(name, HeaderValue::from(count));
+    }
     Ok(response)
 }
 
