@@ -39,6 +39,7 @@ pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 use crate::clock::Clock;
 use crate::tenants::Authenticator;
 use guard::BodyLimits;
+use http::uri::Scheme;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -191,6 +192,10 @@ pub async fn serve(
         Some(certificate) => Some(TlsAcceptor::from(certificate.server_config()?)),
         None => None,
     };
+    let scheme = match tls {
+        Some(_) => Scheme::HTTPS,
+        None => Scheme::HTTP,
+    };
     let gateway = listener::gateway_id().map_err(EdgeError::Random)?;
     let service = service::EdgeService::new(
         s3,
@@ -199,6 +204,7 @@ pub async fn serve(
         config.hosts,
         config.limits.clone(),
         gateway,
+        scheme,
     );
     let poll = config.limits.certificate_poll;
     let connections = listener::Connections {

@@ -16,6 +16,7 @@ use crate::tenants::{Authenticator, TenantId};
 use answer::Answer;
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, header};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -34,6 +35,8 @@ pub(super) struct EdgeService {
     in_flight: InFlight,
     documents: DocumentBytes,
     gateway: GatewayId,
+    /// How clients reach this service: an answer that holds a URL needs it.
+    scheme: Scheme,
 }
 
 /// How old a presigned URL may be that is verified as if it were signed in its headers: the guard has checked its time.
@@ -59,6 +62,7 @@ impl EdgeService {
         hosts: HostRules,
         limits: EdgeLimits,
         gateway: GatewayId,
+        scheme: Scheme,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
         let mut config = S3Config::default();
@@ -85,6 +89,7 @@ impl EdgeService {
             documents: DocumentBytes::new(limits.documents_bytes_max),
             limits,
             gateway,
+            scheme,
         }
     }
 
@@ -193,6 +198,7 @@ impl EdgeService {
             faults.clone(),
         );
         parts.extensions.insert(Arc::clone(context));
+        parts.extensions.insert(self.scheme.clone());
         parts.extensions.insert(Declared {
             plaintext_bytes: admission.payload.declared_bytes,
             faults: faults.clone(),

@@ -117,7 +117,7 @@ def test_key_with_a_carriage_return_is_listed_and_deleted_as_it_is(kind, target,
 
 
 @pytest.mark.beyond_seaweedfs("ignores the part number of a HEAD")
-def test_head_of_a_part_answers_as_a_read_of_it_would(target, s3, bucket):
+def test_complete_names_the_objects_url_and_head_of_a_part_answers_as_a_read_of_it_would(target, s3, bucket):
     upload = {"Bucket": bucket, "Key": "object"}
     upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
     sizes = [5 * MIB, 7]
@@ -125,7 +125,8 @@ def test_head_of_a_part_answers_as_a_read_of_it_would(target, s3, bucket):
         {"PartNumber": n, "ETag": s3.upload_part(PartNumber=n, Body=body(size), **upload)["ETag"]}
         for n, size in enumerate(sizes, 1)
     ]
-    s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload)
+    completed = s3.complete_multipart_upload(MultipartUpload={"Parts": parts}, **upload)
+    assert completed["Location"] == target.endpoint.rstrip("/") + path_of(bucket, "object")
     for number, size in enumerate(sizes, 1):
         read, head = (call(target, m, bucket, "object", query={"partNumber": str(number)}) for m in ("GET", "HEAD"))
         assert (read.status, head.status) == (206, 206)

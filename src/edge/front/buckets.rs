@@ -1,6 +1,6 @@
 //! Buckets: creation, deletion, location, versioning and the ACL calls that change nothing.
 
-use super::bucket_settings::check_ownership;
+use super::fixed_settings::check_ownership;
 use super::{Call, convert};
 use crate::ops::buckets;
 use crate::ops::error::{Code, OpError};

@@ -1,10 +1,10 @@
 //! The front: S3's messages to operations and back. No decisions of its own.
 
 mod attributes;
-mod bucket_settings;
 mod buckets;
 mod convert;
 mod copies;
+mod fixed_settings;
 mod listings;
 mod multipart;
 mod object_tags_and_acls;

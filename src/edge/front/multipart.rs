@@ -14,6 +14,7 @@ use crate::ops::scope::Access;
 use crate::tenants::ObjectKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::uri::Scheme;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
@@ -211,6 +212,7 @@ pub(super) async fn complete(
     call: Call,
     request: S3Request<dto::CompleteMultipartUploadInput>,
 ) -> Answer<dto::CompleteMultipartUploadOutput> {
+    let location = location(&request);
     let input = request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let listed = input
@@ -233,11 +235,7 @@ pub(super) async fn complete(
         condition: conditions::write_condition(&request.headers)?,
     };
     let base = dto::CompleteMultipartUploadOutput {
-        location: Some(format!(
-            "/{}/{}",
-            input.bucket,
-            convert::url_encode(&input.key)
-        )),
+        location: Some(location),
         bucket: Some(input.bucket),
         key: Some(input.key),
         server_side_encryption: Some(dto::ServerSideEncryption::from_static(
@@ -247,6 +245,18 @@ pub(super) async fn complete(
     };
     let answer = multipart::complete_upload(&call.gateway, &scope, &complete).await?;
     Ok(S3Response::new(completed(base, answer)))
+}
+
+/// The object's URL, by the host that the client asked.
+fn location<I>(request: &S3Request<I>) -> String {
+    let scheme = request.extensions.get::<Scheme>();
+    let host = request.headers.get(http::header::HOST);
+    format!(
+        "{}://{}{}",
+        scheme.map_or("https", Scheme::as_str),
+        host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+        request.uri.path()
+    )
 }
 
 fn completed(
