@@ -230,7 +230,7 @@ mod tests {
     fn error_documents_have_one_sentence() {
         let status = StatusCode::FORBIDDEN;
         let without = shaped(status, "<Error><Code>InvalidURI</Code></Error>", false);
-        let expected = "<Code>InvalidURI</Code><Message>The specified URI couldn't be parsed.</Message><RequestId>";
+        let expected = "<Code>InvalidURI</Code><Message>The specified URI couldn't be parsed.</Message><Resource>";
         assert!(text(&without).contains(expected), "{}", text(&without));
         let unknown = shaped(status, "<Error><Code>OfTomorrow</Code></Error>", false);
         assert!(text(&unknown).contains("<Message>The request"));

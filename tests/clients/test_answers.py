@@ -116,6 +116,12 @@ def test_key_with_a_carriage_return_is_listed_and_deleted_as_it_is(kind, target,
     assert [key.text for key in listed.iter() if key.tag.endswith("}Key")] == ["a\rb"]
 
 
+def test_object_that_looks_like_a_document_is_not_rewritten(s3, bucket):
+    data = b'<GetObjectAttributesResponse xmlns="x"><ETag>"a"</ETag>\x01\r</GetObjectAttributesResponse>'
+    s3.put_object(Bucket=bucket, Key="object", Body=data, ContentType="application/xml")
+    assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == data
+
+
 @pytest.mark.beyond_seaweedfs("ignores the part number of a HEAD")
 def test_complete_names_the_objects_url_and_head_of_a_part_answers_as_a_read_of_it_would(target, s3, bucket):
     upload = {"Bucket": bucket, "Key": "object"}
