@@ -1,12 +1,13 @@
 //! What every answer has, whoever made it: request ids, the server's name, no body where HTTP has none, and a body that is
 //! counted and logged when it is through.
 
-use super::context::{GatewayId, RequestContext, RequestId};
+use super::context::{GatewayId, RequestContext};
 use super::io::Phase;
 use super::sentences::sentence;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use quick_xml::escape::escape;
 use s3s::{Body, StdError};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,10 +19,11 @@ const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 /// Gives an answer what every answer has.
 pub(super) fn shape(
     response: &mut Response<Body>,
-    request: RequestId,
+    context: &RequestContext,
     gateway: GatewayId,
     is_head: bool,
 ) {
+    let request = context.id();
     // s3s knows no partial HEAD: a range of it is answered as GET would.
     if is_head
         && response.status() == StatusCode::OK
@@ -31,7 +33,8 @@ pub(super) fn shape(
     }
     let status = response.status();
     if status.is_client_error() || status.is_server_error() || status.is_redirection() {
-        complete_document(response.body_mut(), request, gateway);
+        let object_bytes = object_bytes(response);
+        complete_document(response.body_mut(), context, gateway, object_bytes);
     }
     let headers = response.headers_mut();
     let mut set = |name: HeaderName, text: String| {
@@ -50,8 +53,20 @@ pub(super) fn shape(
     }
 }
 
-/// Adds what an error document of s3s's lacks when the error is its own: a sentence and the ids.
-fn complete_document(body: &mut Body, request: RequestId, gateway: GatewayId) {
+/// The length that the answer to a range without a byte names (`Content-Range: bytes */N`).
+fn object_bytes(response: &Response<Body>) -> Option<u64> {
+    let range = response.headers().get(header::CONTENT_RANGE)?;
+    range.to_str().ok()?.strip_prefix("bytes */")?.parse().ok()
+}
+
+/// Adds what an error's document lacks: what was asked for, and when the error is s3s's own a sentence and the ids.
+fn complete_document(
+    body: &mut Body,
+    context: &RequestContext,
+    gateway: GatewayId,
+    object_bytes: Option<u64>,
+) {
+    let request = context.id();
     let Some(bytes) = body.bytes() else {
         return;
     };
@@ -68,6 +83,13 @@ fn complete_document(body: &mut Body, request: RequestId, gateway: GatewayId) {
         let code = before.rsplit_once("<Code>").map_or("", |(_, code)| code);
         let sentence = sentence(code);
         named = format!("{before}</Code><Message>{sentence}</Message>{after}");
+    }
+    if let Some(bytes) = object_bytes.filter(|_| !document.contains("<ActualObjectSize>")) {
+        named.push_str(&format!("<ActualObjectSize>{bytes}</ActualObjectSize>"));
+    }
+    if !document.contains("<Resource>") {
+        let resource = escape(context.resource());
+        named.push_str(&format!("<Resource>{resource}</Resource>"));
     }
     if !document.contains("<RequestId>") {
         named.push_str(&format!("<RequestId>{request}</RequestId>"));
@@ -164,12 +186,14 @@ impl Drop for Answer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::context::RequestId;
     use super::*;
 
     fn shaped(status: StatusCode, body: &str, is_head: bool) -> Response<Body> {
         let mut response = Response::new(Body::from(body.to_owned()));
         *response.status_mut() = status;
-        shape(&mut response, RequestId::NONE, GatewayId([0; 16]), is_head);
+        let context = RequestContext::new(RequestId::NONE, "/bucket/a&%3C");
+        shape(&mut response, &context, GatewayId([0; 16]), is_head);
         response
     }
 
@@ -196,6 +220,7 @@ mod tests {
         );
         assert_eq!(text(&without).matches("<RequestId>").count(), 1);
         assert_eq!(text(&without).matches("<HostId>").count(), 1);
+        assert!(text(&without).contains("<Resource>/bucket/a&amp;%3C</Resource>"));
         let with = "<Error><RequestId>1</RequestId></Error>";
         let response = shaped(StatusCode::FORBIDDEN, with, false);
         assert_eq!(text(&response).matches("<RequestId>").count(), 1);
@@ -205,7 +230,7 @@ mod tests {
     fn error_documents_have_one_sentence() {
         let status = StatusCode::FORBIDDEN;
         let without = shaped(status, "<Error><Code>InvalidURI</Code></Error>", false);
-        let expected = "<Code>InvalidURI</Code><Message>The specified URI couldn't be parsed.</Message><RequestId>";
+        let expected = "<Code>InvalidURI</Code><Message>The specified URI couldn't be parsed.</Message><Resource>";
         assert!(text(&without).contains(expected), "{}", text(&without));
         let unknown = shaped(status, "<Error><Code>OfTomorrow</Code></Error>", false);
         assert!(text(&unknown).contains("<Message>The request"));
@@ -225,7 +250,7 @@ mod tests {
             response
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, length);
-            let context = RequestContext::new(RequestId::NONE);
+            let context = RequestContext::new(RequestId::NONE, "/bucket/key");
             let mut answer = Answer::of(response, context, Phase::new()).into_body();
             answer.frame().await.unwrap().unwrap();
             assert!(!answer.is_whole);

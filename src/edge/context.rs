@@ -78,6 +78,8 @@ struct Held {
 /// One request; an `Arc` of it is in the request's extensions.
 pub struct RequestContext {
     id: RequestId,
+    /// The path as it came, for the client's own eyes: the log has hashes.
+    resource: String,
     began: Instant,
     record: Mutex<Record>,
     /// Released when the last holder is done, which is after the answer's last byte.
@@ -94,11 +96,12 @@ impl fmt::Debug for RequestContext {
 }
 
 impl RequestContext {
-    /// A request that begins now.
+    /// A request for a path that begins now.
     #[must_use]
-    pub fn new(id: RequestId) -> Arc<Self> {
+    pub fn new(id: RequestId, resource: &str) -> Arc<Self> {
         Arc::new(Self {
             id,
+            resource: resource.to_owned(),
             began: Instant::now(),
             record: Mutex::default(),
             held: Mutex::default(),
@@ -110,6 +113,12 @@ impl RequestContext {
     #[must_use]
     pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// The path that is asked for, as it came.
+    #[must_use]
+    pub(super) fn resource(&self) -> &str {
+        &self.resource
     }
 
     /// Records who asks.

@@ -157,6 +157,7 @@ fn document(error: &OpError, request: RequestId, gateway: GatewayId) -> String {
             Detail::Endpoint(endpoint) => element("Endpoint", endpoint),
             Detail::HeadersNotSigned(names) => element("HeadersNotSigned", names),
             Detail::RetryAfter { .. }
+            | Detail::Allow(_)
             | Detail::DeleteMarker(_)
             | Detail::Validators { .. }
             | Detail::Version(_) => {}
@@ -182,6 +183,7 @@ fn headers(error: &OpError) -> HeaderMap {
             Detail::ObjectLength { plaintext_bytes } => {
                 set(header::CONTENT_RANGE, format!("bytes */{plaintext_bytes}"));
             }
+            Detail::Allow(methods) => set(header::ALLOW, methods.clone()),
             Detail::RetryAfter { seconds } => set(header::RETRY_AFTER, seconds.to_string()),
             Detail::Region(region) => set(
                 HeaderName::from_static("x-amz-bucket-region"),

@@ -120,7 +120,7 @@ async fn document(
             "an operation failed after its status was sent"
         );
     }
-    answer::shape(&mut response, context.id(), gateway, false);
+    answer::shape(&mut response, context, gateway, false);
     let whole = response.body_mut().store_all_limited(OUTCOME_BYTES_MAX);
     let whole = match whole.await {
         Ok(whole) if !whole.is_empty() => whole,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     async fn late(outcome: Result<(StatusCode, &'static str), OpError>) -> String {
-        let context = RequestContext::new(RequestId::NONE);
+        let context = RequestContext::new(RequestId::NONE, "/bucket/key");
         context.operation_begins();
         let answered = answer(work(100, outcome), &context, GATEWAY, times(0));
         let answered = answered.await.unwrap();
@@ -186,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn status_within_its_time_is_the_operations_own() {
-        let context = RequestContext::new(RequestId::NONE);
+        let context = RequestContext::new(RequestId::NONE, "/bucket/key");
         context.operation_begins();
         let failing = work(0, Ok((StatusCode::CONFLICT, "<Error/>")));
         let answered = answer(failing, &context, GATEWAY, times(60_000));
@@ -199,7 +199,7 @@ mod tests {
 
     #[tokio::test]
     async fn time_before_the_operation_begins_does_not_count() {
-        let context = RequestContext::new(RequestId::NONE);
+        let context = RequestContext::new(RequestId::NONE, "/bucket/key");
         let slow_body = work(100, Ok((StatusCode::FORBIDDEN, "<Error/>")));
         let answered = answer(slow_body, &context, GATEWAY, times(0));
         assert_eq!(answered.await.unwrap().status(), 403);

@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod context;
 mod cors;
 mod customer_keys;
+mod documents;
 mod drain;
 pub mod error;
 pub mod forms;
@@ -43,6 +44,7 @@ pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 use crate::clock::Clock;
 use crate::tenants::Authenticator;
 use guard::BodyLimits;
+use http::uri::Scheme;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -198,8 +200,11 @@ pub async fn serve(
         Some(certificate) => Some(TlsAcceptor::from(certificate.server_config()?)),
         None => None,
     };
+    let scheme = match tls {
+        Some(_) => Scheme::HTTPS,
+        None => Scheme::HTTP,
+    };
     let gateway = listener::gateway_id().map_err(EdgeError::Random)?;
-    let is_encrypted = tls.is_some();
     let service = service::EdgeService::new(
         s3,
         authenticator,
@@ -207,7 +212,7 @@ pub async fn serve(
         config.hosts,
         config.limits.clone(),
         gateway,
-        is_encrypted,
+        scheme,
     );
     let poll = config.limits.certificate_poll;
     let connections = listener::Connections {

@@ -19,6 +19,7 @@ use crate::tenants::{Authenticator, TenantId};
 use answer::Answer;
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, header};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -39,8 +40,8 @@ pub(super) struct EdgeService {
     in_flight: InFlight,
     documents: DocumentBytes,
     gateway: GatewayId,
-    /// Whether nobody can listen in.
-    is_encrypted: bool,
+    /// How clients reach this service: an answer that holds a URL needs it.
+    scheme: Scheme,
 }
 
 /// How old a presigned URL may be that is verified as if it were signed in its headers: the guard has checked its time.
@@ -66,7 +67,7 @@ impl EdgeService {
         hosts: HostRules,
         limits: EdgeLimits,
         gateway: GatewayId,
-        is_encrypted: bool,
+        scheme: Scheme,
     ) -> Self {
         let shares: Arc<Shares<TenantId>> = Shares::new(limits.requests_per_tenant_max);
         let browsers: Arc<dyn Browsers> = Arc::new(s3.clone());
@@ -83,7 +84,7 @@ impl EdgeService {
             body: limits.body,
             body_quiet_max: limits.body_quiet_max,
             pieces: DocumentBytes::new(limits.forms_bytes_max),
-            scheme: if is_encrypted { "https" } else { "http" },
+            scheme: scheme.clone(),
         };
         let parser = Arc::new(Parser::new(parser, access));
         let verifier = |skew_s_max: Option<u32>| {
@@ -112,7 +113,7 @@ impl EdgeService {
             documents: DocumentBytes::new(limits.documents_bytes_max),
             limits,
             gateway,
-            is_encrypted,
+            scheme,
         }
     }
 
@@ -122,8 +123,9 @@ impl EdgeService {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     {
         let id = RequestId::random();
-        let context = RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE));
         let (parts, body) = request.into_parts();
+        let context =
+            RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE), parts.uri.path());
         let is_head = parts.method == http::Method::HEAD;
         let has_body = !body.is_end_stream();
         let faults = FaultSlot::default();
@@ -155,7 +157,7 @@ impl EdgeService {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
-        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        answer::shape(&mut response, &context, self.gateway, is_head);
         Answer::of(response, context, phase)
     }
 
@@ -166,12 +168,12 @@ impl EdgeService {
         phase: Phase,
     ) -> Response<Answer> {
         let id = RequestId::random().unwrap_or(RequestId::NONE);
-        let context = RequestContext::new(id);
+        let context = RequestContext::new(id, request.uri().path());
         let mut response = self.refuse(&OpError::slow_down(), &context);
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
         let is_head = request.method() == http::Method::HEAD;
-        answer::shape(&mut response, context.id(), self.gateway, is_head);
+        answer::shape(&mut response, &context, self.gateway, is_head);
         Answer::of(response, context, phase)
     }
 
@@ -217,7 +219,7 @@ impl EdgeService {
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;
         // Once more, for those that came in the query.
         customer_keys::mark_sensitive(&mut parts.headers);
-        if !self.is_encrypted {
+        if self.scheme != Scheme::HTTPS {
             customer_keys::refuse_unencrypted(&parts.headers)?;
         }
         let signed = &admission.signed;
@@ -242,6 +244,7 @@ impl EdgeService {
             faults.clone(),
         );
         parts.extensions.insert(Arc::clone(context));
+        parts.extensions.insert(self.scheme.clone());
         parts.extensions.insert(Declared {
             plaintext_bytes: admission.payload.declared_bytes,
             faults: faults.clone(),

@@ -9,6 +9,7 @@
 
 use super::auth::{self, EdgeAccess};
 use super::customer_keys::CustomerKeys;
+use super::documents;
 use super::guard::query;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
@@ -120,9 +121,10 @@ impl Parser {
             customer_keys,
         });
         let answered = self.0.call(parsed).await;
-        let (parts, body) = answered
+        let (parts, mut body) = answered
             .map_err(|failed| S3Error::with_source(S3ErrorCode::InternalError, failed.into()))?
             .into_parts();
+        documents::mend(&parts.headers, &mut body);
         let mut response = S3Response::new(body);
         response.status = Some(parts.status);
         response.headers = parts.headers;
@@ -254,7 +256,7 @@ mod tests {
         let status = |verification: Option<Verification>| {
             let mut request = Request::new(Body::empty());
             *request.uri_mut() = Uri::from_static("/bucket/key");
-            let context = RequestContext::new(RequestId::NONE);
+            let context = RequestContext::new(RequestId::NONE, "/bucket/key");
             request.extensions_mut().insert(context);
             if let Some(verification) = verification {
                 request.extensions_mut().insert(verification);

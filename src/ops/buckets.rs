@@ -25,6 +25,15 @@ fn draw_upstream_name(prefix: &str) -> Result<UpstreamBucket, OpError> {
     Ok(upstream_bucket_name(prefix, random))
 }
 
+/// S3's answer to a creation of a bucket that the tenant has.
+#[must_use]
+pub fn already_owned() -> OpError {
+    OpError::new(
+        Code::BucketAlreadyOwnedByYou,
+        "Your previous request to create the named bucket succeeded and you already own it.",
+    )
+}
+
 /// Creates a bucket, or finishes one whose creation was cut off.
 ///
 /// # Errors
@@ -83,10 +92,7 @@ async fn make_bucket(
         .await?;
     match bucket.state {
         BucketState::Active => {
-            return Err(OpError::new(
-                Code::BucketAlreadyOwnedByYou,
-                "Your previous request to create the named bucket succeeded and you already own it.",
-            ));
+            return Err(already_owned());
         }
         BucketState::Deleting => {
             return Err(OpError::new(

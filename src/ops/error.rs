@@ -77,6 +77,8 @@ pub enum Detail {
     },
     /// `x-amz-version-id` of the object that was looked at.
     Version(VersionId),
+    /// `Allow` (405): the methods that go with the resource, by commas.
+    Allow(String),
     /// `<HeadersNotSigned>`: the names of headers that the signature does not cover.
     HeadersNotSigned(String),
 }
@@ -313,6 +315,7 @@ fn delete_marker(version: Option<VersionId>, named: bool) -> OpError {
             Code::MethodNotAllowed,
             "The specified method is not allowed against a delete marker.",
         )
+        .with(Detail::Allow("DELETE".into()))
     } else {
         OpError::no_such_key()
     };
@@ -481,7 +484,10 @@ mod tests {
         assert_eq!(code(marker(true)), Code::MethodNotAllowed);
         assert_eq!(
             OpError::from(marker(true)).details(),
-            [Detail::DeleteMarker(Some(VersionId("v1".into())))]
+            [
+                Detail::Allow("DELETE".into()),
+                Detail::DeleteMarker(Some(VersionId("v1".into())))
+            ]
         );
         let refused = |code: &str| RegionError::Refused {
             operation,

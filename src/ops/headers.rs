@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 /// User metadata of a request as the protocol front decoded it.
 pub type UserMetadata = std::collections::HashMap<String, String>;
 
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
+/// Headers that go with `aws:kms` alone.
+const OF_KMS: [&str; 2] = [
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-context",
+];
 const USER_METADATA_BYTES_MAX: usize = 2048;
 const TAGS_MAX: usize = 10;
 
@@ -188,6 +194,20 @@ pub fn check_supported_but_lock(headers: &HeaderMap) -> Result<(), OpError> {
     server_side_encryption(headers).map(drop)
 }
 
+/// The same for a read, which can't choose an encryption.
+///
+/// # Errors
+/// Those of [`check_supported`], and `InvalidArgument` for an encryption header.
+pub fn check_read(headers: &HeaderMap) -> Result<(), OpError> {
+    check_supported(headers)?;
+    match headers.contains_key(ENCRYPTION) {
+        false => Ok(()),
+        true => Err(OpError::invalid_argument(format!(
+            "The header {ENCRYPTION} is not supported for this operation."
+        ))),
+    }
+}
+
 /// Refuses ACLs that would grant anything: everything is private to the tenant.
 ///
 /// # Errors
@@ -211,11 +231,16 @@ pub fn acl_not_supported() -> OpError {
 /// The server-side encryption that the client asked for, to be answered; every object is encrypted anyway.
 ///
 /// # Errors
-/// `InvalidArgument` for a method that S3 does not know.
+/// `InvalidArgument` for a method that S3 does not know, and for a key of AWS KMS with another method.
 pub fn server_side_encryption(headers: &HeaderMap) -> Result<&'static str, OpError> {
-    match text(headers, "x-amz-server-side-encryption")?.as_deref() {
-        None | Some("AES256") => Ok("AES256"),
+    match text(headers, ENCRYPTION)?.as_deref() {
         Some("aws:kms") => Ok("aws:kms"),
+        None | Some("AES256") if OF_KMS.iter().any(|name| headers.contains_key(*name)) => {
+            Err(OpError::invalid_argument(
+                "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
+            ))
+        }
+        None | Some("AES256") => Ok("AES256"),
         Some(_) => Err(OpError::new(
             Code::InvalidArgument,
             "The encryption method specified is not supported",
@@ -264,6 +289,8 @@ mod tests {
             ("x-amz-website-redirect-location", "/"),
             ("x-amz-storage-class", "GLACIER"),
             ("x-amz-server-side-encryption", "rot13"),
+            ("x-amz-server-side-encryption-aws-kms-key-id", "key"),
+            ("x-amz-server-side-encryption-context", "e30="),
         ] {
             assert!(
                 check_supported(&headers(&[(name, value)])).is_err(),
@@ -280,6 +307,18 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn encryption_is_for_writes_and_its_key_for_kms() {
+        let kms = ("x-amz-server-side-encryption", "aws:kms");
+        let key = ("x-amz-server-side-encryption-aws-kms-key-id", "key");
+        assert_eq!(
+            server_side_encryption(&headers(&[kms, key])).unwrap(),
+            "aws:kms"
+        );
+        assert!(check_read(&headers(&[kms])).is_err());
+        assert!(check_read(&HeaderMap::new()).is_ok());
     }
 
     #[test]

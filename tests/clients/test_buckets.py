@@ -92,6 +92,111 @@ def test_list_buckets_names_creation_dates(s3, bucket):
     assert row["CreationDate"].year >= 2024
 
 
+@pytest.mark.lethe_only("SeaweedFS has ACLs")
+def test_create_bucket_again_with_a_public_acl_is_already_owned_by_you(s3, bucket):
+    with pytest.raises(ClientError) as raised:
+        s3.create_bucket(Bucket=bucket, ACL="public-read")
+    assert code(raised) == (409, "BucketAlreadyOwnedByYou")
+    with pytest.raises(ClientError) as raised:
+        s3.create_bucket(Bucket=unique_name(), ACL="public-read")
+    assert code(raised) == (400, "AccessControlListNotSupported")
+
+
+ABSENT = {
+    "get_bucket_policy": "NoSuchBucketPolicy",
+    "get_bucket_policy_status": "NoSuchBucketPolicy",
+    "get_bucket_website": "NoSuchWebsiteConfiguration",
+    "get_bucket_replication": "ReplicationConfigurationNotFoundError",
+}
+
+
+@pytest.mark.beyond_seaweedfs("implements some")
+@pytest.mark.parametrize("operation", ABSENT)
+def test_setting_that_no_bucket_has_is_not_found(s3, bucket, operation):
+    with pytest.raises(ClientError) as raised:
+        getattr(s3, operation)(Bucket=bucket)
+    assert code(raised) == (404, ABSENT[operation])
+    with pytest.raises(ClientError) as raised:
+        getattr(s3, operation)(Bucket=unique_name())
+    assert code(raised) == (404, "NoSuchBucket")
+
+
+@pytest.mark.beyond_seaweedfs("implements some")
+def test_setting_that_is_off_for_every_bucket_is_empty(s3, bucket):
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    for read in ("logging", "notification_configuration", "accelerate_configuration"):
+        assert set(getattr(s3, f"get_bucket_{read}")(Bucket=bucket)) == {"ResponseMetadata"}, read
+
+
+PUBLIC = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+def encryption_rules(algorithm: str, **more) -> dict:
+    return {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": algorithm} | more}]}
+
+
+SETTINGS = {
+    "public_access_block": (
+        "PublicAccessBlockConfiguration", dict.fromkeys(PUBLIC, True), dict.fromkeys(PUBLIC, True) | {PUBLIC[2]: False}
+    ),
+    "bucket_ownership_controls": (
+        "OwnershipControls", {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        {"Rules": [{"ObjectOwnership": "ObjectWriter"}]},
+    ),
+    "bucket_encryption": (
+        "ServerSideEncryptionConfiguration", encryption_rules("AES256"),
+        encryption_rules("aws:kms", KMSMasterKeyID="key"),
+    ),
+    "bucket_request_payment": (
+        "RequestPaymentConfiguration", {"Payer": "BucketOwner"}, {"Payer": "Requester"},
+    ),
+    "bucket_logging": (
+        "BucketLoggingStatus", {}, {"LoggingEnabled": {"TargetBucket": "logs", "TargetPrefix": "a"}},
+    ),
+    "bucket_notification_configuration": (
+        "NotificationConfiguration", {}, {"QueueConfigurations": [{"QueueArn": "arn:a", "Events": ["s3:ObjectCreated:*"]}]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.lethe_only("SeaweedFS implements some")
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_setting_that_is_always_so_may_be_put_deleted_and_never_changed(s3, bucket, setting):
+    def get() -> dict:
+        answer = getattr(s3, f"get_{setting}")(Bucket=bucket)
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+    name, same, other = SETTINGS[setting]
+    before = get()
+    getattr(s3, f"put_{setting}")(Bucket=bucket, **{name: same})
+    with pytest.raises(ClientError) as raised:
+        getattr(s3, f"put_{setting}")(Bucket=bucket, **{name: other})
+    assert code(raised) == (501, "NotImplemented")
+    if delete := getattr(s3, f"delete_{setting}", None):
+        assert delete(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert get() == before
+    told = before.get(name, before)
+    if setting == "bucket_encryption":
+        told = encryption_rules(told["Rules"][0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"])
+    assert told == same
+
+
+def test_deleting_a_setting_that_is_not_there_succeeds(s3, bucket):
+    for setting in ("policy", "website", "replication"):
+        answer = getattr(s3, f"delete_bucket_{setting}")(Bucket=bucket)
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
+
+
+@pytest.mark.lethe_only("SeaweedFS has ACLs")
+def test_create_bucket_with_another_ownership_is_not_implemented(s3):
+    name = unique_name()
+    with pytest.raises(ClientError) as raised:
+        s3.create_bucket(Bucket=name, ObjectOwnership="ObjectWriter")
+    assert code(raised) == (501, "NotImplemented")
+    s3.create_bucket(Bucket=name, ObjectOwnership="BucketOwnerEnforced")
+    s3.delete_bucket(Bucket=name)
+
+
 ACCEPTED_ACLS = ("private", "bucket-owner-read", "bucket-owner-full-control")
 REFUSED_ACLS = ("public-read", "public-read-write", "authenticated-read")
 
@@ -124,23 +229,26 @@ def test_get_acl_names_the_owner_with_full_control(s3, bucket):
 
 
 UNSUPPORTED = {
-    "website": ("GET", {"website": ""}),
-    "policy": ("GET", {"policy": ""}),
-    "replication": ("GET", {"replication": ""}),
-    "notification": ("GET", {"notification": ""}),
-    "analytics": ("GET", {"analytics": ""}),
-    "inventory": ("GET", {"inventory": ""}),
-    "accelerate": ("GET", {"accelerate": ""}),
-    "logging": ("GET", {"logging": ""}),
-    "request payment": ("GET", {"requestPayment": ""}),
-}
+    "website": ("PUT", {"website": ""}, b"<WebsiteConfiguration/>"),
+    "policy": ("PUT", {"policy": ""}, b"{}"),
+    "replication": (
+        "PUT", {"replication": ""},
+        b"<ReplicationConfiguration><Role>r</Role><Rule><Status>Enabled</Status>"
+        b"<Destination><Bucket>b</Bucket></Destination></Rule></ReplicationConfiguration>",
+    ),
+    "analytics": ("GET", {"analytics": ""}, b""),
+    "inventory": ("GET", {"inventory": ""}, b""),
+    "accelerate": (
+        "PUT", {"accelerate": ""}, b"<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.lethe_only("SeaweedFS implements some")
 @pytest.mark.parametrize("case", UNSUPPORTED)
 def test_unsupported_subresource_is_not_implemented(target, bucket, case):
-    method, query = UNSUPPORTED[case]
-    answer = call(target, method, bucket, query=query)
+    method, query, body = UNSUPPORTED[case]
+    answer = call(target, method, bucket, query=query, body=body)
     assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
     assert len(answer.error()[1].split()) > 3, "a sentence says why"
 

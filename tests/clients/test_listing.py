@@ -156,6 +156,13 @@ def test_list_v2_continuation_token_garbage_is_refused(target, bucket):
     assert (answer.status, answer.error()[0]) == (400, "InvalidArgument")
 
 
+def test_list_v2_continuation_token_empty_begins_at_the_beginning(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    page = s3.list_objects_v2(Bucket=bucket, ContinuationToken="")
+    assert (page["ContinuationToken"], page["IsTruncated"]) == ("", False)
+    assert [o["Key"] for o in page["Contents"]] == ["object"]
+
+
 def test_list_v2_names_the_owner_only_when_asked(s3, bucket):
     s3.put_object(Bucket=bucket, Key="object", Body=b"x")
     assert "Owner" not in s3.list_objects_v2(Bucket=bucket)["Contents"][0]

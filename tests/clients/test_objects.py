@@ -293,6 +293,18 @@ def test_kms_encryption_header_is_accepted(s3, bucket):
     assert answer["ServerSideEncryption"] == "aws:kms"
 
 
+@pytest.mark.beyond_seaweedfs("has its own key management")
+def test_encryption_headers_that_make_no_sense_are_invalid(target, s3, bucket):
+    kms_key = {"x-amz-server-side-encryption-aws-kms-key-id": "key"}
+    for headers in (kms_key, kms_key | {"x-amz-server-side-encryption": "AES256"}):
+        answer = call(target, "PUT", bucket, "object", headers=headers, body=b"x")
+        assert (answer.status, answer.error()[0]) == (400, "InvalidArgument")
+    assert call(target, "HEAD", bucket, "object").status == 404
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    for method in ("GET", "HEAD"):
+        assert call(target, method, bucket, "object", headers={"x-amz-server-side-encryption": "aws:kms"}).status == 400
+
+
 def test_upload_and_download_file_objects_by_boto3_transfer(s3, bucket):
     data = body(20 * MIB + 3)
     s3.upload_fileobj(io.BytesIO(data), bucket, "big")
@@ -301,13 +313,28 @@ def test_upload_and_download_file_objects_by_boto3_transfer(s3, bucket):
     assert back.getvalue() == data
 
 
-def test_get_object_attributes_names_size_and_etag(s3, bucket):
-    etag = s3.put_object(Bucket=bucket, Key="object", Body=body(12345))["ETag"]
-    wanted = ["ETag", "ObjectSize", "StorageClass"]
+def test_get_object_attributes_names_what_is_asked_for_and_the_etag_without_quotes(s3, bucket):
+    put = s3.put_object(Bucket=bucket, Key="object", Body=body(12345), ChecksumAlgorithm="SHA256")
+    wanted = ["ETag", "ObjectSize", "StorageClass", "Checksum", "ObjectParts"]
     got = s3.get_object_attributes(Bucket=bucket, Key="object", ObjectAttributes=wanted)
     assert got["ObjectSize"] == 12345
-    assert got["ETag"].strip('"') == etag.strip('"')
+    assert got["ETag"] == put["ETag"].strip('"')
     assert got["StorageClass"] == "STANDARD"
+    assert got["Checksum"]["ChecksumSHA256"] == put["ChecksumSHA256"]
+    assert "ObjectParts" not in got
+    got = s3.get_object_attributes(Bucket=bucket, Key="object", ObjectAttributes=["ObjectSize"])
+    assert set(got) == {"ObjectSize", "LastModified", "ResponseMetadata"}
+
+
+@pytest.mark.beyond_seaweedfs("takes any name")
+@pytest.mark.parametrize(
+    ("names", "refused"), ((None, "InvalidRequest"), (",", "InvalidRequest"), ("ETag,Size", "InvalidArgument"))
+)
+def test_get_object_attributes_of_no_or_unknown_names_is_refused(target, s3, bucket, names, refused):
+    s3.put_object(Bucket=bucket, Key="object", Body=b"x")
+    headers = {} if names is None else {"x-amz-object-attributes": names}
+    answer = call(target, "GET", bucket, "object", query={"attributes": ""}, headers=headers)
+    assert (answer.status, answer.error()[0]) == (400, refused)
 
 
 def test_headers_that_are_not_ascii_or_no_date_come_back_as_they_were(target, bucket):

@@ -11,7 +11,7 @@ use s3s::Body;
 
 /// Where the object is, as the client called the host.
 pub(super) struct Place<'a> {
-    pub(super) scheme: &'static str,
+    pub(super) scheme: &'a str,
     pub(super) host: &'a str,
     pub(super) addressing: &'a Addressing,
     pub(super) bucket: &'a str,

@@ -33,6 +33,7 @@ use crate::tenants::Authenticator;
 use body::FormBody;
 use bytes::Bytes;
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderMap, Response, header};
 use s3s::Body;
 use signature::Claims;
@@ -51,7 +52,7 @@ pub(super) struct Forms {
     /// Room for the pieces of files that are held in memory.
     pub(super) pieces: DocumentBytes,
     /// How clients reach the listener.
-    pub(super) scheme: &'static str,
+    pub(super) scheme: Scheme,
 }
 
 /// A form's head that may be one.
@@ -114,7 +115,7 @@ impl Forms {
         let stored = storing.await.map_err(OpError::internal)??;
         let host = framing::single_host(parts)?;
         let place = answer::Place {
-            scheme: self.scheme,
+            scheme: self.scheme.as_str(),
             host,
             addressing: &self.hosts.addressing(host),
             bucket: form.bucket(),

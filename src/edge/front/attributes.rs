@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::convert::{self, Checksums, with_checksums};
+use super::listings::page_max;
 use super::objects::{existing_key, read};
 use crate::ops::error::OpError;
 use crate::ops::opened;
@@ -16,14 +17,8 @@ pub(super) async fn attributes(
     request: S3Request<dto::GetObjectAttributesInput>,
 ) -> Answer<dto::GetObjectAttributesOutput> {
     let input = &request.input;
-    // Clients send one header with commas, or one header each.
-    let wants = |name: &str| {
-        let mut asked = input
-            .object_attributes
-            .iter()
-            .flat_map(|attribute| attribute.as_str().split(','));
-        asked.any(|attribute| attribute.trim() == name)
-    };
+    let asked = asked(&input.object_attributes)?;
+    let wants = |name: &str| asked.contains(&name);
     let place = (input.bucket.as_str(), input.key.as_str());
     let with_checksum = wants(dto::ObjectAttributes::CHECKSUM);
     let (answer, _) = read(
@@ -63,6 +58,34 @@ pub(super) async fn attributes(
     }))
 }
 
+const ATTRIBUTES: [&str; 5] = [
+    dto::ObjectAttributes::CHECKSUM,
+    dto::ObjectAttributes::ETAG,
+    dto::ObjectAttributes::OBJECT_PARTS,
+    dto::ObjectAttributes::OBJECT_SIZE,
+    dto::ObjectAttributes::STORAGE_CLASS,
+];
+
+/// The attributes that are asked for: clients send one header with commas, or one header each.
+fn asked(headers: &[dto::ObjectAttributes]) -> Result<Vec<&str>, OpError> {
+    let names = headers.iter().flat_map(|names| names.as_str().split(','));
+    let asked: Vec<&str> = names
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    if asked.is_empty() {
+        return Err(OpError::invalid_request(
+            "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty",
+        ));
+    }
+    match asked.iter().all(|name| ATTRIBUTES.contains(name)) {
+        true => Ok(asked),
+        false => Err(OpError::invalid_argument(
+            "Invalid attribute name specified.",
+        )),
+    }
+}
+
 async fn object_parts(
     call: &Call,
     input: &dto::GetObjectAttributesInput,
@@ -71,9 +94,7 @@ async fn object_parts(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&scope, &input.key)?;
     let trailer = object.layout(&call.gateway, &scope, &key).await?;
-    let max = usize::try_from(input.max_parts.unwrap_or(1000))
-        .unwrap_or(0)
-        .min(1000);
+    let max = page_max(input.max_parts, "max-parts")?;
     let marker = input.part_number_marker.unwrap_or(0);
     let numbered = trailer.parts.iter().zip(1i32..);
     let mut rest = numbered.filter(|(_, number)| *number > marker);
@@ -98,4 +119,27 @@ async fn object_parts(
         total_parts_count: i32::try_from(trailer.parts.len()).ok(),
         parts: Some(page),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_come_in_one_header_or_many_and_must_be_known() {
+        let of = |headers: &[&'static str]| {
+            let headers: Vec<_> = headers
+                .iter()
+                .map(|names| dto::ObjectAttributes::from_static(names))
+                .collect();
+            let names = asked(&headers).map_err(|refused| refused.code())?;
+            Ok::<_, crate::ops::Code>(names.join(" "))
+        };
+        assert_eq!(
+            of(&["ETag, ObjectSize,", "Checksum"]).unwrap(),
+            "ETag ObjectSize Checksum"
+        );
+        assert_eq!(of(&[" ,"]), Err(crate::ops::Code::InvalidRequest));
+        assert_eq!(of(&["ETag,etag"]), Err(crate::ops::Code::InvalidArgument));
+    }
 }

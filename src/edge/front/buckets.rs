@@ -1,5 +1,6 @@
 //! Buckets: creation, deletion, location, versioning and the ACL calls that change nothing.
 
+use super::fixed_settings::check_ownership;
 use super::{Call, convert};
 use crate::ops::buckets;
 use crate::ops::error::{Code, OpError};
@@ -27,7 +28,16 @@ pub(super) async fn create(
     request: S3Request<dto::CreateBucketInput>,
 ) -> Answer<dto::CreateBucketOutput> {
     let input = &request.input;
-    check_acl(&call, &request.headers, None)?;
+    if let Err(refused) = check_acl(&call, &request.headers, None) {
+        // Of a bucket that is there S3 says so first.
+        return Err(match call.bucket(&input.bucket, Access::Write).await {
+            Ok(_) => buckets::already_owned(),
+            Err(_) => refused,
+        });
+    }
+    if let Some(ownership) = &input.object_ownership {
+        check_ownership(ownership)?;
+    }
     let configuration = input.create_bucket_configuration.as_ref();
     if configuration.is_some_and(|configuration| {
         configuration.bucket.is_some() || configuration.location.is_some()

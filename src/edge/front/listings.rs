@@ -101,7 +101,8 @@ pub(super) async fn v2(
     let input = request.input;
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let keys_max = page_max(input.max_keys, "max-keys")?;
-    let start_after = match &input.continuation_token {
+    let token = non_empty(input.continuation_token.as_ref());
+    let start_after = match &token {
         Some(token) => Some(read_token(token)?),
         None => non_empty(input.start_after.as_ref()),
     };

@@ -7,6 +7,7 @@ mod bucket_settings;
 mod buckets;
 mod convert;
 mod copies;
+mod fixed_settings;
 mod listings;
 mod locks;
 mod multipart;

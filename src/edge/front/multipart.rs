@@ -16,6 +16,7 @@ use crate::tenants::ObjectKey;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
+use http::uri::Scheme;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
@@ -226,6 +227,7 @@ pub(super) async fn complete(
     request: S3Request<dto::CompleteMultipartUploadInput>,
 ) -> Answer<dto::CompleteMultipartUploadOutput> {
     let customer_key = call.customer_keys.of_object(&request.headers)?;
+    let location = location(&request);
     let input = request.input;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let listed = input
@@ -250,11 +252,7 @@ pub(super) async fn complete(
     };
     let encryption = Encryption::stored(customer_key.as_deref());
     let base = dto::CompleteMultipartUploadOutput {
-        location: Some(format!(
-            "/{}/{}",
-            input.bucket,
-            convert::url_encode(&input.key)
-        )),
+        location: Some(location),
         bucket: Some(input.bucket),
         key: Some(input.key),
         server_side_encryption: encryption.method,
@@ -270,6 +268,18 @@ pub(super) async fn complete(
         convert::set(&mut response.headers, name, value.as_deref());
     }
     Ok(response)
+}
+
+/// The object's URL, by the host that the client asked.
+fn location<I>(request: &S3Request<I>) -> String {
+    let scheme = request.extensions.get::<Scheme>();
+    let host = request.headers.get(http::header::HOST);
+    format!(
+        "{}://{}{}",
+        scheme.map_or("https", Scheme::as_str),
+        host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+        request.uri.path()
+    )
 }
 
 fn completed(

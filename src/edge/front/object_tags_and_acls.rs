@@ -18,7 +18,9 @@ pub(super) async fn get_tags(
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let key = existing_key(&scope, &input.key)?;
     let version = scope::version(input.version_id.as_deref())?;
-    let tags = tagging::get_tags(&scope, &key, version.as_ref()).await?;
+    let mut tags = tagging::get_tags(&scope, &key, version.as_ref()).await?;
+    // One order whatever the region keeps.
+    tags.sort();
     Ok(S3Response::new(dto::GetObjectTaggingOutput {
         tag_set: convert::tags(tags),
         version_id: input.version_id.clone(),

@@ -16,6 +16,7 @@ use crate::ops::scope::{self, Access, BucketScope};
 use crate::ops::{headers, object_lock, opened};
 use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
+use http::{HeaderName, HeaderValue};
 use s3s::dto;
 use s3s::{S3Request, S3Response};
 use std::sync::Arc;
@@ -98,7 +99,7 @@ pub(super) async fn read<I>(
     with_checksum: bool,
     with_body: bool,
 ) -> Result<(Box<ObjectAnswer>, Option<Arc<SentCustomerKey>>), OpError> {
-    headers::check_supported(&request.headers)?;
+    headers::check_read(&request.headers)?;
     let customer_key = call.customer_keys.of_object(&request.headers)?;
     let scope = call.bucket(bucket, Access::Read).await?;
     let key = existing_key(&scope, key)?;
@@ -260,6 +261,10 @@ pub(super) async fn head(
     let output = with_encryption!(output, Encryption::stored(customer_key.as_deref()));
     let mut response = S3Response::new(with_checksums!(output, checksums));
     response.headers = answer_headers(&answer, request.uri.query());
+    if let Some(count) = tag_count(&answer.object) {
+        let name = HeaderName::from_static("x-amz-tagging-count");
+        response.headers.insert(name, HeaderValue::from(count));
+    }
     Ok(response)
 }
 

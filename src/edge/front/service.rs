@@ -1,7 +1,7 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
 use super::{
-    Front, attributes, bucket_settings, buckets, copies, listings, locks, multipart,
+    Front, attributes, bucket_settings, buckets, copies, fixed_settings, listings, locks, multipart,
     object_tags_and_acls, objects, uploads,
 };
 use s3s::dto;
@@ -64,4 +64,27 @@ operations! {
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = bucket_settings::get_cors;
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = bucket_settings::put_cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = bucket_settings::delete_cors;
+    get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = fixed_settings::encryption;
+    put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = fixed_settings::put_encryption;
+    delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput = fixed_settings::delete_encryption;
+    get_bucket_ownership_controls(GetBucketOwnershipControlsInput) -> GetBucketOwnershipControlsOutput = fixed_settings::ownership;
+    put_bucket_ownership_controls(PutBucketOwnershipControlsInput) -> PutBucketOwnershipControlsOutput = fixed_settings::put_ownership;
+    delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput) -> DeleteBucketOwnershipControlsOutput = fixed_settings::delete_ownership;
+    get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = fixed_settings::public_access;
+    put_public_access_block(PutPublicAccessBlockInput) -> PutPublicAccessBlockOutput = fixed_settings::put_public_access;
+    delete_public_access_block(DeletePublicAccessBlockInput) -> DeletePublicAccessBlockOutput = fixed_settings::delete_public_access;
+    get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = fixed_settings::policy;
+    get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = fixed_settings::policy_status;
+    delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = fixed_settings::delete_policy;
+    get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = fixed_settings::website;
+    delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = fixed_settings::delete_website;
+    get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = fixed_settings::replication;
+    delete_bucket_replication(DeleteBucketReplicationInput) -> DeleteBucketReplicationOutput = fixed_settings::delete_replication;
+    get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput) -> GetBucketAccelerateConfigurationOutput = fixed_settings::acceleration;
+    get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = fixed_settings::logging;
+    put_bucket_logging(PutBucketLoggingInput) -> PutBucketLoggingOutput = fixed_settings::put_logging;
+    get_bucket_notification_configuration(GetBucketNotificationConfigurationInput) -> GetBucketNotificationConfigurationOutput = fixed_settings::notification;
+    put_bucket_notification_configuration(PutBucketNotificationConfigurationInput) -> PutBucketNotificationConfigurationOutput = fixed_settings::put_notification;
+    get_bucket_request_payment(GetBucketRequestPaymentInput) -> GetBucketRequestPaymentOutput = fixed_settings::request_payment;
+    put_bucket_request_payment(PutBucketRequestPaymentInput) -> PutBucketRequestPaymentOutput = fixed_settings::put_request_payment;
 }

@@ -4,7 +4,7 @@
 //! Content-Length beside Transfer-Encoding never gets here: hyper drops the length, and closes the connection after the
 //! answer (RFC 9112 §6.3), so that nothing behind it is read as a request.
 
-use crate::ops::{Code, OpError};
+use crate::ops::{Code, Detail, OpError};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Version, header};
 
@@ -91,7 +91,8 @@ pub fn no_conflicts(parts: &Parts) -> Result<(), OpError> {
         return Err(OpError::new(
             Code::MethodNotAllowed,
             "The specified method is not allowed against this resource.",
-        ));
+        )
+        .with(Detail::Allow("GET, HEAD, PUT, POST, DELETE".into())));
     }
     if !matches!(parts.version, Version::HTTP_10 | Version::HTTP_11) {
         return Err(bad("Only HTTP/1.1 is supported."));

@@ -4,7 +4,7 @@
 //! So the table lists what s3s routes, by method and level; on writes everything else is refused, whatever S3 adds one day.
 
 use super::query::Query;
-use crate::ops::{Code, OpError};
+use crate::ops::{Code, Detail, OpError};
 use http::Method;
 
 /// What a path names.
@@ -18,6 +18,13 @@ pub enum Level {
     Object,
 }
 
+const PLAIN: [Method; 5] = [
+    Method::GET,
+    Method::HEAD,
+    Method::PUT,
+    Method::DELETE,
+    Method::POST,
+];
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const GET_PUT: &[Method] = &[Method::GET, Method::PUT];
@@ -128,6 +135,12 @@ const WITH_ID: &[&str] = &["analytics", "intelligent-tiering", "inventory", "met
 pub fn check(method: &Method, level: Level, query: &Query) -> Result<(), OpError> {
     refuse_repeated(query)?;
     let selected = selected(method, level, query)?;
+    if selected.is_none() && !plain(level).contains(method) {
+        return Err(method_not_allowed(
+            "The specified method is not allowed against this resource.".to_owned(),
+            plain(level),
+        ));
+    }
     if let Some(name) = selected.filter(|name| NOT_IMPLEMENTED.contains(name)) {
         return Err(OpError::not_implemented(format!(
             "Lethe does not implement the subresource {name} of objects."
@@ -181,9 +194,9 @@ fn selected<'q>(
             continue;
         }
         if !routes.any(|(_, at, methods)| *at == level && methods.contains(method)) {
-            return Err(OpError::new(
-                Code::MethodNotAllowed,
+            return Err(method_not_allowed(
                 format!("The subresource {name} does not go with this method on this resource."),
+                routed(name, level),
             ));
         }
         if let Some(other) = selected.replace(name) {
@@ -193,6 +206,26 @@ fn selected<'q>(
         }
     }
     Ok(selected)
+}
+
+/// The methods of a subresource; none where the level has no such subresource.
+fn routed(name: &str, level: Level) -> &'static [Method] {
+    let route = ROUTED.iter().find(|(n, at, _)| *n == name && *at == level);
+    route.map_or(&[], |(.., methods)| methods)
+}
+
+/// The methods of a resource without a subresource: forms are posted to buckets.
+fn plain(level: Level) -> &'static [Method] {
+    match level {
+        Level::Service => GET,
+        Level::Bucket => &PLAIN,
+        Level::Object => &PLAIN[..4],
+    }
+}
+
+fn method_not_allowed(sentence: String, allowed: &[Method]) -> OpError {
+    let names: Vec<&str> = allowed.iter().map(Method::as_str).collect();
+    OpError::new(Code::MethodNotAllowed, sentence).with(Detail::Allow(names.join(", ")))
 }
 
 /// What S3 leaves to signatures, SDKs and access logs: every name that begins with `x-`.
@@ -265,6 +298,25 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn method_that_a_resource_has_not_is_refused_with_those_that_it_has() {
+        use Level::{Bucket, Object, Service};
+        for (method, level, query, allowed) in [
+            (Method::PUT, Service, "", "GET"),
+            (Method::POST, Object, "x-id=1", "GET, HEAD, PUT, DELETE"),
+            (Method::POST, Bucket, "policy", "GET, PUT, DELETE"),
+            (Method::PUT, Object, "policy", ""),
+        ] {
+            let refused = check(&method, level, &Query::parse(query).unwrap()).unwrap_err();
+            assert_eq!(refused.code(), Code::MethodNotAllowed, "{query}");
+            assert_eq!(
+                refused.details(),
+                [Detail::Allow(allowed.into())],
+                "{query}"
+            );
         }
     }
 
