@@ -19,9 +19,12 @@ ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
 class SeaweedFS:
-    """One `weed server` under `directory`; `data` holds every byte that it stores. With an authority, its S3 is over TLS."""
+    """One `weed server` under `directory`; `data` holds every byte that it stores. With an authority, its S3 is over TLS.
 
-    def __init__(self, directory: Path, authority: Authority | None = None):
+    `identities`, in the form of its configuration, are there beside the two that every test has.
+    """
+
+    def __init__(self, directory: Path, authority: Authority | None = None, identities: list[dict] | None = None):
         self.directory = directory
         self.ca = authority and authority.certificate
         self.data = directory / "data"
@@ -33,7 +36,7 @@ class SeaweedFS:
         identities = [
             {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ACTIONS}
             for name, (key, secret) in {"admin": ADMIN, "other": OTHER}.items()
-        ]
+        ] + (identities or [])
         (directory / "s3.json").write_text(json.dumps({"identities": identities}))
         scheme = "https" if authority else "http"
         self.endpoint = f"{scheme}://127.0.0.1:{self.ports['s3']}"
