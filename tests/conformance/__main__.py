@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import shutil
+import signal
 import sys
 from functools import partial
 from importlib.metadata import version
@@ -82,6 +83,8 @@ def main() -> int:
     commands.add_parser("update", help="writes the expected outcomes").set_defaults(run=update)
     commands.add_parser("document", help="writes docs/conformance.md").set_defaults(run=write_document)
     options = parser.parse_args()
+    # So that the servers are stopped, as at Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return options.run(options)
 
 
