@@ -104,14 +104,17 @@ def said(report) -> str:
 
 
 def delete_bucket(client, name: str) -> None:
+    """Empties and deletes a bucket; one that does not become emptier makes the deletion fail."""
     for upload in client.list_multipart_uploads(Bucket=name).get("Uploads", []):
         client.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
+    before: list[dict] = []
     while True:
         page = client.list_object_versions(Bucket=name, MaxKeys=500)
         entries = page.get("Versions", []) + page.get("DeleteMarkers", [])
         objects = [{"Key": entry["Key"], "VersionId": entry["VersionId"]} for entry in entries]
-        if not objects:
+        if not objects or objects == before:
             break
+        before = objects
         delete = {"Objects": objects, "Quiet": True}
         if client.delete_objects(Bucket=name, Delete=delete, BypassGovernanceRetention=True).get("Errors"):
             break

@@ -69,13 +69,17 @@ class Suite:
     def selection(self) -> dict:
         return tomllib.loads((HERE / "selection.toml").read_text())[self.kind]
 
-    def arguments(self, configuration: Path) -> list[str]:
-        """pytest's arguments that select the tests and name the configuration."""
+    def arguments(self, configuration: Path, only: str | None = None) -> list[str]:
+        """pytest's arguments that select the tests, of those that `only` names, and give the configuration."""
         chosen = self.selection
         files = [file for pattern in chosen["files"] for file in sorted((self.root / chosen["directory"]).glob(pattern))]
         if not files:
             raise RuntimeError(f"{self.root} holds no {chosen['files']} in {chosen['directory']}")
+        names = [f"({only})"] if only else []
+        names += [f"not {name}" for name in chosen.get("without_names", {})]
         argv = ["--rootdir", str(self.root), "--confcutdir", str(self.root), "-m", f"not ({' or '.join(chosen['without'])})"]
+        if names:
+            argv += ["-k", " and ".join(names)]
         if self.kind == "installed":
             argv += ["--s3cfg", str(configuration)]
         return argv + [str(file) for file in files]
