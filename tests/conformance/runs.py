@@ -17,6 +17,7 @@ from .suites import Suite, configuration
 # A debug build on a busy machine takes a minute and a half for the longest; what takes this long hangs.
 TEST_SECONDS = 300
 RUN_SECONDS = 60 * 60
+CUT_OFF = "the run ended before it"
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -69,7 +70,7 @@ class Shard:
         # 1 is "some tests failed".
         if not records or "collected" not in records[0] or self.process.returncode not in (0, 1, -9):
             raise RuntimeError(f"the suite did not run ({self.process.returncode}):\n{self.log.read_text()[-4000:]}")
-        outcomes = dict.fromkeys(records[0]["collected"], Outcome("failed", 0.0, "the run ended before it"))
+        outcomes = dict.fromkeys(records[0]["collected"], Outcome("failed", 0.0, CUT_OFF))
         for record in records[1:]:
             test = record.pop("test")
             outcomes[test] = Outcome(**record)
