@@ -38,11 +38,10 @@ class Shard:
         self.directory, self.number = directory, number
         self.results, self.log = directory / "results.jsonl", directory / "pytest.log"
         conf, settings = directory / "s3tests.conf", directory / "settings.json"
-        conf.write_text(configuration(store.address, store.secure, store.location, store.accounts))
-        scheme = "https" if store.secure else "http"
+        conf.write_text(configuration(store.address, store.location, store.accounts))
         settings.write_text(json.dumps({
             "results": str(self.results), "kind": suite.kind, "shard": number, "shards": shards,
-            "endpoint": f"{scheme}://{store.address[0]}:{store.address[1]}",
+            "endpoint": f"https://{store.address[0]}:{store.address[1]}",
             "keys": [(account.access_key, account.secret_key) for account in store.accounts.values()],
         }))  # fmt: skip
         argv = [
@@ -52,6 +51,7 @@ class Shard:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTEST_"))}
         env |= {
             "S3TEST_CONF": str(conf), "LETHE_CONFORMANCE": str(settings), "AWS_EC2_METADATA_DISABLED": "true",
+            "SSL_CERT_FILE": str(store.ca),
             "PYTHONPATH": os.pathsep.join((str(TESTS), str(suite.root))), "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
         with self.log.open("wb") as log:
@@ -97,6 +97,8 @@ def run(suite: Suite, start: Callable[[Path], Store], shards: int, directory: Pa
         for shard in running:
             if shard.process.poll() is None:
                 shard.process.kill()
-        for store in stores:
+        for number, store in enumerate(stores):
             store.stop()
+            # Hundreds of megabytes; the logs and records beside it stay.
+            shutil.rmtree(directory / str(number) / "seaweedfs", ignore_errors=True)
     return dict(sorted(outcomes.items()))

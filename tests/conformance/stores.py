@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+from testbed.certificates import Authority
 from testbed.seaweedfs import ACTIONS, SeaweedFS
 from testbed.target import Gateway
 
@@ -22,7 +23,7 @@ class Store:
 
     name: str
     address: tuple[str, int]
-    secure: bool
+    ca: Path
     location: str
     accounts: dict[str, Account]
     servers: list
@@ -33,7 +34,7 @@ class Store:
 
 
 def direct(directory: Path) -> Store:
-    """SeaweedFS alone."""
+    """SeaweedFS alone, over TLS as Lethe is: clients sign and send bodies otherwise without."""
     accounts = {
         name: Account(f"{name}-id", f"{name} account", f"{name}accesskey", secrets.token_hex(16)) for name in ACCOUNTS
     }
@@ -44,8 +45,8 @@ def direct(directory: Path) -> Store:
         }
         for name, a in accounts.items()
     ]  # fmt: skip
-    store = SeaweedFS(directory / "seaweedfs", identities=identities)
-    return Store("direct", ("127.0.0.1", store.ports["s3"]), False, "us-east-1", accounts, [store])
+    store = SeaweedFS(directory / "seaweedfs", Authority(directory / "ca"), identities)
+    return Store("direct", ("127.0.0.1", store.ports["s3"]), store.ca, "us-east-1", accounts, [store])
 
 
 def lethe(directory: Path, region_kind: str) -> Store:
@@ -62,7 +63,7 @@ def lethe(directory: Path, region_kind: str) -> Store:
     except BaseException:
         gateway.stop()
         raise
-    return Store("lethe", gateway.address, True, first.region, accounts, [gateway])
+    return Store("lethe", gateway.address, gateway.ca, first.region, accounts, [gateway])
 
 
 def command(gateway: Gateway, *argv: str) -> dict:

@@ -13,7 +13,7 @@ CONFIGURATION = """\
 [DEFAULT]
 host = {host}
 port = {port}
-is_secure = {secure}
+is_secure = True
 ssl_verify = False
 ssh_user = none
 ssh_passwd = none
@@ -102,9 +102,9 @@ def checkout(root: Path) -> Suite:
     return Suite("checkout", root, f"ceph/s3-tests, {asked.stdout.strip() or 'unknown commit'}")
 
 
-def configuration(address: tuple[str, int], secure: bool, location: str, accounts: dict[str, Account]) -> str:
+def configuration(address: tuple[str, int], location: str, accounts: dict[str, Account]) -> str:
     """The text of the suite's configuration file."""
-    text = CONFIGURATION.format(host=address[0], port=address[1], secure=secure)
+    text = CONFIGURATION.format(host=address[0], port=address[1])
     for name, account in accounts.items():
         text += ACCOUNT.format(name=name, location=location, **vars(account))
     return text + "".join(UNUSED.format(name=name) for name in ("iam", "iam root", "iam alt root"))
