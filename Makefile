@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: test test-rust test-receipts test-clients clients-table test-clients-direct test-full lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
+.PHONY: test test-rust test-receipts test-clients clients-table test-clients-direct test-full conformance conformance-ci conformance-update conformance-doc lint deny docs bench bench-memory bench-rekey apt-packages clean-testbed
 
 TESTBED := target/testbed
 VENV := $(TESTBED)/venv
@@ -12,6 +12,9 @@ RECEIPTS_VENV := $(TESTBED)/receipts-venv
 LIBRARIES_VENV := $(TESTBED)/libraries-venv
 NODE_PROGRAMS := $(TESTBED)/node
 CLIENT_PROGRAMS := LETHE_LIBRARIES_PYTHON=$(abspath $(LIBRARIES_VENV))/bin/python LETHE_NODE_PROGRAMS=$(abspath $(NODE_PROGRAMS))
+CONFORMANCE_VENV := $(TESTBED)/conformance-venv
+CONFORMANCE := PYTHONPATH=tests:tests/clients LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" \
+  $(CONFORMANCE_VENV)/bin/python -m conformance --shards $(WORKERS)
 PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
 WORKERS ?= 2
 CARGO_DENY_VERSION := 0.20.2
@@ -47,6 +50,25 @@ clients-table: apt-packages $(VENV)/installed $(LIBRARIES_VENV)/installed $(NODE
 # The same tests against SeaweedFS alone: shows that they are right about S3.
 test-clients-direct: apt-packages $(VENV)/installed
 	$(PYTEST) -n $(WORKERS) --dist loadfile --direct tests/clients
+
+# The public S3 suite on SeaweedFS and through Lethe, compared: PyPI's older copy, or SUITE=/path/to/s3-tests.
+conformance: $(CONFORMANCE_VENV)/installed
+	cargo build --bin lethe
+	@$(CONFORMANCE) measure $(if $(SUITE),--suite $(SUITE))
+
+# PyPI's copy through Lethe, each outcome as tests/conformance/expected.txt has it.
+conformance-ci: $(CONFORMANCE_VENV)/installed
+	cargo build --bin lethe
+	PYTHONPATH=tests/clients $(CONFORMANCE_VENV)/bin/pytest -q -p no:cacheprovider tests/conformance
+	$(CONFORMANCE) check
+
+conformance-update: $(CONFORMANCE_VENV)/installed
+	cargo build --bin lethe
+	$(CONFORMANCE) update
+
+# docs/conformance.md out of the reports of the last `make conformance` with and without SUITE.
+conformance-doc: $(CONFORMANCE_VENV)/installed
+	$(CONFORMANCE) document
 
 # What takes too long for every change: load, memory, and the kill runs again and again.
 test-full: test
@@ -118,6 +140,11 @@ $(NODE_PROGRAMS)/installed: tests/clients/programs/package.json tests/clients/pr
 	mkdir -p $(NODE_PROGRAMS)
 	cp $^ $(NODE_PROGRAMS)
 	npm ci --prefix $(NODE_PROGRAMS) --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(CONFORMANCE_VENV)/installed: tests/conformance/requirements.txt tests/clients/requirements.txt | apt-packages
+	python3 -m venv $(CONFORMANCE_VENV)
+	$(CONFORMANCE_VENV)/bin/pip install -q --disable-pip-version-check -r tests/conformance/requirements.txt
 	touch $@
 
 clean-testbed:

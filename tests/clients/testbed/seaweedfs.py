@@ -20,9 +20,12 @@ ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
 
 
 class SeaweedFS:
-    """One `weed server` under `directory`; `data` holds every byte that it stores. With an authority, its S3 is over TLS."""
+    """One `weed server` under `directory`; `data` holds every byte that it stores. With an authority, its S3 is over TLS.
 
-    def __init__(self, directory: Path, authority: Authority | None = None):
+    `identities`, in the form of its configuration, are there beside the two that every test has.
+    """
+
+    def __init__(self, directory: Path, authority: Authority | None = None, identities: list[dict] | None = None):
         self.directory = directory
         self.ca = authority and authority.certificate
         self.data = directory / "data"
@@ -34,7 +37,7 @@ class SeaweedFS:
         identities = [
             {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": ACTIONS}
             for name, (key, secret) in {"admin": ADMIN, "other": OTHER}.items()
-        ]
+        ] + (identities or [])
         reader = [{"accessKey": READER[0], "secretKey": READER[1]}]
         identities.append({"name": "reader", "credentials": reader, "actions": ["Read", "List"]})
         (directory / "s3.json").write_text(json.dumps({"identities": identities}))
