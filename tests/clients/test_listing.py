@@ -177,3 +177,15 @@ def test_list_order_is_byte_order_on_embedded_regions(target, s3, bucket):
     got = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     in_order = sorted(keys, key=lambda k: k.encode())
     assert got == in_order if target.kind == "embedded" else sorted(got) == sorted(in_order)
+
+
+def test_emptied_folder_lists_no_key(target, s3, bucket):
+    for key in ("f/one", "f/g/two"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    gone = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in ("f/one", "f/g/two")]})
+    assert not gone.get("Errors")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    page = s3.list_objects_v2(Bucket=bucket, Prefix="f/", Delimiter="/")
+    assert "Contents" not in page
+    prefixes = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
+    assert prefixes in ([[]] if target.kind == "embedded" else [[], ["f/g/"]])

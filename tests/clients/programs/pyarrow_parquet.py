@@ -45,4 +45,5 @@ fs.move(f"{bucket}/copy.parquet", f"{bucket}/moved.parquet")
 assert fs.get_file_info(f"{bucket}/moved.parquet").size == fs.get_file_info(f"{bucket}/noise.parquet").size
 assert fs.get_file_info(f"{bucket}/copy.parquet").type == pyarrow.fs.FileType.NotFound
 fs.delete_dir(f"{bucket}/set")
-assert fs.get_file_info(f"{bucket}/set/year=2020").type == pyarrow.fs.FileType.NotFound
+left = fs.get_file_info(pyarrow.fs.FileSelector(f"{bucket}/set", recursive=True, allow_not_found=True))
+assert [entry.path for entry in left if entry.is_file] == []
