@@ -9,7 +9,7 @@ use crate::ops::multipart::{self, CompleteUpload, CreateUpload, RequestedPart, U
 use crate::ops::put_object::{self, PutAnswer, PutObject};
 use crate::ops::scope::BucketScope;
 use crate::ops::sealing::PlainStream;
-use crate::region::BodyError;
+use crate::region::{BodyError, ObjectLock};
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -48,7 +48,9 @@ pub async fn post_object(
             key: post.key,
             metadata: post.metadata,
             tags: post.tags,
+            lock: ObjectLock::default(),
             condition: WriteCondition::Always,
+            customer_key: None,
             plaintext_bytes: first.len() as u64,
             body: once(first),
             declared: post.declared,
@@ -61,6 +63,8 @@ pub async fn post_object(
         key: post.key.clone(),
         metadata: post.metadata,
         tags: post.tags,
+        lock: ObjectLock::default(),
+        customer_key: None,
         algorithm: kept.as_ref().map(|checksum| checksum.algorithm),
         checksum_type: kept.as_ref().map(|_| ChecksumType::FullObject),
     };
@@ -126,6 +130,7 @@ impl OwnUpload<'_> {
             checksum: kept,
             plaintext_bytes: None,
             condition: WriteCondition::Always,
+            customer_key: None,
         };
         let made = multipart::complete_upload(self.gateway, self.scope, &complete).await?;
         Ok(PutAnswer {
@@ -144,6 +149,7 @@ impl OwnUpload<'_> {
             number,
             plaintext_bytes: piece.len() as u64,
             body: once(piece),
+            customer_key: None,
             declared: Declared::default(),
             trailers: Box::new(|| None),
         };

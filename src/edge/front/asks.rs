@@ -87,6 +87,17 @@ asks! {
     GetBucketPolicyStatus(GetBucketPolicyStatusInput): bucket;
     PutBucketPolicy(PutBucketPolicyInput): bucket;
     DeleteBucketPolicy(DeleteBucketPolicyInput): bucket;
+    GetBucketWebsite(GetBucketWebsiteInput): bucket;
+    DeleteBucketWebsite(DeleteBucketWebsiteInput): bucket;
+    GetBucketReplication(GetBucketReplicationInput): bucket;
+    DeleteBucketReplication(DeleteBucketReplicationInput): bucket;
+    GetBucketAccelerateConfiguration(GetBucketAccelerateConfigurationInput): bucket;
+    GetBucketLogging(GetBucketLoggingInput): bucket;
+    PutBucketLogging(PutBucketLoggingInput): bucket;
+    GetBucketNotificationConfiguration(GetBucketNotificationConfigurationInput): bucket;
+    PutBucketNotificationConfiguration(PutBucketNotificationConfigurationInput): bucket;
+    GetBucketRequestPayment(GetBucketRequestPaymentInput): bucket;
+    PutBucketRequestPayment(PutBucketRequestPaymentInput): bucket;
     ListObjects(ListObjectsInput): prefix;
     ListObjectsV2(ListObjectsV2Input): prefix;
     ListObjectVersions(ListObjectVersionsInput): prefix;

@@ -10,6 +10,7 @@ use crate::ops::put_object::PutAnswer;
 use crate::ops::scope::{self, Access};
 use crate::ops::sealing::PlainStream;
 use crate::ops::{OpError, headers};
+use crate::tenants::access::{self, Ask, Operation};
 use crate::tenants::{BucketName, Caller};
 use async_trait::async_trait;
 
@@ -34,7 +35,11 @@ impl Browsers for Front {
         file: PlainStream,
     ) -> Result<PutAnswer, OpError> {
         let gateway = &self.gateway;
-        let scope = scope::bucket_scope(gateway, caller, form.bucket(), Access::Write).await?;
+        let ask = Ask::to(Operation::PostObject)
+            .in_bucket(form.bucket())
+            .at(form.key());
+        let authorized = access::decide(caller, &ask, gateway.clock().now())?;
+        let scope = scope::bucket_scope(gateway, &authorized, form.bucket(), Access::Write).await?;
         let fields = form.fields();
         let said = fields.headers()?;
         headers::check_supported(&said)?;

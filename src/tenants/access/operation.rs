@@ -86,6 +86,17 @@ operations! {
     GetBucketPolicyStatus: WholeBucket(Admin);
     PutBucketPolicy: WholeBucket(Admin);
     DeleteBucketPolicy: WholeBucket(Admin);
+    GetBucketWebsite: WholeBucket(Admin);
+    DeleteBucketWebsite: WholeBucket(Admin);
+    GetBucketReplication: WholeBucket(Admin);
+    DeleteBucketReplication: WholeBucket(Admin);
+    GetBucketAccelerateConfiguration: WholeBucket(Admin);
+    GetBucketLogging: WholeBucket(Admin);
+    PutBucketLogging: WholeBucket(Admin);
+    GetBucketNotificationConfiguration: WholeBucket(Admin);
+    PutBucketNotificationConfiguration: WholeBucket(Admin);
+    GetBucketRequestPayment: WholeBucket(Admin);
+    PutBucketRequestPayment: WholeBucket(Admin);
 
     ListObjects: Listing(List);
     ListObjectsV2: Listing(List);
