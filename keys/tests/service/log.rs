@@ -119,7 +119,10 @@ async fn store_behind_its_log_is_refused_unless_a_crash_explains_it(domain: &Dom
         foreign.beyond.clone(),
         [foreign.beyond.clone(), vec![[9; 32]]].concat(),
     ] {
-        let newest = NewestCheckpoint { beyond, ..foreign };
+        let newest = NewestCheckpoint {
+            beyond,
+            ..foreign.clone()
+        };
         let refused = open(&newest).await.unwrap_err();
         assert_eq!(refused, KeysError::from(behind.clone()));
     }
