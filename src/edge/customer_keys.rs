@@ -60,6 +60,7 @@ pub(super) struct CopyKeys {
 
 impl CustomerKeys {
     /// No keys.
+    #[cfg(test)]
     pub(super) const NONE: Self = Self {
         object: Ok(None),
         copy_source: Ok(None),
