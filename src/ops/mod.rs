@@ -13,6 +13,7 @@ pub mod delete_object;
 pub mod error;
 pub mod etag;
 mod failures;
+mod folding;
 pub mod gateway;
 pub mod headers;
 pub mod list_objects;

@@ -6,6 +6,7 @@ mod copies;
 mod customer_keys;
 mod delete_faults;
 mod flipped;
+mod folding;
 mod isolation;
 mod key_lease;
 mod multipart_checksums;
