@@ -13,8 +13,8 @@ use crate::ops::put_object::{seal_head, settle, upstream_condition};
 use crate::ops::read_object::object_checksum;
 use crate::ops::scope::BucketScope;
 use crate::region::{
-    CompletedPart, CopyRequest, HeadFields, ObjectLock, ObjectRef, PartCopyRequest, PutCondition, RegionError,
-    SourceCondition, VersionId, WriteOutcome,
+    CompletedPart, CopyRequest, HeadFields, ObjectLock, ObjectRef, PartCopyRequest, PutCondition,
+    RegionError, SourceCondition, VersionId, WriteOutcome,
 };
 use crate::tenants::ObjectKey;
 use lethe_envelope::{Checksum, CustomerKey, ObjectMetadata};

@@ -7,8 +7,9 @@ mod tests;
 use super::{
     CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
     Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition, PutRequest,
-    RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart, UploadPartRequest, UpstreamBucket,
-    UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning, WriteOutcome,
+    RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart,
+    UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
+    VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;

@@ -9,8 +9,8 @@ use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadS
 use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
-    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError,
-    VersionId, VersionListRequest,
+    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError, VersionId,
+    VersionListRequest,
 };
 use crate::tenants::{ObjectKey, TenantId};
 use async_trait::async_trait;

@@ -377,7 +377,7 @@ impl ShredStore for SqlCatalog {
     async fn buckets_in_any_state(&self, tenant: TenantId) -> Result<Vec<Bucket>, CatalogError> {
         let operation = "buckets_in_any_state";
         let question = Statement::new(
-            "SELECT name, region, upstream, format, state, versioning, created FROM buckets
+            "SELECT name, region, upstream, format, state, versioning, object_lock, created FROM buckets
              WHERE tenant = $1 ORDER BY name",
         )
         .bind(tenant);

@@ -61,9 +61,8 @@ pub(super) fn asked(
         }
     };
     let legal_hold = legal_hold.map(|status| {
-        on(status.as_str()).ok_or_else(|| {
-            OpError::invalid_argument("Legal Hold must be either of 'ON' or 'OFF'")
-        })
+        on(status.as_str())
+            .ok_or_else(|| OpError::invalid_argument("Legal Hold must be either of 'ON' or 'OFF'"))
     });
     Ok(ObjectLock {
         retention,

@@ -6,8 +6,8 @@ use crate::clock::{Clock as _, SystemClock, UnixMs};
 use crate::region::{
     Body, CopyRequest, DefaultRetention, DeleteRequest, HeadFields, LockConfiguration, LockMode,
     ObjectLock, ObjectRef, PutCondition, PutRequest, RegionError, RegionProfile, RegionStore as _,
-    Retention, RetentionPeriod, S3Store, SourceCondition, UploadPartRequest, VersionId,
-    Versioning, WriteOutcome,
+    Retention, RetentionPeriod, S3Store, SourceCondition, UploadPartRequest, VersionId, Versioning,
+    WriteOutcome,
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -221,11 +221,7 @@ impl Probe<'_> {
     }
 
     /// Whether a copy has a lock of its own that its source has not.
-    async fn copy(
-        &self,
-        at: &ObjectRef,
-        source: ObjectRef,
-    ) -> Result<bool, RegionError> {
+    async fn copy(&self, at: &ObjectRef, source: ObjectRef) -> Result<bool, RegionError> {
         let plain = streamed(b"streamed", with_lock(ObjectLock::default()));
         let from = self.store.put(NOBODY, &source, plain).await?;
         let request = CopyRequest {

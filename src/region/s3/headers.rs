@@ -1,7 +1,7 @@
 //! Between [`HeadFields`], [`StoredHead`] and HTTP headers.
 
 use super::errors::Call;
-use super::locks::{self, hold_status, header_time};
+use super::locks::{self, header_time, hold_status};
 use crate::clock::UnixMs;
 use crate::region::{
     ByteRange, HeadFields, PutCondition, RegionError, StoredHead, VersionId, WriteOutcome,

@@ -44,9 +44,9 @@ use crate::clock::SystemClock;
 use crate::region::{
     Body, CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
     ListRequest, Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition,
-    PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart, UploadPartRequest,
-    UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning,
-    WriteOutcome,
+    PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject,
+    StoredPart, UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
+    VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;

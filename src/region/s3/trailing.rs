@@ -75,7 +75,9 @@ pub(super) fn with_trailer_claiming(
                 None => data,
             }
         }
-        None => Bytes::from(tail(&STANDARD.encode(claim(digest.finalize()).to_be_bytes()))),
+        None => Bytes::from(tail(
+            &STANDARD.encode(claim(digest.finalize()).to_be_bytes()),
+        )),
     });
     Ok((template, encoded.boxed(), encoded_bytes(stored_bytes)))
 }

@@ -12,7 +12,9 @@ use crate::region::{
     CompletedPart, HeadFields, Missing, ObjectRef, PartCopyRequest, PutCondition, RegionError,
     StoredPart, UploadPartRequest, UpstreamUploadId, VersionId, WriteOutcome,
 };
-use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, EncodingType, Part};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart as SdkPart, EncodingType, Part,
+};
 use http::Method;
 use std::collections::BTreeMap;
 
