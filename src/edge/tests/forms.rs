@@ -494,7 +494,10 @@ async fn refusal_comes_before_the_file() {
     let mut stream = server.connect().await;
     stream.write_all(head.as_bytes()).await.unwrap();
     // Without the end that the form would have behind the file.
-    stream.write_all(&fields[..fields.len() - 9]).await.unwrap();
+    stream
+        .write_all(&fields[..fields.len() - b"--b--\r\n".len()])
+        .await
+        .unwrap();
     let reply = Reply::read(&mut stream).await.unwrap();
     assert_eq!(reply.code(), "AccessDenied");
 }
