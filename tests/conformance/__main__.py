@@ -38,9 +38,12 @@ def measure(options: argparse.Namespace) -> int:
     }  # fmt: skip
     report.write(OUT / "report.json", facts, both)
     shutil.copy(OUT / "report.json", known)
+    known_reasons = document.reasons()
     for test, pair in both.items():
         if pair.kind == "regressions":
-            print(f"regression: {test}: {pair.lethe.message.splitlines()[0] if pair.lethe.message else ''}")
+            reason = document.reason_of(test, known_reasons)
+            first_line = pair.lethe.message.partition("\n")[0]
+            print(f"regression ({reason.name if reason else 'unexplained'}): {test}: {first_line}")
     print(report.table(both))
     print(report.summary(both))
     return 0
