@@ -10,7 +10,7 @@ TESTBED := target/testbed
 VENV := $(TESTBED)/venv
 RECEIPTS_VENV := $(TESTBED)/receipts-venv
 CONFORMANCE_VENV := $(TESTBED)/conformance-venv
-CONFORMANCE := PYTHONPATH=tests:tests/clients LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" \
+CONFORMANCE = PYTHONPATH=tests:tests/clients LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" \
   $(CONFORMANCE_VENV)/bin/python -m conformance --shards $(WORKERS)
 PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
 WORKERS ?= 2
