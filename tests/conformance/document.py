@@ -42,7 +42,7 @@ def reason_of(test: str, known: list[Reason]) -> Reason | None:
 
 def section(facts: dict, both: dict[str, report.Pair], known: list[Reason]) -> str:
     """One suite: numbers, regressions with their reasons, and what only Lethe passes."""
-    text = f"\n## {facts['suite']}\n\nRun on {facts['date']} with SeaweedFS {facts['seaweedfs']}.\n\n{report.table(both)}\n"
+    text = f"\n## {facts['suite']}\n\nRun on {facts['date']}: {facts['lethe']}, SeaweedFS {facts['seaweedfs']}.\n\n{report.table(both)}\n"
     regressions = [test for test, pair in both.items() if pair.kind == "regressions"]
     text += f"\n### Regressions: {len(regressions)}\n"
     for reason in [*known, None]:

@@ -40,7 +40,8 @@ def differences(wanted: dict[str, str], found: dict[str, Outcome]) -> list[str]:
         elif expected is None:
             lines.append(f"{test}: new, {found[test].outcome}")
         elif not expected.startswith("varies") and expected != found[test].outcome:
-            lines.append(f"{test}: expected {expected}, {found[test].outcome} now: {found[test].message}".rstrip(": "))
+            first_line = found[test].message.partition("\n")[0]
+            lines.append(f"{test}: expected {expected}, {found[test].outcome} now: {first_line}".rstrip(": "))
     return lines
 
 

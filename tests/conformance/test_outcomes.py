@@ -52,7 +52,7 @@ def test_report_reads_back_as_it_was_written(tmp_path):
     ("wanted", "found", "said"),
     [
         ({"t": "passed"}, {"t": outcome("passed")}, []),
-        ({"t": "passed"}, {"t": outcome("failed", "assert 1 == 2")}, ["t: expected passed, failed now: assert 1 == 2"]),
+        ({"t": "passed"}, {"t": outcome("failed", "assert 1 == 2\nand more")}, ["t: expected passed, failed now: assert 1 == 2"]),
         ({"t": "failed"}, {"t": outcome("passed")}, ["t: expected failed, passed now"]),
         ({"t": "skipped"}, {"t": outcome("failed")}, ["t: expected skipped, failed now"]),
         ({"t": "varies: a race"}, {"t": outcome("failed")}, []),
