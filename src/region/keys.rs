@@ -24,7 +24,11 @@ pub fn key_problem(rules: &KeyRules, key: &str) -> Option<&'static str> {
     if !rules.trailing_slash && !renamed && key.ends_with('/') {
         return Some("it ends with '/'");
     }
-    if renamed && key.strip_suffix(MARKER).is_some_and(|rest| rest.ends_with('/')) {
+    if renamed
+        && key
+            .strip_suffix(MARKER)
+            .is_some_and(|rest| rest.ends_with('/'))
+    {
         return Some("its last segment is a single space, the name of a folder's own object there");
     }
     // The ends are leading and trailing slashes, which have rules of their own.

@@ -99,7 +99,10 @@ mod tests {
         assert_eq!(found(ObjectLock::default()).await, None);
         let unversioned = lock_on(&*bench.region, tenant, &at, None, NOW).await;
         assert_eq!(unversioned.unwrap(), Holding::Nothing);
-        let told = [(Fault::Refused, Some(Holding::Unknown)), (Fault::Failed, None)];
+        let told = [
+            (Fault::Refused, Some(Holding::Unknown)),
+            (Fault::Failed, None),
+        ];
         for (fault, expected) in told {
             bench.region.fail_next(Op::ObjectLock, fault);
             let asked = lock_on(&*bench.region, tenant, &at, Some(&version), NOW).await;

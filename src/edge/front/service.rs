@@ -1,8 +1,8 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
 use super::{
-    Front, attributes, bucket_settings, buckets, copies, fixed_settings, listings, locks, multipart,
-    object_tags_and_acls, objects, uploads,
+    Front, attributes, bucket_settings, buckets, copies, fixed_settings, listings, locks,
+    multipart, object_tags_and_acls, objects, uploads,
 };
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};

@@ -33,7 +33,9 @@ fn is_of_nothing(name: &str, value: &str) -> bool {
 /// # Errors
 /// `InvalidArgument` when a parameter can't be a header, or when the header is there with another value.
 pub fn into_headers(query: &Query, headers: &mut HeaderMap) -> Result<(), OpError> {
-    let checksum_of_nothing = query.pairs().any(|(name, value)| is_of_nothing(&name.to_ascii_lowercase(), value));
+    let checksum_of_nothing = query
+        .pairs()
+        .any(|(name, value)| is_of_nothing(&name.to_ascii_lowercase(), value));
     for (name, value) in query.pairs() {
         let name = name.to_ascii_lowercase();
         if !name.starts_with("x-amz-") || AUTHENTICATION.contains(&name.as_str()) {

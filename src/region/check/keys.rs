@@ -73,8 +73,14 @@ async fn kept(bench: &Bench, keys: &[&str]) -> Result<bool, RegionError> {
 
 /// Whether a folder's own object can have the name of a single space: kept, listed first, and not in the way of the rest.
 async fn folder_markers(bench: &Bench) -> Result<bool, RegionError> {
-    let (marker, others) = ("keys/m/ ", ["keys/m/!", "keys/m/  ", "keys/m/ /a", "keys/m/a"]);
-    for keys in [[&[marker][..], &others].concat(), vec!["keys/n/a", "keys/n/ "]] {
+    let (marker, others) = (
+        "keys/m/ ",
+        ["keys/m/!", "keys/m/  ", "keys/m/ /a", "keys/m/a"],
+    );
+    for keys in [
+        [&[marker][..], &others].concat(),
+        vec!["keys/n/a", "keys/n/ "],
+    ] {
         if !kept(bench, &keys).await? {
             return Ok(false);
         }

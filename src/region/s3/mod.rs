@@ -314,7 +314,8 @@ impl RegionStore for S3Store {
         parts: &[CompletedPart],
         condition: &PutCondition,
     ) -> Result<WriteOutcome, RegionError> {
-        self.finish_upload(&self.stored(at), upload, parts, condition).await
+        self.finish_upload(&self.stored(at), upload, parts, condition)
+            .await
     }
 
     async fn abort_upload(

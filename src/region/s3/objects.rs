@@ -213,7 +213,10 @@ impl S3Store {
                 .copy_object()
                 .bucket(to.bucket.as_str())
                 .key(to.key.as_str())
-                .copy_source(copy_source(&self.stored(&request.from), request.from_version.as_ref()))
+                .copy_source(copy_source(
+                    &self.stored(&request.from),
+                    request.from_version.as_ref(),
+                ))
                 .copy_source_if_match(quoted(&request.source.etag))
                 .metadata_directive(MetadataDirective::Replace)
                 .set_metadata(Some(request.head.metadata.clone().into_iter().collect()))

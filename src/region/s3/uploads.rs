@@ -92,7 +92,10 @@ impl S3Store {
                 .key(at.key.as_str())
                 .upload_id(&request.upload.0)
                 .part_number(i32::from(request.number))
-                .copy_source(copy_source(&self.stored(&request.from), request.from_version.as_ref()))
+                .copy_source(copy_source(
+                    &self.stored(&request.from),
+                    request.from_version.as_ref(),
+                ))
                 .copy_source_if_match(quoted(&request.source.etag))
                 .copy_source_range(format!("bytes={first}-{last}"))
                 .send()

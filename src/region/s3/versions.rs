@@ -117,7 +117,10 @@ impl S3Store {
         let call = Call::read("list_versions", Missing::Bucket);
         // What the store is asked and answers are stored names.
         let request = &VersionListRequest {
-            key_marker: request.key_marker.as_deref().map(|key| self.stored_start(key)),
+            key_marker: request
+                .key_marker
+                .as_deref()
+                .map(|key| self.stored_start(key)),
             ..request.clone()
         };
         let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());

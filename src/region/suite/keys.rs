@@ -60,7 +60,10 @@ fn kept_keys(rules: &KeyRules) -> Vec<String> {
     );
     also(rules.leading_slash, &["/lead", "lead"]);
     let markers = rules.trailing_slash || rules.folder_markers;
-    also(markers, &["trail/", "trail2", "tr/ail/", "tr/ail/below", "tr/"]);
+    also(
+        markers,
+        &["trail/", "trail2", "tr/ail/", "tr/ail/below", "tr/"],
+    );
     also(rules.trailing_slash, &["trail/ "]);
     also(
         rules.leading_slash && rules.empty_segments,
