@@ -164,11 +164,12 @@ async fn scope_must_be_of_s3_and_the_tenants_region() {
 }
 
 #[tokio::test]
-async fn post_forms_are_refused_before_they_are_read() {
+async fn unsigned_form_is_refused_before_its_file_is_read() {
     let server = Server::start().await;
     let form = b"POST /bucket HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000000000\r\n\
-                 content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n";
-    refused(&server, form, 501, "NotImplemented").await;
+                 content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n\
+                 content-disposition: form-data; name=\"file\"\r\n\r\nthe beginning";
+    refused(&server, form, 403, "AccessDenied").await;
 }
 
 #[tokio::test]
