@@ -4,10 +4,11 @@ use crate::clock::UnixMs;
 use crate::ops::buckets::{create_bucket, create_lock_bucket};
 use crate::ops::error::Code;
 use crate::ops::object_lock;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Testbed, authorized};
 use crate::placement::upstream_bucket_name;
 use crate::region::{LockMode, ObjectLock, Retention};
 use crate::tenants::BucketName;
+use crate::tenants::access::Operation;
 
 const ASKED: ObjectLock = ObjectLock {
     retention: Some(Retention {
@@ -22,7 +23,8 @@ async fn bucket_begun_with_object_lock_is_not_made_without_it_by_a_retry() {
     let bed = Testbed::new().await;
     let acme = Client::acme(&bed).await;
     let name = BucketName::new("locked").unwrap();
-    let refused = create_lock_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;
+    let may_create = authorized(&bed.acme, Operation::CreateBucket, name.as_str());
+    let refused = create_lock_bucket(&bed.gateway, &may_create, name.clone(), None).await;
     assert_eq!(refused.unwrap_err().code(), Code::NotImplemented);
     // As a request leaves it that was cut off after its first step.
     let new = NewBucket {
@@ -35,7 +37,7 @@ async fn bucket_begun_with_object_lock_is_not_made_without_it_by_a_retry() {
     let catalog = &acme.scope.domain.catalog;
     let begun = catalog.begin_bucket(acme.scope.tenant, &new, 100).await;
     assert!(begun.unwrap().object_lock);
-    let other = create_bucket(&bed.gateway, &bed.acme, name.clone(), None).await;
+    let other = create_bucket(&bed.gateway, &may_create, name.clone(), None).await;
     assert_eq!(other.unwrap_err().code(), Code::OperationAborted);
     let row = catalog.bucket(acme.scope.tenant, &name).await.unwrap();
     assert!(row.object_lock);
