@@ -59,7 +59,7 @@ def test_shred_of_a_locked_bucket_lists_what_is_held_with_its_date(gateway, tmp_
     operator.works("tenant", "terminate", "victim")
     operator.works("tenant", "approve", "victim")
     operator.works("shred", "run", "--now", "--tenant", "victim")
-    wait_until_purged(lambda: operator.json("shred", "status"), victim, seconds=300)
+    wait_until_purged(lambda: operator.json("shred", "status"), victim, seconds=200)
     receipt, trust = tmp_path / "victim.receipt.json", tmp_path / "trust.json"
     operator.works("receipt", "get", "victim", "--to", str(receipt))
     operator.works("receipt", "trust", "eu", "--to", str(trust))
