@@ -12,7 +12,7 @@ AREAS = (
     ("lifecycle", r"lifecycle"),
     ("policies and public access", r"policy|public_block|block_public|ignore_public|public_acl|PolicyStatus|publicaccess"),
     ("ACLs and anonymous access", r"acl|access_bucket|anonymous|_anon|grant|object_raw|public_read|unreadable_bucket"),
-    ("tagging", r"tag"),
+    ("tagging", r"tagging|_tags?(_|$)|tagset"),
     ("checksums and digests", r"cksum|checksum|md5|crc|sha256"),
     ("conditions", r"ifmatch|if_match|ifnone|if_none|ifmodified|ifunmodified|if_modified|if_unmodified|ifnonmatch|if_non|current_object_if"),
     ("versioning", r"version"),

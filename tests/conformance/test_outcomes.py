@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from . import document, expected, report
+from .areas import area
 from .runs import Outcome
 from .suites import HERE
 
@@ -46,6 +47,14 @@ def test_report_reads_back_as_it_was_written(tmp_path):
     facts, read = report.read(tmp_path / "report.json")
     assert read == both and facts["suite"] == "a copy" and facts["counts"] == {"regressions": 1}
     assert json.loads((tmp_path / "report.json").read_text())["tests"]["test_s3.py::test_cors_x"]["area"] == "CORS"
+
+
+@pytest.mark.parametrize(
+    ("test", "label"),
+    [("test_put_obj_with_tags", "tagging"), ("test_bucket_list_delimiter_percentage", "listings"), ("test_100_continue", "requests and headers")],
+)
+def test_area_follows_from_the_name(test, label):
+    assert area(f"test_s3.py::{test}") == label
 
 
 @pytest.mark.parametrize(
