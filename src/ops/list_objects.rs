@@ -3,6 +3,7 @@
 use crate::clock::UnixMs;
 use crate::ops::error::OpError;
 use crate::ops::etag::ClientEtag;
+use crate::ops::folding;
 use crate::ops::scope::BucketScope;
 use crate::region::{ListRequest, ListedObject, RegionProfile, VersionId, VersionListRequest};
 use lethe_envelope::layout;
@@ -67,15 +68,9 @@ pub struct PlainVersionListing {
     pub next_version_marker: Option<VersionId>,
 }
 
-/// Stores that list out of byte order walk a tree of directories, and fold at its slashes only.
-fn check_delimiter(store: &RegionProfile, delimiter: Option<&str>) -> Result<(), OpError> {
-    let in_order = store.keys.byte_order;
-    match delimiter {
-        Some(other) if other != "/" && !in_order => Err(OpError::not_implemented(
-            "This region's store folds listings at '/' only: use that delimiter, or none.",
-        )),
-        _ => Ok(()),
-    }
+/// The delimiter at which the gateway must fold, the store being one that does so at slashes only.
+fn folded_here<'a>(store: &RegionProfile, delimiter: Option<&'a str>) -> Option<&'a str> {
+    delimiter.filter(|delimiter| *delimiter != "/" && !store.keys.byte_order)
 }
 
 /// One page of current objects.
@@ -89,12 +84,14 @@ pub async fn list_objects(
     if request.keys_max == 0 {
         return Ok(PlainListing::default());
     }
-    check_delimiter(scope.region.store.profile(), request.delimiter.as_deref())?;
-    let page = scope
-        .region
-        .store
-        .list(scope.tenant, &scope.bucket.upstream, request)
-        .await?;
+    let store = &scope.region.store;
+    let page = match folded_here(store.profile(), request.delimiter.as_deref()) {
+        Some(delimiter) => folding::objects(scope, request, delimiter, folding::BOUNDS).await?,
+        None => {
+            let upstream = &scope.bucket.upstream;
+            store.list(scope.tenant, upstream, request).await?
+        }
+    };
     Ok(PlainListing {
         objects: page.objects.into_iter().map(PlainObject::from).collect(),
         common_prefixes: page.common_prefixes,
@@ -113,12 +110,14 @@ pub async fn list_versions(
     if request.keys_max == 0 {
         return Ok(PlainVersionListing::default());
     }
-    check_delimiter(scope.region.store.profile(), request.delimiter.as_deref())?;
-    let page = scope
-        .region
-        .store
-        .list_versions(scope.tenant, &scope.bucket.upstream, request)
-        .await?;
+    let store = &scope.region.store;
+    let page = match folded_here(store.profile(), request.delimiter.as_deref()) {
+        Some(delimiter) => folding::versions(scope, request, delimiter, folding::BOUNDS).await?,
+        None => {
+            let upstream = &scope.bucket.upstream;
+            store.list_versions(scope.tenant, upstream, request).await?
+        }
+    };
     let plain = |listed: crate::region::ListedVersion| PlainVersion {
         object: listed.object.into(),
         version: listed.version,
@@ -136,18 +135,16 @@ pub async fn list_versions(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::error::Code;
 
     #[test]
-    fn delimiter_other_than_slash_needs_a_store_that_lists_in_byte_order() {
+    fn store_that_lists_in_a_tree_folds_at_slashes_only() {
         let in_order = crate::ops::testing::profile();
         let mut in_a_tree = in_order.clone();
         in_a_tree.keys.byte_order = false;
         for delimiter in [None, Some("/")] {
-            assert!(check_delimiter(&in_a_tree, delimiter).is_ok());
+            assert_eq!(folded_here(&in_a_tree, delimiter), None);
         }
-        assert!(check_delimiter(&in_order, Some("-")).is_ok());
-        let refused = check_delimiter(&in_a_tree, Some("-")).unwrap_err();
-        assert_eq!(refused.code(), Code::NotImplemented);
+        assert_eq!(folded_here(&in_order, Some("-")), None);
+        assert_eq!(folded_here(&in_a_tree, Some("-")), Some("-"));
     }
 }

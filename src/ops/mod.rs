@@ -10,6 +10,7 @@ pub mod delete_object;
 pub mod error;
 pub mod etag;
 mod failures;
+mod folding;
 pub mod gateway;
 pub mod headers;
 pub mod list_objects;

@@ -99,7 +99,7 @@ def test_service_has_a_listing_and_nothing_else(target, method):
 
 @pytest.mark.beyond_seaweedfs("writes them as they are")
 def test_control_characters_in_a_listing_are_references(target, bucket):
-    answer = call(target, "GET", bucket, query={"list-type": "2", "prefix": "a\x01\r\nb", "delimiter": "\t"})
+    answer = call(target, "GET", bucket, query={"list-type": "2", "prefix": "a\x01\r\nb"})
     assert b"<Prefix>a&#x1;&#xD;\nb</Prefix>" in answer.body
     readable = call(target, "GET", bucket, query={"list-type": "2", "prefix": "a\r\nb", "start-after": "\r"})
     root = ElementTree.fromstring(readable.body)

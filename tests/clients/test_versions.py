@@ -166,6 +166,17 @@ def test_tags_of_a_missing_object_are_no_such_key(s3, bucket):
     assert code(raised) == (404, "NoSuchKey")
 
 
+def test_delete_bucket_whose_last_trace_is_a_null_marker_succeeds(s3, versioned):
+    s3.put_object(Bucket=versioned, Key="object", Body=b"1")
+    s3.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Suspended"})
+    s3.put_object(Bucket=versioned, Key="object", Body=b"2")
+    s3.delete_object(Bucket=versioned, Key="object")
+    page = s3.list_object_versions(Bucket=versioned)
+    for entry in page.get("Versions", []) + page.get("DeleteMarkers", []):
+        s3.delete_object(Bucket=versioned, Key="object", VersionId=entry["VersionId"])
+    assert s3.delete_bucket(Bucket=versioned)["ResponseMetadata"]["HTTPStatusCode"] == 204
+
+
 @pytest.mark.beyond_seaweedfs("deletes the versions too unless told otherwise")
 def test_delete_bucket_with_only_old_versions_is_bucket_not_empty(s3, versioned):
     version = s3.put_object(Bucket=versioned, Key="object", Body=b"kept")["VersionId"]

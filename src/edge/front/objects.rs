@@ -111,10 +111,13 @@ pub(super) async fn read<I>(
     }
 }
 
-/// A key that an operation looks for. What the region would not store as it is is refused here too: the region would take it for
-/// another object's.
+/// A key that an operation looks for. What the region would not store as it is, it does not have; asked for it, it would answer for
+/// another object.
 pub(super) fn existing_key(scope: &BucketScope, key: &str) -> Result<ObjectKey, OpError> {
-    scope.key(key)
+    scope.key(key).map_err(|refused| match refused.code() {
+        Code::InvalidArgument if !key.is_empty() => OpError::no_such_key().caused_by(refused),
+        _ => refused,
+    })
 }
 
 fn wants_checksum(mode: Option<&dto::ChecksumMode>) -> bool {
@@ -270,12 +273,21 @@ pub(super) async fn delete(
         input.if_match_last_modified_time.is_some() || input.if_match_size.is_some(),
     )?;
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let delete = DeleteObject {
-        key: existing_key(&scope, &input.key)?,
-        version: scope::version(input.version_id.as_deref())?,
-        condition: conditions::write_condition(&request.headers)?,
+    let version = scope::version(input.version_id.as_deref())?;
+    let condition = conditions::write_condition(&request.headers)?;
+    let outcome = match existing_key(&scope, &input.key) {
+        Err(gone) if gone.code() == Code::NoSuchKey && !condition.is_conditional() => {
+            DeleteOutcome::default()
+        }
+        key => {
+            let delete = DeleteObject {
+                key: key?,
+                version,
+                condition,
+            };
+            delete_object::delete_object(&scope, &delete).await?
+        }
     };
-    let outcome = delete_object::delete_object(&scope, &delete).await?;
     Ok(S3Response::with_status(
         dto::DeleteObjectOutput {
             delete_marker: outcome.delete_marker.then_some(true),
@@ -310,23 +322,26 @@ pub(super) async fn delete_list(
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let (mut deleted, mut errors, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
+    let quiet = input.delete.quiet.unwrap_or(false);
     for object in input.delete.objects {
         match listed_delete(&scope, &object) {
             Ok(delete) => deletes.push(delete),
+            Err(gone) if gone.code() == Code::NoSuchKey && object.e_tag.is_none() => {
+                let outcome = DeleteOutcome::default();
+                deleted.push(deleted_object(&object.key, object.version_id, outcome));
+            }
             Err(error) => errors.push(delete_error(&object.key, object.version_id, &error)),
         }
     }
-    let quiet = input.delete.quiet.unwrap_or(false);
     for (delete, outcome) in delete_object::delete_objects(&scope, deletes).await {
         let (key, version) = (delete.key.as_str(), delete.version.map(|version| version.0));
         match outcome {
-            Ok(outcome) if !quiet => deleted.push(deleted_object(key, version, outcome)),
-            Ok(_) => {}
+            Ok(outcome) => deleted.push(deleted_object(key, version, outcome)),
             Err(error) => errors.push(delete_error(key, version, &error)),
         }
     }
     Ok(S3Response::new(dto::DeleteObjectsOutput {
-        deleted: Some(deleted),
+        deleted: Some(if quiet { Vec::new() } else { deleted }),
         errors: Some(errors),
         ..Default::default()
     }))

@@ -5,6 +5,7 @@ mod client;
 mod copies;
 mod delete_faults;
 mod flipped;
+mod folding;
 mod isolation;
 mod key_lease;
 mod multipart_checksums;

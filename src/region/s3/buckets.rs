@@ -4,7 +4,8 @@ use super::S3Store;
 use super::errors::{Call, from_sdk};
 use super::retry::until_done;
 use crate::region::{
-    ListRequest, Missing, RegionError, UpstreamBucket, VersionListRequest, Versioning,
+    ListRequest, ListedVersion, Missing, RegionError, UpstreamBucket, VersionListRequest,
+    Versioning,
 };
 use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration,
@@ -71,14 +72,16 @@ impl S3Store {
             .collect())
     }
 
-    /// Whether the bucket holds versions or delete markers, which a listing of current objects does not show.
+    /// Whether the bucket holds versions or delete markers, which a listing of current objects does not show. `null` markers don't
+    /// count: SeaweedFS can't delete them, and other stores refuse by themselves to delete a bucket that has one.
     async fn has_versions(&self, bucket: &UpstreamBucket) -> Result<bool, RegionError> {
-        let one = VersionListRequest {
-            keys_max: 1,
+        let first = VersionListRequest {
+            keys_max: 1000,
             ..VersionListRequest::default()
         };
-        match self.list_object_versions(bucket, &one).await {
-            Ok(page) => Ok(!page.versions.is_empty() || page.next_key_marker.is_some()),
+        let counts = |listed: &ListedVersion| !listed.delete_marker || listed.version.0 != "null";
+        match self.list_object_versions(bucket, &first).await {
+            Ok(page) => Ok(page.versions.iter().any(counts) || page.next_key_marker.is_some()),
             // A store that can't list versions has none.
             Err(RegionError::Unsupported { .. }) => Ok(false),
             Err(error) => Err(error),
