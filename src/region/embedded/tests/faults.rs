@@ -120,7 +120,8 @@ async fn removal_failing_leaves_a_file_that_the_next_sweep_removes() {
     store.sweep().await.expect_err("the removal fails");
     assert_eq!(files_in(dir.path()), 2);
     failing.set(None);
-    assert_eq!(store.sweep().await.unwrap(), 1);
+    // The note that the file was let go of may still be on its way, and be what removes it.
+    store.sweep().await.unwrap();
     assert_eq!(files_in(dir.path()), 1);
     assert_eq!(ground.get("a").await.1, pattern(2, 1000));
 }
