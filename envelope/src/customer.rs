@@ -80,7 +80,7 @@ impl CustomerSecret {
     #[must_use]
     pub fn wrapping_key(&self) -> Box<Zeroizing<[u8; 32]>> {
         let mut key = Box::new(Zeroizing::new([0; 32]));
-        kdf::expand(&**self.0, &[b"lethe/v1/customer-wrap"], &mut **key);
+        kdf::expand(&self.0, &[b"lethe/v1/customer-wrap"], &mut key);
         key
     }
 
@@ -89,7 +89,7 @@ impl CustomerSecret {
     pub fn check(&self, object_id: ObjectId) -> CustomerCheck {
         let mut check = [0; CUSTOMER_CHECK_BYTES];
         let info = context::customer_check_info(object_id);
-        kdf::expand(&**self.0, &[&info], &mut check);
+        kdf::expand(&self.0, &[&info], &mut check);
         CustomerCheck(check)
     }
 }

@@ -169,7 +169,7 @@ impl Witnesses {
         let asking = asked.iter().map(|peer| async {
             let answer = self.ask(store, peer, &start.signed, head);
             let answer = tokio::time::timeout(ASKING_DEADLINE, answer).await;
-            answer.unwrap_or_else(|_| Err(CosignError::TooLate))
+            answer.unwrap_or(Err(CosignError::TooLate))
         });
         let answers = join_all(asking).await;
         let (mut lines, mut failed) = (String::new(), Vec::new());

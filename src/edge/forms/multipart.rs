@@ -210,19 +210,13 @@ fn part_head(lines: &[u8]) -> Result<PartHead, Malformed> {
         let (name, value) = line
             .split_once(':')
             .ok_or(Malformed("a head has a line without a name"))?;
-        match name.to_ascii_lowercase().as_str() {
-            "content-disposition" => {
-                if disposition.replace(value.trim()).is_some() {
-                    return Err(Malformed("a part has two dispositions"));
-                }
-            }
-            "content-transfer-encoding" => {
-                let value = value.trim().to_ascii_lowercase();
-                if !["7bit", "8bit", "binary"].contains(&value.as_str()) {
-                    return Err(Malformed("a part has a transfer encoding"));
-                }
-            }
-            _ => {}
+        let (name, value) = (name.to_ascii_lowercase(), value.trim());
+        if name == "content-disposition" && disposition.replace(value).is_some() {
+            return Err(Malformed("a part has two dispositions"));
+        }
+        let as_it_is = |encoding: &&str| value.eq_ignore_ascii_case(encoding);
+        if name == "content-transfer-encoding" && !["7bit", "8bit", "binary"].iter().any(as_it_is) {
+            return Err(Malformed("a part has a transfer encoding"));
         }
     }
     let disposition = disposition.ok_or(Malformed("a part has no disposition"))?;
