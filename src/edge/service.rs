@@ -128,6 +128,7 @@ impl EdgeService {
             RequestContext::new(*id.as_ref().unwrap_or(&RequestId::NONE), parts.uri.path());
         let is_head = parts.method == http::Method::HEAD;
         let has_body = !body.is_end_stream();
+        let expects = parts.headers.contains_key(header::EXPECT);
         let faults = FaultSlot::default();
         let asked = Asked::of(&parts, &self.hosts);
         let served = match id {
@@ -151,9 +152,11 @@ impl EdgeService {
             self.cross_origin.decorate(&asked, headers).await;
         }
         let status = response.status();
-        if has_body && (status.is_client_error() || status.is_server_error()) {
-            // The body may not have been read to its end. Then the connection closes, after a while (`drain`), and the client
-            // must know before it sends another request on it.
+        let is_error = status.is_client_error() || status.is_server_error();
+        // The body may not have been read to its end. Then the connection closes, after a while (`drain`), and the client must know
+        // before it sends another request on it. And where no body came, no `100 Continue` was sent: clients that wait for one (botocore
+        // before 2023) take the answer, and then misread the next one on the connection.
+        if (has_body && is_error) || (!has_body && expects) {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }

@@ -111,7 +111,7 @@ def test_debian_aws_cli_copies_syncs_and_calls_the_api(commands, bucket, tmp_pat
     answer = json.loads(head.stdout)
     assert answer["Metadata"] == {"colour": "red"} and answer["ChecksumSHA256"]
     commands.debian_aws("s3", "rm", "--recursive", f"s3://{bucket}/")
-    assert commands.debian_aws("s3", "ls", f"s3://{bucket}/", check=False).stdout == ""
+    assert commands.debian_aws("s3", "ls", "--recursive", f"s3://{bucket}/", check=False).stdout == ""
 
 
 @pytest.mark.client("AWS SDK for JavaScript v3")
