@@ -2,6 +2,7 @@
 
 import base64
 import filecmp
+import hashlib
 import io
 import itertools
 from urllib.parse import quote
