@@ -445,3 +445,19 @@ def test_bucket_that_holds_locked_versions_is_not_deleted(s3, locked):
     s3.delete_object(Bucket=locked, Key="object")
     assert refused(lambda: s3.delete_bucket(Bucket=locked)) == (409, "BucketNotEmpty")
     assert s3.get_object_lock_configuration(Bucket=locked)["ObjectLockConfiguration"] == configuration()
+
+
+def test_folder_marker_is_held_like_any_object(s3, locked):
+    """Such a key has another name in the store: a lock put on the wrong one would hold nothing."""
+    version = s3.put_object(Bucket=locked, Key="folder/", Body=b"")["VersionId"]
+    at = {"Bucket": locked, "Key": "folder/", "VersionId": version}
+    retention = {"Mode": "GOVERNANCE", "RetainUntilDate": FAR}
+    s3.put_object_retention(**at, Retention=retention)
+    s3.put_object_legal_hold(**at, LegalHold={"Status": "ON"})
+    assert s3.get_object_retention(**at)["Retention"] == retention
+    assert s3.get_object_legal_hold(**at)["LegalHold"] == {"Status": "ON"}
+    head = s3.head_object(**at)
+    assert (head["ObjectLockMode"], head["ObjectLockLegalHoldStatus"]) == ("GOVERNANCE", "ON")
+    assert refused(lambda: s3.delete_object(**at))[1] == "AccessDenied"
+    s3.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
+    s3.delete_object(**at, BypassGovernanceRetention=True)

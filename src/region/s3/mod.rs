@@ -394,7 +394,7 @@ impl RegionStore for S3Store {
         at: &ObjectRef,
         version: Option<&VersionId>,
     ) -> Result<ObjectLock, RegionError> {
-        self.version_lock(at, version).await
+        self.version_lock(&self.stored(at), version).await
     }
 
     async fn set_retention(
@@ -405,7 +405,7 @@ impl RegionStore for S3Store {
         retention: Option<Retention>,
         bypass: bool,
     ) -> Result<(), RegionError> {
-        self.set_version_retention(at, version, retention, bypass)
+        self.set_version_retention(&self.stored(at), version, retention, bypass)
             .await
     }
 
@@ -416,7 +416,8 @@ impl RegionStore for S3Store {
         version: Option<&VersionId>,
         on: bool,
     ) -> Result<(), RegionError> {
-        self.set_version_legal_hold(at, version, on).await
+        self.set_version_legal_hold(&self.stored(at), version, on)
+            .await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {
