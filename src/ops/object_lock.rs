@@ -11,14 +11,7 @@ use crate::region::{
     LockConfiguration, LockMode, ObjectLock, ObjectRef, RegionError, Retention, VersionId,
     Versioning,
 };
-use crate::tenants::{Caller, ObjectKey};
-
-/// Whether the caller goes past governance retention where it asks to (`x-amz-bypass-governance-retention`). That is an act of
-/// administration: the one place for the question which credentials may do it.
-#[must_use]
-pub fn bypasses_governance(_caller: &Caller, asked: Option<bool>) -> bool {
-    asked.unwrap_or(false)
-}
+use crate::tenants::ObjectKey;
 
 /// Refuses object lock in a region that has none.
 ///

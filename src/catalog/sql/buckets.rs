@@ -52,6 +52,24 @@ async fn found(
     bucket.map_err(at(work.operation))
 }
 
+/// Commits an update of an active bucket, or says why there was none to make.
+async fn change_active(
+    mut work: Work,
+    update: Statement,
+    tenant: TenantId,
+    name: &BucketName,
+) -> Result<(), CatalogError> {
+    if work.change(update).await? == 1 {
+        return work
+            .commit_with(&Change::Bucket(tenant, name.clone()))
+            .await;
+    }
+    match found(&mut work, tenant, name).await? {
+        None => Err(work.not_found("bucket")),
+        Some(_) => Err(work.conflict("the bucket is not active")),
+    }
+}
+
 async fn tenant_exists(work: &mut Work, tenant: TenantId) -> Result<bool, CatalogError> {
     let question = Statement::new("SELECT id FROM tenants WHERE id = $1").bind(tenant);
     Ok(work.row(question).await?.is_some())
@@ -160,22 +178,14 @@ impl BucketStore for SqlCatalog {
         name: &BucketName,
         versioning: BucketVersioning,
     ) -> Result<(), CatalogError> {
-        let mut work = self.begin("set_bucket_versioning").await?;
+        let work = self.begin("set_bucket_versioning").await?;
         let update = Statement::new(
             "UPDATE buckets SET versioning = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'",
         )
         .bind(tenant)
         .bind(name.as_str())
         .bind(versioning.code());
-        if work.change(update).await? == 1 {
-            return work
-                .commit_with(&Change::Bucket(tenant, name.clone()))
-                .await;
-        }
-        match found(&mut work, tenant, name).await? {
-            None => Err(work.not_found("bucket")),
-            Some(_) => Err(work.conflict("the bucket is not active")),
-        }
+        change_active(work, update, tenant, name).await
     }
 
     async fn set_bucket_object_lock(
@@ -183,21 +193,13 @@ impl BucketStore for SqlCatalog {
         tenant: TenantId,
         name: &BucketName,
     ) -> Result<(), CatalogError> {
-        let mut work = self.begin("set_bucket_object_lock").await?;
+        let work = self.begin("set_bucket_object_lock").await?;
         let update = Statement::new(
             "UPDATE buckets SET object_lock = 1 WHERE tenant = $1 AND name = $2 AND state = 'active'",
         )
         .bind(tenant)
         .bind(name.as_str());
-        if work.change(update).await? == 1 {
-            return work
-                .commit_with(&Change::Bucket(tenant, name.clone()))
-                .await;
-        }
-        match found(&mut work, tenant, name).await? {
-            None => Err(work.not_found("bucket")),
-            Some(_) => Err(work.conflict("the bucket is not active")),
-        }
+        change_active(work, update, tenant, name).await
     }
 
     async fn set_bucket_setting(
@@ -207,7 +209,7 @@ impl BucketStore for SqlCatalog {
         setting: BucketSetting,
         value: Option<&str>,
     ) -> Result<(), CatalogError> {
-        let mut work = self.begin("set_bucket_setting").await?;
+        let work = self.begin("set_bucket_setting").await?;
         let update = Statement::new(match setting {
             BucketSetting::Tagging => {
                 "UPDATE buckets SET tagging = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'"
@@ -219,15 +221,7 @@ impl BucketStore for SqlCatalog {
         .bind(tenant)
         .bind(name.as_str())
         .bind(value);
-        if work.change(update).await? == 1 {
-            return work
-                .commit_with(&Change::Bucket(tenant, name.clone()))
-                .await;
-        }
-        match found(&mut work, tenant, name).await? {
-            None => Err(work.not_found("bucket")),
-            Some(_) => Err(work.conflict("the bucket is not active")),
-        }
+        change_active(work, update, tenant, name).await
     }
 
     async fn bucket_setting(

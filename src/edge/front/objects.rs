@@ -13,7 +13,7 @@ use crate::ops::error::{Code, OpError};
 use crate::ops::put_object::{self, PutObject};
 use crate::ops::read_object::{self, ObjectAnswer, ReadAnswer, ReadRequest};
 use crate::ops::scope::{self, Access, BucketScope};
-use crate::ops::{headers, object_lock, opened};
+use crate::ops::{headers, opened};
 use crate::region::DeleteOutcome;
 use crate::tenants::ObjectKey;
 use http::{HeaderName, HeaderValue};
@@ -294,8 +294,7 @@ pub(super) async fn delete(
     let scope = call.bucket(&input.bucket, Access::Write).await?;
     let version = scope::version(input.version_id.as_deref())?;
     let condition = conditions::write_condition(&request.headers)?;
-    let bypass_governance =
-        object_lock::bypasses_governance(&call.caller, input.bypass_governance_retention);
+    let bypass_governance = input.bypass_governance_retention.unwrap_or(false);
     let outcome = match existing_key(&scope, &input.key) {
         Err(gone) if gone.code() == Code::NoSuchKey && !condition.is_conditional() => {
             DeleteOutcome::default()
@@ -343,7 +342,7 @@ pub(super) async fn delete_list(
         ));
     }
     let scope = call.bucket(&input.bucket, Access::Write).await?;
-    let bypass = object_lock::bypasses_governance(&call.caller, input.bypass_governance_retention);
+    let bypass = input.bypass_governance_retention.unwrap_or(false);
     let (mut deleted, mut errors, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
     let quiet = input.delete.quiet.unwrap_or(false);
     for object in input.delete.objects {
