@@ -627,6 +627,9 @@ macro_rules! forward_shred_store {
                 ) -> Result<Vec<Termination>, CatalogError> {
                     $call!(self, "open_terminations", open_terminations(rows_max))
                 }
+                async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
+                    $call!(self, "is_termination_due", is_termination_due(due))
+                }
                 async fn terminations_between(
                     &self,
                     from: UnixMs,
@@ -710,6 +713,14 @@ macro_rules! forward_shred_store {
                 }
                 async fn evidence(&self, shred: ShredId) -> Result<Vec<Evidence>, CatalogError> {
                     $call!(self, "evidence", evidence(shred))
+                }
+                async fn evidence_of(
+                    &self,
+                    shred: ShredId,
+                    state: ShredState,
+                    tenant: Option<TenantId>,
+                ) -> Result<Option<Evidence>, CatalogError> {
+                    $call!(self, "evidence_of", evidence_of(shred, state, tenant))
                 }
                 async fn shred(&self, shred: ShredId) -> Result<Shred, CatalogError> {
                     $call!(self, "shred", shred(shred))

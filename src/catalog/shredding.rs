@@ -363,6 +363,8 @@ pub trait ShredStore: Send + Sync {
     async fn termination(&self, tenant: TenantId) -> Result<Termination, CatalogError>;
     /// Terminations that are not over, by the end of their grace.
     async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError>;
+    /// Whether a termination is approved, in no shred yet, and its grace ended at `due` or before; however many others are open.
+    async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError>;
     /// Terminations that were asked for in a period (`from` inclusive, `to` exclusive), cancelled ones too, by time.
     async fn terminations_between(
         &self,
@@ -426,6 +428,13 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<(), CatalogError>;
     /// What its steps have left behind.
     async fn evidence(&self, shred: ShredId) -> Result<Vec<Evidence>, CatalogError>;
+    /// What one of its steps has left behind for a tenant, or for the whole.
+    async fn evidence_of(
+        &self,
+        shred: ShredId,
+        state: ShredState,
+        tenant: Option<TenantId>,
+    ) -> Result<Option<Evidence>, CatalogError>;
     /// One shred.
     async fn shred(&self, shred: ShredId) -> Result<Shred, CatalogError>;
     /// The newest shreds first.

@@ -8,8 +8,8 @@ use lethe_receipts::statement::Stage;
 use lethe_receipts::{Envelope, Statement};
 use std::collections::BTreeSet;
 
-/// Statements of one page.
-const PAGE_STATEMENTS: usize = 1000;
+/// Statements of one page: large ones, because a log in a directory looks through all of its files for each.
+const PAGE_STATEMENTS: usize = 50_000;
 
 /// Tenants that any statement says are erased: a restored world is told what it must forget.
 pub(super) async fn erased(reader: &dyn LogReader) -> Result<Vec<TenantId>, CommandError> {
@@ -37,6 +37,9 @@ async fn erased_of(
         let Some(last) = page.last() else {
             return Ok(found.into_iter().map(TenantId::from_bytes).collect());
         };
+        if after.is_some_and(|after| *last <= after) {
+            return Err(failed(&"the list does not go on"));
+        }
         after = Some(*last);
         let page = match unknown_to {
             None => page,

@@ -209,11 +209,7 @@ impl ShredDomain {
     /// [`ShredError`] when key store, root provider, key backup or log do not answer: nothing has begun then.
     pub async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
         let catalog = &self.stores.catalog;
-        let open = catalog.open_terminations(TENANTS_MAX).await?;
-        let is_due = open.iter().any(|one| {
-            one.state == crate::catalog::TerminationState::Approved && one.grace_end <= due
-        });
-        if !is_due {
+        if !catalog.is_termination_due(due).await? {
             return Ok(None);
         }
         self.keys.ready().await?;

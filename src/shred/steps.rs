@@ -90,11 +90,10 @@ impl Held<'_> {
         state: ShredState,
         tenant: Option<TenantId>,
     ) -> Result<Option<T>, ShredError> {
-        let all = self.domain.stores.catalog.evidence(self.shred.id).await?;
-        let one = all
-            .iter()
-            .find(|one| one.state == state && one.tenant == tenant);
-        one.map(|one| evidence::decode(&one.body))
+        let catalog = &self.domain.stores.catalog;
+        let found = catalog.evidence_of(self.shred.id, state, tenant).await?;
+        found
+            .map(|one| evidence::decode(&one.body))
             .transpose()
             .map_err(ShredError::unreadable("evidence"))
     }

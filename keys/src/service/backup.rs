@@ -9,6 +9,7 @@ use lethe_envelope::TenantId;
 use tokio::sync::mpsc;
 
 use super::KeyService;
+use super::bulk::{Progress, page};
 use super::init::no_randomness;
 use super::rekey::{Mover, open_kek};
 use crate::backup::format::{Decoder, EXTENSION, Encoder, FormatError};
@@ -17,9 +18,7 @@ use crate::calls::StoreCalls;
 use crate::config::StoreUrl;
 use crate::error::{KeysError, Refusal};
 use crate::secret::NodeKey;
-use crate::store::{
-    Imported, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord, Ungated,
-};
+use crate::store::{Imported, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::{BackupEvidence, RestoreEvidence};
 
@@ -170,8 +169,10 @@ async fn write_aside(
     let mut encoder = Encoder::new();
     let mut head: Option<StoreRecord> = None;
     let mut pending = Vec::new();
-    while let Some(page) = pages.recv().await {
-        for record in &page {
+    let mut progress = Progress::new("back_up");
+    while let Some(records) = page("reading the key store", pages.recv()).await? {
+        progress.add(records.len());
+        for record in &records {
             match (record, &head) {
                 (Record::Store(store), None) => head = Some(store.clone()),
                 (Record::Node(node), Some(store)) if node.epoch != store.epoch => {
@@ -187,19 +188,13 @@ async fn write_aside(
         pending.extend(encoder.take());
         if pending.len() >= PIECE_BYTES {
             let piece = std::mem::take(&mut pending);
-            writer
-                .write(piece)
-                .await
-                .map_err(|error| place_failed(&error))?;
+            write(&mut writer, piece).await?;
         }
     }
     let (nodes, keks) = (encoder.nodes, encoder.keks);
     let (last, sha256, bytes) = encoder.finish();
     pending.extend(last);
-    writer
-        .write(pending)
-        .await
-        .map_err(|error| place_failed(&error))?;
+    write(&mut writer, pending).await?;
     Ok(Written {
         writer,
         head: head.ok_or_else(|| corrupt("export"))?,
@@ -208,6 +203,12 @@ async fn write_aside(
         nodes,
         keks,
     })
+}
+
+async fn write(writer: &mut Box<dyn BackupWriter>, piece: Vec<u8>) -> Result<(), KeysError> {
+    page("writing a backup", writer.write(piece))
+        .await?
+        .map_err(|error| place_failed(&error))
 }
 
 fn corrupt(what: &str) -> KeysError {
@@ -299,10 +300,8 @@ impl<'a> Feed<'a> {
     /// The next records; `false` at the file's end.
     async fn fill(&mut self) -> Result<bool, KeysError> {
         while self.page.is_empty() {
-            let piece = self
-                .reader
-                .next()
-                .await
+            let piece = page("reading a backup", self.reader.next())
+                .await?
                 .map_err(|error| place_failed(&error))?;
             let Some(piece) = piece else { return Ok(false) };
             self.page = self
@@ -328,12 +327,12 @@ impl<'a> Feed<'a> {
         mut self,
         pages: mpsc::Sender<Option<Vec<Record>>>,
     ) -> Result<([u8; 32], u64, u64), KeysError> {
-        loop {
-            if !self.fill().await? {
-                break;
-            }
-            let page = std::mem::take(&mut self.page);
-            if pages.send(Some(page)).await.is_err() {
+        let mut progress = Progress::new("import_backup");
+        while self.fill().await? {
+            let records = std::mem::take(&mut self.page);
+            progress.add(records.len());
+            let sent = page("importing a backup", pages.send(Some(records))).await?;
+            if sent.is_err() {
                 // The import says why.
                 break;
             }
@@ -347,7 +346,7 @@ impl<'a> Feed<'a> {
             .decoder
             .finish()
             .map_err(|error| rejected(name, &error.to_string()))?;
-        let _import_says_why = pages.send(None).await;
+        let _import_says_why = page("importing a backup", pages.send(None)).await?;
         Ok((sha256, nodes, keks))
     }
 }
@@ -387,8 +386,10 @@ impl Mover<'_> {
     ) -> Result<Opened, KeysError> {
         let mut nodes: HashMap<Place, (u64, NodeKey)> = HashMap::new();
         let mut keks = 0;
-        while let Some(page) = pages.recv().await {
-            let rows: Vec<NodeRow> = page
+        let mut progress = Progress::new("open_all_keys");
+        while let Some(records) = page("reading a restored store", pages.recv()).await? {
+            progress.add(records.len());
+            let rows: Vec<NodeRow> = records
                 .iter()
                 .filter_map(|record| match record {
                     Record::Node(row) => Some(NodeRow::clone(row)),
@@ -398,7 +399,7 @@ impl Mover<'_> {
             for (row, key) in rows.iter().zip(self.open_nodes(epoch, &rows).await?) {
                 nodes.insert(row.place, (row.generation, key));
             }
-            for record in &page {
+            for record in &records {
                 let Record::Kek(row) = record else { continue };
                 if victims.contains(&row.tenant) {
                     return Err(rejected(
@@ -453,12 +454,11 @@ impl Scratch {
         let url = StoreUrl::Sqlite {
             path: self.0.join("scratch.db"),
         };
-        let store = SqlKeyStore::new(&url, like.deadline, Arc::new(Ungated)).map_err(|error| {
-            KeysError::Unavailable {
+        let store =
+            SqlKeyStore::scratch(&url, like.deadline).map_err(|error| KeysError::Unavailable {
                 operation: "creating a scratch store",
                 cause: error.to_string(),
-            }
-        })?;
+            })?;
         Ok(StoreCalls {
             store: Arc::new(store),
             name: url.to_string(),

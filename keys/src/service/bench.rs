@@ -1,5 +1,6 @@
 //! What a move of the root costs with many tenants: `make bench-rekey`.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ fn config(directory: &std::path::Path, store: StoreUrl) -> KeyServiceConfig {
     config.dev = true;
     config.log = Sequencing::None;
     config.deadline = Duration::from_secs(60);
+    config.bulk_deadline = Duration::from_secs(6 * 3_600);
     config
 }
 
@@ -164,66 +166,81 @@ fn cpu() -> Duration {
     )
 }
 
-/// The most memory that the process has had, in KiB.
-fn peak_kib() -> u64 {
+/// A number of `/proc/self/status`, in KiB.
+fn status_kib(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// What a phase cost this process.
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+    /// The most memory that it had, beyond what it had before, in KiB.
+    more_kib: u64,
+}
+
+impl std::fmt::Display for Cost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (wall, cpu) = (self.wall.as_secs_f64(), self.cpu.as_secs_f64());
+        let more_mib = self.more_kib.div_ceil(1_024);
+        write!(
+            f,
+            "{cpu:.2} s cpu, {wall:.2} s, {more_mib} MiB more memory at most"
+        )
+    }
+}
+
+async fn cost<T>(phase: impl Future<Output = T>) -> (T, Cost) {
+    // Takes the peak back to what there is now.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let (began, cpu_before, before_kib) = (Instant::now(), cpu(), status_kib("VmRSS:"));
+    let outcome = phase.await;
+    let cost = Cost {
+        wall: began.elapsed(),
+        cpu: cpu() - cpu_before,
+        more_kib: status_kib("VmHWM:").saturating_sub(before_kib),
+    };
+    (outcome, cost)
 }
 
 async fn measure(name: &str, store: StoreUrl, tenants: u64) {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path(), store);
-    let began = Instant::now();
-    let (identity, victim) = populated(&config, tenants).await;
-    eprintln!(
-        "{name}, {tenants} tenants: made in {:.1} s",
-        began.elapsed().as_secs_f64()
-    );
+    let tell = |phase: &str, what: String, cost: &Cost| {
+        println!("{name}, {tenants} tenants: {phase}: {what}{cost}");
+    };
+    let ((identity, victim), spent) = cost(populated(&config, tenants)).await;
+    tell("made", String::new(), &spent);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let keys = KeyService::open(&config, identity, clock).await.unwrap();
     keys.raise_fence(FenceScope::Tenant(victim)).await.unwrap();
-    let (began, cpu_before, peak_before) = (Instant::now(), cpu(), peak_kib());
-    let moved = keys.rekey(&[victim], Epoch::FIRST).await.unwrap();
-    let (wall, used) = (began.elapsed(), cpu() - cpu_before);
-    let peak = peak_kib() - peak_before;
+    let (moved, spent) = cost(keys.rekey(&[victim], Epoch::FIRST)).await;
+    let moved = moved.unwrap();
     // T/1024 + 1,025 wraps, but for the chance that tenants fall unevenly.
     assert_eq!((moved.nodes, moved.keks_deleted), (1_025, 1));
     assert!(
         moved.keks_rewrapped <= tenants / 1_024 * 2 + 64,
         "{moved:?}"
     );
-    println!(
-        "{name}, {tenants} tenants: {} wraps ({} nodes, {} keks), {} bytes written, {:.2} s, {:.2} s cpu of this process, \
-         {peak} KiB more memory at most",
-        moved.nodes + moved.keks_rewrapped,
-        moved.nodes,
-        moved.keks_rewrapped,
-        moved.bytes,
-        wall.as_secs_f64(),
-        used.as_secs_f64()
+    let wraps = moved.nodes + moved.keks_rewrapped;
+    let what = format!(
+        "{wraps} wraps ({} nodes, {} keks), {} bytes written, ",
+        moved.nodes, moved.keks_rewrapped, moved.bytes
     );
+    tell("move", what, &spent);
     let backups = crate::BackupDirectory::new(&directory.path().join("backups"));
-    let began = Instant::now();
-    let backup = keys.backup(&backups).await.unwrap();
-    println!(
-        "{name}, {tenants} tenants: backup of {} bytes, {:.2} s",
-        backup.bytes,
-        began.elapsed().as_secs_f64()
-    );
-    let began = Instant::now();
-    let tested = keys
-        .test_restore(&backups, &backup.name, directory.path())
-        .await
-        .unwrap();
-    assert_eq!(tested.keks, tenants - 1);
-    println!(
-        "{name}, {tenants} tenants: restore test, {:.2} s",
-        began.elapsed().as_secs_f64()
-    );
+    let (backup, spent) = cost(keys.backup(&backups)).await;
+    let backup = backup.unwrap();
+    tell("backup", format!("{} bytes, ", backup.bytes), &spent);
+    let testing = keys.test_restore(&backups, &backup.name, directory.path());
+    let (tested, spent) = cost(testing).await;
+    assert_eq!(tested.unwrap().keks, tenants - 1);
+    tell("restore test", String::new(), &spent);
+    let (opened, spent) = cost(KeyService::open(&config, identity, Arc::new(SystemClock))).await;
+    tell("another gateway opens", String::new(), &spent);
+    opened.unwrap().close().await.unwrap();
     keys.destroy_epoch(Epoch::FIRST, &backup.sha256)
         .await
         .unwrap();

@@ -3,6 +3,7 @@
 mod backup;
 #[cfg(test)]
 mod bench;
+mod bulk;
 mod data;
 mod destroy;
 mod fences;

@@ -9,16 +9,21 @@ use crate::store::Renewal;
 use crate::vault::{Applied, TICK};
 
 /// Renewals in a row without a pause, so that a store that never stops raising fences cannot keep the task busy.
-const ACKNOWLEDGE_MAX: usize = 64;
+const ACKNOWLEDGE_MAX: usize = 16;
 
 impl Core {
     /// The first renewals; the lease stands when this returns.
     pub(super) async fn take_lease(&self) -> Result<(), KeysError> {
-        self.renew_and_acknowledge().await?;
-        if self.vault.lease_lasts() {
-            Ok(())
-        } else {
-            Err(KeysError::LeaseEnded)
+        // A store with a long history has more fences than one round of renewals takes in.
+        loop {
+            let before = self.vault.acknowledged();
+            self.renew_and_acknowledge().await?;
+            if self.vault.lease_lasts() {
+                return Ok(());
+            }
+            if self.vault.acknowledged() == before {
+                return Err(KeysError::LeaseEnded);
+            }
         }
     }
 

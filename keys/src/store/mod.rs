@@ -187,7 +187,7 @@ pub(crate) struct GatewayRow {
 }
 
 /// Fences that one renewal answers at most; more are fetched by the next.
-pub(crate) const FENCES_PER_RENEWAL: usize = 256;
+pub(crate) const FENCES_PER_RENEWAL: usize = 2_048;
 
 /// The most KEK versions of a tenant, so that a listing is bounded.
 pub(crate) const VERSIONS_MAX: u32 = 10_000;

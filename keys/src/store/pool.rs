@@ -23,10 +23,29 @@ const CONNECTIONS_MAX: u32 = 8;
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
                                PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON";
 
+/// As [`SQLITE_SETTINGS`] in what is checked of rows. Nothing of it is worth a journal: after a crash it is not opened again. A page
+/// that leaves the cache in the middle of an import is then written once, where it belongs, and not once again in a log as long as the
+/// import.
+const SCRATCH_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; \
+                                PRAGMA foreign_keys = ON";
+
 static DRIVERS: Once = Once::new();
 
 /// A lazily connecting pool; nothing is created.
 pub(super) fn pool(url: &StoreUrl, deadline: Duration) -> Result<AnyPool, StoreError> {
+    pool_with(url, deadline, SQLITE_SETTINGS)
+}
+
+/// As [`pool`], for a store that nobody opens again.
+pub(super) fn scratch_pool(url: &StoreUrl, deadline: Duration) -> Result<AnyPool, StoreError> {
+    pool_with(url, deadline, SCRATCH_SETTINGS)
+}
+
+fn pool_with(
+    url: &StoreUrl,
+    deadline: Duration,
+    settings: &'static str,
+) -> Result<AnyPool, StoreError> {
     DRIVERS.call_once(sqlx::any::install_default_drivers);
     let options = AnyPoolOptions::new()
         .max_connections(CONNECTIONS_MAX)
@@ -34,8 +53,8 @@ pub(super) fn pool(url: &StoreUrl, deadline: Duration) -> Result<AnyPool, StoreE
     let (options, connect) = match url {
         StoreUrl::Sqlite { path } => {
             let url = format!("sqlite://{}?mode=rw", percent_encoded(path)?);
-            let options =
-                options.after_connect(|connection, _| Box::pin(set_up_sqlite(connection)));
+            let options = options
+                .after_connect(move |connection, _| Box::pin(set_up_sqlite(connection, settings)));
             (options, AnyConnectOptions::from_str(&url))
         }
         StoreUrl::Postgres { url } => (options, AnyConnectOptions::from_str(url)),
@@ -46,9 +65,12 @@ pub(super) fn pool(url: &StoreUrl, deadline: Duration) -> Result<AnyPool, StoreE
     Ok(options.connect_lazy_with(connect.disable_statement_logging()))
 }
 
-async fn set_up_sqlite(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+async fn set_up_sqlite(
+    connection: &mut AnyConnection,
+    settings: &'static str,
+) -> Result<(), sqlx::Error> {
     connection
-        .execute(sqlx::raw_sql(SQLITE_SETTINGS))
+        .execute(sqlx::raw_sql(settings))
         .await
         .map(|_| ())
 }

@@ -379,21 +379,39 @@ async fn many_fences_are_all_applied_before_the_lease_goes_on() {
     let object = Object::new(&keys).await;
     domain
         .sql(
-            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 700) \
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
              INSERT INTO fences (fence, kind, tenant, raised_ms) SELECT i, 'nodes', NULL, 0 FROM n",
         )
         .await;
-    domain.sql("UPDATE key_store SET fence = 700").await;
+    domain.sql("UPDATE key_store SET fence = 5000").await;
     let fence = keys
         .raise_fence(FenceScope::Tenant(object.tenant))
         .await
         .unwrap();
-    assert_eq!(fence.number, 701);
-    eventually("all are applied", || keys.lease_state().fence == 701).await;
+    assert_eq!(fence.number, 5_001);
+    eventually("all are applied", || keys.lease_state().fence == 5_001).await;
     assert!(matches!(
         object.open(&keys).await,
         Err(KeysError::TenantFenced { .. })
     ));
+}
+
+/// More tenants than one round of renewals takes in were ever fenced.
+#[tokio::test]
+async fn gateway_opens_a_store_with_a_long_history_of_fences() {
+    let domain = Domain::sqlite();
+    let identity = domain.init().await.unwrap();
+    let raised = domain
+        .sql(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000) \
+             INSERT INTO fences (fence, kind, tenant, raised_ms) SELECT n, 'tenant', randomblob(16), 0 FROM numbers",
+        )
+        .await;
+    domain.sql("UPDATE key_store SET fence = 40000").await;
+    let keys = domain.open(identity).await.unwrap();
+    let lease = keys.lease_state();
+    assert_eq!((lease.fence, lease.remaining), (raised, Some(LEASE)));
+    assert!(Object::new(&keys).await.opens(&keys).await);
 }
 
 #[tokio::test]

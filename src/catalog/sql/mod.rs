@@ -33,7 +33,7 @@ const SCHEMA: Schema = Schema {
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
     oldest: 6,
-    newest: 6,
+    newest: 8,
 };
 
 /// A domain's catalog in a database.

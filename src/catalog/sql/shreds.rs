@@ -56,6 +56,11 @@ fn evidence_of(row: &Row) -> Result<Evidence, DatabaseError> {
     })
 }
 
+/// What concerns the whole shred has an empty tenant.
+fn tenant_key(tenant: Option<&TenantId>) -> &[u8] {
+    tenant.map_or(&[], |tenant| tenant.as_bytes())
+}
+
 /// What is kept of a reason; PostgreSQL's texts hold no NUL.
 fn shortened(reason: &str) -> String {
     let mut text = reason.replace('\0', "");
@@ -75,12 +80,7 @@ impl Work {
         )
         .bind(shred)
         .bind(evidence.state.code())
-        .bind(
-            evidence
-                .tenant
-                .as_ref()
-                .map_or(&[][..], |tenant| tenant.as_bytes()),
-        )
+        .bind(tenant_key(evidence.tenant.as_ref()))
         .bind(evidence.body.as_str());
         self.change(upsert).await.map(drop)
     }
@@ -148,6 +148,10 @@ impl ShredStore for SqlCatalog {
 
     async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError> {
         self.terminations_not_over(rows_max).await
+    }
+
+    async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
+        self.any_termination_due(due).await
     }
 
     async fn terminations_between(
@@ -343,6 +347,26 @@ impl ShredStore for SqlCatalog {
         rows.iter()
             .map(evidence_of)
             .collect::<Result<_, _>>()
+            .map_err(at(operation))
+    }
+
+    async fn evidence_of(
+        &self,
+        shred: ShredId,
+        state: ShredState,
+        tenant: Option<TenantId>,
+    ) -> Result<Option<Evidence>, CatalogError> {
+        let operation = "evidence_of";
+        let question = Statement::new(
+            "SELECT state, tenant, body FROM shred_evidence WHERE shred = $1 AND state = $2 AND tenant = $3",
+        )
+        .bind(shred)
+        .bind(state.code())
+        .bind(tenant_key(tenant.as_ref()));
+        let rows = self.read(operation, question).await?;
+        rows.first()
+            .map(evidence_of)
+            .transpose()
             .map_err(at(operation))
     }
 

@@ -103,6 +103,14 @@ impl SqlCatalog {
         self.terminations("open_terminations", question).await
     }
 
+    pub(super) async fn any_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
+        let question = Statement::new(
+            "SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $1 LIMIT 1",
+        );
+        let found = self.read("is_termination_due", question.bind(due)).await?;
+        Ok(!found.is_empty())
+    }
+
     pub(super) async fn terminations_of_period(
         &self,
         from: UnixMs,

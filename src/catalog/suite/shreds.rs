@@ -48,6 +48,8 @@ pub(super) async fn shred_takes_what_is_due_and_only_that(world: &World) {
         .await
         .unwrap();
     assert_eq!(begin(catalog, LATER).await, None, "one approver only");
+    let due = async |at| catalog.is_termination_due(at).await.unwrap();
+    assert!(!due(LATER).await, "one approver only");
     let acme = doomed(catalog, "acme").await;
     let globex = doomed(catalog, "globex").await;
     assert_eq!(
@@ -55,10 +57,13 @@ pub(super) async fn shred_takes_what_is_due_and_only_that(world: &World) {
         None,
         "in the grace"
     );
+    assert!(!due(LATER.plus_ms(-1)).await, "in the grace");
+    assert!(due(LATER).await);
     assert!(catalog.shreds(10).await.unwrap().is_empty());
 
     let shred = begin(catalog, LATER).await.unwrap();
     assert_eq!((shred.state, shred.epoch_from), (ShredState::Requested, 1));
+    assert!(!due(LATER).await, "they are in a shred");
     let members = catalog.shred_terminations(shred.id).await.unwrap();
     let tenants: BTreeSet<_> = members.iter().map(|one| one.tenant).collect();
     assert_eq!(tenants, BTreeSet::from([acme, globex]));
@@ -143,7 +148,15 @@ pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
     let found = catalog.shred(new.id).await.unwrap();
     assert_eq!(found.state, ShredState::Fenced);
     assert_eq!(found.last_error.as_deref(), Some("away"));
-    assert_eq!(catalog.evidence(new.id).await.unwrap(), [note]);
+    assert_eq!(
+        catalog.evidence(new.id).await.unwrap(),
+        std::slice::from_ref(&note)
+    );
+    let of = async |state, tenant| catalog.evidence_of(new.id, state, tenant).await.unwrap();
+    assert_eq!(of(note.state, note.tenant).await, Some(note.clone()));
+    assert_eq!(of(ShredState::Purged, note.tenant).await, None);
+    let another = TenantId::from_bytes([9; 16]);
+    assert_eq!(of(note.state, Some(another)).await, None);
     let waiting = catalog.claim_shred("one", until.plus_ms(300), 100).await;
     assert_eq!(waiting.unwrap(), None);
     catalog.hurry_shreds().await.unwrap();

@@ -9,17 +9,23 @@ use super::super::{
 };
 use super::init::insert_nodes;
 use super::moves::insert_move;
+use super::placeholders::Placeholders;
 use super::{SqlKeyStore, rows};
+use crate::config::StoreUrl;
 use crate::types::{EntrySubject, FenceScope};
 
 /// Rows of one INSERT, of twelve values each at most: far below either database's limit on parameters.
 const ROWS_PER_INSERT: usize = 256;
+
+/// In KiB, below zero.
+const IMPORT_CACHE: &str = "PRAGMA cache_size = -65536";
 
 impl SqlKeyStore {
     pub(super) async fn take_records(
         &self,
         mut records: mpsc::Receiver<Option<Vec<Record>>>,
     ) -> Result<Imported, StoreError> {
+        let places = self.placeholders();
         let mut transaction = self.begin().await?;
         let Some(Some(first)) = records.recv().await else {
             return Ok(Imported::Broken);
@@ -28,16 +34,17 @@ impl SqlKeyStore {
         let Some(Record::Store(head)) = first.next() else {
             return Ok(Imported::Broken);
         };
+        self.keep_indexes_in_memory(&mut transaction).await?;
         self.gate.pass()?;
         if !fill_head(&mut transaction, &head).await? {
             return Ok(Imported::NotEmpty);
         }
-        insert_all(&mut transaction, first.collect()).await?;
+        insert_all(&mut transaction, places, first.collect()).await?;
         loop {
             match records.recv().await {
                 Some(Some(page)) => {
                     self.gate.pass()?;
-                    insert_all(&mut transaction, page).await?;
+                    insert_all(&mut transaction, places, page).await?;
                 }
                 Some(None) => break,
                 // Whoever reads the export found it wrong, or is gone.
@@ -46,6 +53,23 @@ impl SqlKeyStore {
         }
         self.commit(transaction).await?;
         Ok(Imported::Done)
+    }
+
+    /// Rows come in the order of their ids, which is none to the indexes by tenant and by entry: each row touches a page anywhere in
+    /// them, and SQLite's 2 MB would write most of those out for each row. Bounded all the same; whoever imports does nothing else.
+    async fn keep_indexes_in_memory(
+        &self,
+        transaction: &mut Transaction<'static, Any>,
+    ) -> Result<(), StoreError> {
+        let StoreUrl::Sqlite { .. } = &self.url else {
+            return Ok(());
+        };
+        self.gate.pass()?;
+        sqlx::query(IMPORT_CACHE)
+            .execute(&mut **transaction)
+            .await
+            .map(|_| ())
+            .map_err(|error| store_error(&error))
     }
 
     pub(super) async fn make_ready(&self) -> Result<bool, StoreError> {
@@ -96,6 +120,7 @@ async fn fill_head(
 /// The nodes' and KEKs' own references make the database refuse what does not hang together.
 async fn insert_all(
     transaction: &mut Transaction<'static, Any>,
+    places: Placeholders,
     page: Vec<Record>,
 ) -> Result<(), StoreError> {
     let (mut nodes, mut keks, mut entries) = (Vec::new(), Vec::new(), Vec::new());
@@ -113,13 +138,13 @@ async fn insert_all(
         }
     }
     for chunk in nodes.chunks(super::init::NODES_PER_INSERT) {
-        insert_nodes(transaction, chunk).await?;
+        insert_nodes(transaction, places, chunk).await?;
     }
     for chunk in entries.chunks(ROWS_PER_INSERT) {
-        insert_entries(transaction, chunk).await?;
+        insert_entries(transaction, places, chunk).await?;
     }
     for chunk in keks.chunks(ROWS_PER_INSERT) {
-        insert_keks(transaction, chunk).await?;
+        insert_keks(transaction, places, chunk).await?;
     }
     Ok(())
 }
@@ -144,6 +169,7 @@ async fn insert_epoch_left(
 
 async fn insert_keks(
     transaction: &mut Transaction<'static, Any>,
+    mut places: Placeholders,
     keks: &[KekRow],
 ) -> Result<(), StoreError> {
     const COLUMNS: usize = 10;
@@ -151,7 +177,7 @@ async fn insert_keks(
     let statement = AssertSqlSafe(format!(
         "INSERT INTO keks ({}) VALUES {}",
         rows::KEK_COLUMNS,
-        placeholders(keks.len(), COLUMNS)
+        places.rows(keks.len(), COLUMNS)
     ));
     let mut query = sqlx::query(statement).persistent(false);
     for row in keks {
@@ -176,6 +202,7 @@ async fn insert_keks(
 
 async fn insert_entries(
     transaction: &mut Transaction<'static, Any>,
+    mut places: Placeholders,
     entries: &[EntryRecord],
 ) -> Result<(), StoreError> {
     const COLUMNS: usize = 12;
@@ -183,7 +210,7 @@ async fn insert_entries(
     let statement = AssertSqlSafe(format!(
         "INSERT INTO log_entries (number, kind, entry, log_index, tenant, version, kek_id, nonce, commitment, \
          previous, receipt_id, created_ms) VALUES {}",
-        placeholders(entries.len(), COLUMNS)
+        places.rows(entries.len(), COLUMNS)
     ));
     let mut query = sqlx::query(statement).persistent(false);
     for entry in entries {
@@ -218,17 +245,6 @@ async fn insert_entries(
         .await
         .map(|_| ())
         .map_err(|error| store_error(&error))
-}
-
-/// `($1, $2, …), …`: so many rows of so many columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let row = |row: usize| {
-        let all: Vec<String> = (1..=columns)
-            .map(|column| format!("${}", row * columns + column))
-            .collect();
-        format!("({})", all.join(", "))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
 }
 
 async fn insert_fence(

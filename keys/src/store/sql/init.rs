@@ -4,6 +4,7 @@ use sqlx::{Any, AssertSqlSafe, Transaction};
 
 use super::super::pool::store_error;
 use super::super::{NodeRow, StoreError, StoreHead};
+use super::placeholders::Placeholders;
 use super::{SqlKeyStore, rows};
 use crate::tree::Epoch;
 use crate::types::KeyStoreIdentity;
@@ -70,7 +71,7 @@ impl SqlKeyStore {
             .map_err(|error| store_error(&error))?;
         for chunk in nodes.chunks(NODES_PER_INSERT) {
             self.gate.pass()?;
-            insert_nodes(&mut transaction, chunk).await?;
+            insert_nodes(&mut transaction, self.placeholders(), chunk).await?;
         }
         self.commit(transaction).await?;
         Ok(true)
@@ -79,23 +80,13 @@ impl SqlKeyStore {
 
 pub(super) async fn insert_nodes(
     transaction: &mut Transaction<'static, Any>,
+    mut places: Placeholders,
     nodes: &[NodeRow],
 ) -> Result<(), StoreError> {
-    let values: Vec<String> = (0..nodes.len())
-        .map(|row| {
-            format!(
-                "(${}, ${}, ${}, ${})",
-                row * 4 + 1,
-                row * 4 + 2,
-                row * 4 + 3,
-                row * 4 + 4
-            )
-        })
-        .collect();
     // Safe: the text is made of placeholders alone.
     let statement = AssertSqlSafe(format!(
         "INSERT INTO nodes (place, generation, epoch, wrapped) VALUES {}",
-        values.join(", ")
+        places.rows(nodes.len(), 4)
     ));
     let mut query = sqlx::query(statement).persistent(false);
     for node in nodes {

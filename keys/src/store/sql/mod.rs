@@ -7,6 +7,7 @@ mod keks;
 mod leases;
 mod log;
 mod moves;
+mod placeholders;
 mod rows;
 mod schema;
 
@@ -19,7 +20,8 @@ use tokio::sync::mpsc;
 
 use lethe_envelope::{KekId, TenantId};
 
-use super::pool::{pool, store_error};
+use self::placeholders::Placeholders;
+use super::pool::{pool, scratch_pool, store_error};
 use super::{
     Announcement, GatewayRow, Imported, InsertKek, KekRow, KeyStore, MoveMark, MoveOutcome,
     MovePlan, MoveRow, NodeRow, PendingLeaf, Record, Renewal, Renewed, Rewrap, Sequenced,
@@ -65,10 +67,23 @@ impl SqlKeyStore {
         })
     }
 
+    /// A store that goes as soon as it was looked at, in SQLite.
+    pub(crate) fn scratch(url: &StoreUrl, deadline: Duration) -> Result<Self, StoreError> {
+        Ok(Self {
+            url: url.clone(),
+            pool: scratch_pool(url, deadline)?,
+            gate: Arc::new(Ungated),
+        })
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Any>, StoreError> {
         self.gate.pass()?;
         // Every transaction starts with a write, so SQLite takes its write lock before anything was read.
         self.pool.begin().await.map_err(|error| store_error(&error))
+    }
+
+    fn placeholders(&self) -> Placeholders {
+        Placeholders::of(&self.url)
     }
 
     async fn commit(&self, transaction: Transaction<'static, Any>) -> Result<(), StoreError> {

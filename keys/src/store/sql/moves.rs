@@ -13,6 +13,7 @@ use super::super::{
     KekRow, MoveMark, MoveOutcome, MovePlan, MoveRow, MoveState, NodeRow, Rewrap, StoreError,
 };
 use super::init::{NODES_PER_INSERT, insert_nodes};
+use super::placeholders::Placeholders;
 use super::{SqlKeyStore, rows};
 use crate::secret::{WRAPPED_BYTES, Wrapped};
 use crate::tree::{Epoch, PLACES, Place};
@@ -63,7 +64,7 @@ impl SqlKeyStore {
         }
         for chunk in same.chunks(NODES_PER_INSERT) {
             self.gate.pass()?;
-            rewrap_nodes(&mut transaction, plan, chunk).await?;
+            rewrap_nodes(&mut transaction, self.placeholders(), plan, chunk).await?;
         }
         self.check_moved(&mut transaction, plan.to).await?;
         let row = MoveRow {
@@ -157,7 +158,7 @@ impl SqlKeyStore {
         rewrap: &dyn Rewrap,
     ) -> Result<Result<u64, String>, StoreError> {
         self.gate.pass()?;
-        insert_nodes(transaction, std::slice::from_ref(node)).await?;
+        insert_nodes(transaction, self.placeholders(), std::slice::from_ref(node)).await?;
         let mut rewrapped = 0;
         let mut after = Vec::new();
         loop {
@@ -173,7 +174,7 @@ impl SqlKeyStore {
                 }
             }
             self.gate.pass()?;
-            move_keks(transaction, node.generation, &moved).await?;
+            move_keks(transaction, self.placeholders(), node.generation, &moved).await?;
             rewrapped += moved.len() as u64;
             // A page is some milliseconds of computation; others have their turn.
             tokio::task::yield_now().await;
@@ -350,16 +351,15 @@ async fn keks_under_older(
 
 async fn move_keks(
     transaction: &mut Transaction<'static, Any>,
+    mut places: Placeholders,
     generation: u64,
     moved: &[(&KekRow, Wrapped)],
 ) -> Result<(), StoreError> {
-    let values: Vec<String> = (0..moved.len())
-        .map(|row| format!("(${}, ${})", row * 2 + 2, row * 2 + 3))
-        .collect();
     // Safe: the text is made of placeholders alone. VALUES names its columns so in SQLite and PostgreSQL.
     let statement = AssertSqlSafe(format!(
-        "UPDATE keks SET generation = $1, wrapped = v.column2 FROM (VALUES {}) AS v WHERE keks.kek_id = v.column1",
-        values.join(", ")
+        "UPDATE keks SET generation = {}, wrapped = v.column2 FROM (VALUES {}) AS v WHERE keks.kek_id = v.column1",
+        places.one(),
+        places.rows(moved.len(), 2)
     ));
     let mut query = sqlx::query(statement)
         .persistent(false)
@@ -374,28 +374,28 @@ async fn move_keks(
 
 async fn rewrap_nodes(
     transaction: &mut Transaction<'static, Any>,
+    mut places: Placeholders,
     plan: &MovePlan,
     nodes: &[NodeRow],
 ) -> Result<(), StoreError> {
-    let values: Vec<String> = (0..nodes.len())
-        .map(|row| format!("(${}, ${}, ${})", row * 3 + 3, row * 3 + 4, row * 3 + 5))
-        .collect();
     // Safe: the text is made of placeholders alone.
     let statement = AssertSqlSafe(format!(
-        "UPDATE nodes SET epoch = $1, wrapped = v.column3 FROM (VALUES {}) AS v \
-         WHERE nodes.epoch = $2 AND nodes.place = v.column1 AND nodes.generation = v.column2",
-        values.join(", ")
+        "UPDATE nodes SET epoch = {}, wrapped = v.column3 FROM (VALUES {}) AS v \
+         WHERE nodes.place = v.column1 AND nodes.generation = v.column2 AND nodes.epoch = {}",
+        places.one(),
+        places.rows(nodes.len(), 3),
+        places.one()
     ));
     let mut query = sqlx::query(statement)
         .persistent(false)
-        .bind(rows::stored(plan.to.0, "epoch")?)
-        .bind(rows::stored(plan.from.0, "epoch")?);
+        .bind(rows::stored(plan.to.0, "epoch")?);
     for node in nodes {
         query = query
             .bind(i64::from(node.place.number()))
             .bind(rows::stored(node.generation, "generation")?)
             .bind(node.wrapped.to_vec());
     }
+    query = query.bind(rows::stored(plan.from.0, "epoch")?);
     expect_rows(query.execute(&mut **transaction).await, nodes.len())
 }
 
