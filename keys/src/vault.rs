@@ -289,7 +289,7 @@ impl Vault {
             }
             state.fence = state.fence.max(fence.fence);
         }
-        // Fences are deleted when their shred is done, so their numbers have gaps; a short answer is a complete one.
+        // A short answer is a complete one, whatever the last number is.
         if renewed.fences.len() < crate::store::FENCES_PER_RENEWAL {
             state.fence = state.fence.max(renewed.fence);
         }

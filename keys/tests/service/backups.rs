@@ -328,6 +328,34 @@ async fn damaged_backup_is_rejected_wherever_it_is_damaged() {
     }
 }
 
+/// Each key's in turn, from the last that is opened to the first: whichever is not looked at, the next damaged one is named for it.
+#[tokio::test]
+async fn restore_test_compares_every_key_with_its_commitment() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(Object::new(&keys).await.kek_id);
+    }
+    ids.sort_unstable_by_key(|id| *id.as_bytes());
+    let place = domain.backups();
+    let scratch = domain.directory.path();
+    let damages = [
+        "UPDATE keks SET commitment = randomblob(32) WHERE kek_id = (SELECT kek_id FROM keks ORDER BY kek_id LIMIT 1 OFFSET 2)",
+        "UPDATE keks SET commitment = randomblob(32) WHERE kek_id = (SELECT kek_id FROM keks ORDER BY kek_id LIMIT 1 OFFSET 1)",
+        "UPDATE keks SET commitment = randomblob(32) WHERE kek_id = (SELECT kek_id FROM keks ORDER BY kek_id LIMIT 1 OFFSET 0)",
+    ];
+    for (damage, id) in damages.into_iter().zip(ids.iter().rev()) {
+        assert_eq!(domain.sql(damage).await, 1);
+        let backup = keys.backup(&place).await.unwrap();
+        let tested = keys.test_restore(&place, &backup.name, scratch).await;
+        let Refusal::BackupRejected { reason, .. } = refused(tested) else {
+            panic!("another refusal");
+        };
+        assert_eq!(reason, format!("kek {id} in it does not open"));
+    }
+}
+
 #[tokio::test]
 async fn backup_that_fails_leaves_nothing_under_a_name() {
     let domain = Domain::sqlite();
