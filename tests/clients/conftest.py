@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from testbed.abuse import Attack, Victim
 from testbed.clients_table import ClientsTable
 from testbed.target import Target, start
 
@@ -113,3 +114,18 @@ def make_bucket(target):
 @pytest.fixture
 def bucket(make_bucket) -> str:
     return make_bucket()
+
+
+@pytest.fixture(scope="session")
+def victim(target):
+    made = Victim(target)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def attack(target, victim):
+    """An attacker; after the test the victim must be unharmed."""
+    attacker = Attack(target, victim)
+    yield attacker
+    attacker.assert_harmless()
