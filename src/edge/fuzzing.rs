@@ -18,7 +18,7 @@ use super::host::Addressing;
 use super::{HostRules, conditions, guard as checks, range};
 use crate::ops::RangeSpec;
 use bytes::Bytes;
-use quick_xml::events::Event;
+use quick_xml::events::Event as Xml;
 use std::collections::VecDeque;
 
 /// Reads one text as everything that a head can hold.
@@ -140,16 +140,16 @@ pub fn document(data: &[u8]) {
     let (mut path, mut root) = (Vec::<Vec<u8>>::new(), None);
     while let Ok(event) = reader.read_event() {
         match event {
-            Event::CData(_) | Event::DocType(_) => panic!("passed: {event:?}"),
-            Event::Start(tag) => {
+            Xml::CData(_) | Xml::DocType(_) => panic!("passed: {event:?}"),
+            Xml::Start(tag) => {
                 assert_known(&mut root, &path, tag.name().as_ref());
                 path.push(tag.name().as_ref().to_vec());
             }
-            Event::Empty(tag) => assert_known(&mut root, &path, tag.name().as_ref()),
-            Event::End(_) => {
+            Xml::Empty(tag) => assert_known(&mut root, &path, tag.name().as_ref()),
+            Xml::End(_) => {
                 path.pop();
             }
-            Event::Eof => return,
+            Xml::Eof => return,
             _ => {}
         }
     }

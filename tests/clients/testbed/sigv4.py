@@ -4,7 +4,7 @@ import datetime
 import hashlib
 import hmac
 from dataclasses import dataclass, replace
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 from .target import Target
 
@@ -15,13 +15,19 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 Headers = list[tuple[str, str]]
 
 
-def encoded(text: str) -> str:
+def encoded(text: str | bytes) -> str:
     return quote(text, safe="-_.~")
+
+
+def canonical_path(path: str) -> str:
+    """Decoded once and encoded in the one way that the signature knows; nothing else is normalised."""
+    return quote(unquote_to_bytes(path), safe="/-_.~")
 
 
 def canonical_query(query: str) -> str:
     """A raw query sorted by name, then value, as the signature has it."""
     pairs = [parameter.partition("=")[::2] for parameter in query.split("&") if parameter]
+    pairs = [(encoded(unquote_to_bytes(name)), encoded(unquote_to_bytes(value))) for name, value in pairs]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
@@ -62,7 +68,7 @@ class Signer:
     def signature(self, method: str, path: str, query: str, headers: Headers, names: list[str], payload: str, date: str) -> str:
         values = {name: ",".join(v.strip() for n, v in headers if n.lower() == name) for name in names}
         canonical = "\n".join(
-            [method, path, canonical_query(query), *(f"{n}:{values[n]}" for n in names), "", ";".join(names), payload]
+            [method, canonical_path(path), canonical_query(query), *(f"{n}:{values[n]}" for n in names), "", ";".join(names), payload]
         )
         digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
         return self.mac(date, "\n".join([ALGORITHM, date, self.scope(date), digest]))
