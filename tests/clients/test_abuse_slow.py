@@ -135,6 +135,16 @@ def test_body_that_stops_is_given_up_with_an_answer(slow):
                 assert reply.closes
 
 
+def test_body_that_drips_within_its_deadline_is_taken(slow, impatient):
+    """There is no least rate; the deadline counts from the last byte. Others are served meanwhile."""
+    put = slow.request("PUT", f"/{slow.bucket}/dripped", unsigned=[("Content-Length", "5")])
+    with Customer(slow), slow.connect(timeout=SOON_S) as wire:
+        wire.send(put)
+        drip(wire, b"hello", 0.6, threading.Event())
+        assert wire.reply().status == 200
+    impatient.client().delete_object(Bucket=slow.bucket, Key="dripped")
+
+
 def test_document_that_stops_is_given_up(slow):
     with slow.connect(timeout=SOON_S) as wire:
         wire.send(slow.request("PUT", f"/{slow.bucket}/victim", "tagging", unsigned=[("Content-Length", "100")]) + b"<Tag")
