@@ -137,13 +137,13 @@ pub fn document(data: &[u8]) {
         return;
     }
     let mut reader = quick_xml::Reader::from_reader(text);
-    let (mut path, mut root) = (Vec::<Vec<u8>>::new(), None);
+    let (mut path, mut root) = (Vec::<String>::new(), None);
     while let Ok(event) = reader.read_event() {
         match event {
             Xml::CData(_) | Xml::DocType(_) => panic!("passed: {event:?}"),
             Xml::Start(tag) => {
                 assert_known(&mut root, &path, tag.name().as_ref());
-                path.push(tag.name().as_ref().to_vec());
+                path.push(tag.name().as_ref().to_owned());
             }
             Xml::Empty(tag) => assert_known(&mut root, &path, tag.name().as_ref()),
             Xml::End(_) => {
@@ -156,19 +156,19 @@ pub fn document(data: &[u8]) {
 }
 
 /// Of the delete lists, whose elements are few enough to say here once more.
-fn assert_known(root: &mut Option<Vec<u8>>, path: &[Vec<u8>], name: &[u8]) {
-    let root = root.get_or_insert_with(|| name.to_vec());
-    if root != b"Delete" {
+fn assert_known(root: &mut Option<String>, path: &[String], name: &str) {
+    let root = root.get_or_insert_with(|| name.to_owned());
+    if root != "Delete" {
         return;
     }
-    let within: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-    let known: &[&[u8]] = match within.as_slice() {
-        [] => &[b"Delete"],
-        [b"Delete"] => &[b"Object", b"Quiet"],
-        [b"Delete", b"Object"] => &[b"Key", b"VersionId", b"ETag", b"LastModifiedTime", b"Size"],
+    let within: Vec<&str> = path.iter().map(String::as_str).collect();
+    let known: &[&str] = match within.as_slice() {
+        [] => &["Delete"],
+        ["Delete"] => &["Object", "Quiet"],
+        ["Delete", "Object"] => &["Key", "VersionId", "ETag", "LastModifiedTime", "Size"],
         _ => &[],
     };
-    assert!(known.contains(&name), "{} passed", name.escape_ascii());
+    assert!(known.contains(&name), "{name} passed");
 }
 
 /// Reads bytes as a form, in pieces whose length the first byte says, and as a policy. Read in one piece, the form must say the same.

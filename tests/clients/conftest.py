@@ -33,7 +33,10 @@ def kinds(config) -> list[str]:
 
 def pytest_generate_tests(metafunc):
     if "kind" in metafunc.fixturenames:
-        metafunc.parametrize("kind", kinds(metafunc.config), scope="session")
+        chosen = kinds(metafunc.config)
+        if metafunc.definition.get_closest_marker("one_variant"):
+            chosen = chosen[:1]
+        metafunc.parametrize("kind", chosen, scope="session")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -9,7 +9,7 @@ import pytest
 from testbed.abuse import Attack, raw
 from testbed.wire import Wire
 
-pytestmark = pytest.mark.lethe_only("SeaweedFS has its own ideas of HTTP")
+pytestmark = [pytest.mark.lethe_only("SeaweedFS has its own ideas of HTTP"), pytest.mark.one_variant("the edge answers")]
 
 
 def hidden(attack: Attack) -> bytes:

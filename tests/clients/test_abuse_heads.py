@@ -4,7 +4,7 @@ import pytest
 
 from testbed.abuse import raw
 
-pytestmark = pytest.mark.lethe_only("bounds of the gateway's own")
+pytestmark = [pytest.mark.lethe_only("bounds of the gateway's own"), pytest.mark.one_variant("the edge answers")]
 
 TOO_LARGE = (400, "RequestHeaderSectionTooLarge")
 

@@ -7,7 +7,7 @@ import pytest
 from testbed.abuse import raw
 from testbed.sigv4 import NOTHING, UNSIGNED, encoded
 
-pytestmark = pytest.mark.lethe_only("SeaweedFS takes some of these")
+pytestmark = [pytest.mark.lethe_only("SeaweedFS takes some of these"), pytest.mark.one_variant("the edge answers")]
 
 MISMATCH = (403, "SignatureDoesNotMatch")
 MALFORMED = (400, "AuthorizationHeaderMalformed")

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-pytestmark = pytest.mark.lethe_only("SeaweedFS reads XML by rules of its own")
+pytestmark = [pytest.mark.lethe_only("SeaweedFS reads XML by rules of its own"), pytest.mark.one_variant("the edge answers")]
 
 NAMESPACE = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 MIB = 1 << 20
