@@ -268,7 +268,9 @@ def test_signed_trailer_without_its_signature_or_with_anothers_is_refused(upload
     upload.refused(b"".join(chunks) + last[:-2] + signed.replace(CRC32, b"AAAAAA=="), *FORGED)
 
 
-@pytest.mark.parametrize("announced", ("x-amz-meta-a", "x-amz-checksum-md4", "x-amz-checksum-crc32,x-amz-checksum-sha1", "authorization"))
+@pytest.mark.parametrize(
+    "announced", ("x-amz-meta-a", "x-amz-checksum-md4", "x-amz-checksum-crc32,x-amz-checksum-sha1", "authorization")
+)
 def test_trailer_that_is_announced_and_no_checksum_is_refused(uploads, announced):
     body = b"%x\r\n%s\r\n0\r\n%s:1\r\n\r\n" % (len(WHOLE), WHOLE, announced.encode())
     uploads(UNSIGNED_TRAILER, trailer=announced).refused(body, *MALFORMED)

@@ -4,6 +4,8 @@ Behind each malformed request lies a DELETE of the victim, rightly signed, that 
 after it afterwards.
 """
 
+import ssl
+
 import pytest
 
 from testbed.abuse import Attack, raw
@@ -220,8 +222,6 @@ def test_upgrade_is_not_made(attack, protocol):
 @pytest.mark.parametrize("offered", (("h2",), ("h2", "http/1.1"), ("h2c",)))
 def test_http_2_is_not_negotiated(target, attack, offered):
     """No HTTP/2, and so no rapid reset, no CONTINUATION flood and no HPACK bomb."""
-    import ssl
-
     try:
         wire = Wire(target, protocols=offered)
     except ssl.SSLError as refused:

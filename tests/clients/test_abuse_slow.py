@@ -122,10 +122,11 @@ def test_connection_that_says_nothing_is_given_up(slow):
 
 def test_body_that_stops_is_given_up_with_an_answer(slow):
     """A PUT whose body never comes, in plain and in chunks; nothing is stored."""
+    form = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
     chunked = [("x-amz-decoded-content-length", "100"), ("x-amz-trailer", "x-amz-checksum-crc32")]
     path = f"/{slow.bucket}/new"
     plain = slow.request("PUT", path, unsigned=[("Content-Length", "100")])
-    chunks = slow.request("PUT", path, headers=chunked, payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER", unsigned=[("Content-Length", "200")])
+    chunks = slow.request("PUT", path, headers=chunked, payload=form, unsigned=[("Content-Length", "200")])
     with Customer(slow):
         for request in (plain + b"half", chunks + b"64\r\nhalf"):
             with slow.connect(timeout=SOON_S) as wire:
