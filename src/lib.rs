@@ -16,6 +16,9 @@ pub mod clock;
 pub mod config;
 pub mod directory;
 pub mod edge;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod jobs;
 pub mod log;
 pub mod ops;

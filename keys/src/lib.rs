@@ -11,6 +11,9 @@ mod clock;
 mod config;
 mod error;
 mod fields;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hardening;
 mod held;
 mod location;

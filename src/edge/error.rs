@@ -141,10 +141,16 @@ fn log(error: &OpError, request: RequestId) {
     tracing::warn!(request_id = %request, outcome = error.code().as_str(), "{}{causes}", error.message());
 }
 
+/// What no XML document can hold, not even as a reference (XML 1.0 §2.2). Sentences quote what clients sent.
+fn is_no_xml(c: char) -> bool {
+    (c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+}
+
 fn document(error: &OpError, request: RequestId, gateway: GatewayId) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>");
     let mut element = |name: &str, text: &str| {
-        let _ = write!(xml, "<{name}>{}</{name}>", escape(text));
+        let text = text.replace(is_no_xml, "\u{fffd}");
+        let _ = write!(xml, "<{name}>{}</{name}>", escape(&text));
     };
     element("Code", error.code().as_str());
     element("Message", error.message());
@@ -226,6 +232,13 @@ mod tests {
     use crate::ops::ClientEtag;
     use crate::region::VersionId;
     use crate::tenants::RegionName;
+
+    #[test]
+    fn document_holds_no_character_that_xml_can_not() {
+        let error = OpError::invalid_argument("a\0b\u{b}c\u{ffff}d\te<");
+        let text = document(&error, RequestId::NONE, GatewayId([0; 16]));
+        assert!(text.contains("<Message>a\u{fffd}b\u{fffd}c\u{fffd}d\te&lt;</Message>"));
+    }
 
     #[test]
     fn every_code_that_s3s_knows_has_the_same_status_there() {

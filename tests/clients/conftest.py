@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from testbed.abuse import Attack, Victim
 from testbed.clients_table import ClientsTable
 from testbed.target import Target, start
 
@@ -32,7 +33,10 @@ def kinds(config) -> list[str]:
 
 def pytest_generate_tests(metafunc):
     if "kind" in metafunc.fixturenames:
-        metafunc.parametrize("kind", kinds(metafunc.config), scope="session")
+        chosen = kinds(metafunc.config)
+        if metafunc.definition.get_closest_marker("one_variant"):
+            chosen = chosen[:1]
+        metafunc.parametrize("kind", chosen, scope="session")
 
 
 def pytest_collection_modifyitems(config, items):
@@ -113,3 +117,18 @@ def make_bucket(target):
 @pytest.fixture
 def bucket(make_bucket) -> str:
     return make_bucket()
+
+
+@pytest.fixture(scope="session")
+def victim(target):
+    made = Victim(target)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def attack(target, victim):
+    """An attacker; after the test the victim must be unharmed."""
+    attacker = Attack(target, victim)
+    yield attacker
+    attacker.assert_harmless()

@@ -49,6 +49,25 @@ def test_operations_lists_exactly_the_limits_and_backend_keys_of_the_example():
     assert set(re.findall(r"^\| `…backend\.(\w+)`", text, re.MULTILINE)) == backend
 
 
+def test_every_fuzz_target_has_a_body_a_binary_and_a_row():
+    fuzz = REPOSITORY / "fuzz"
+    named = {}
+    for path in (fuzz / "fuzz_targets").glob("*.rs"):
+        (named[path.stem],) = re.findall(r"\b(lethe\w*)::fuzzing::(\w+)\(", path.read_text())
+    bodies = {
+        (crate, body)
+        for crate, files in (("lethe", ("src/fuzzing.rs", "src/edge/fuzzing.rs", "src/edge/fuzzing/admission.rs")),
+                             *((f"lethe_{each}", (f"{each}/src/fuzzing.rs",)) for each in ("envelope", "keys", "receipts")))
+        for file in files
+        for body in re.findall(r"^pub fn (\w+)\(", (REPOSITORY / file).read_text(), re.MULTILINE)
+    }  # fmt: skip
+    assert set(named.values()) == bodies
+    assert all(target == body for target, (_, body) in named.items())
+    assert set(re.findall(r'^name = "(\w+)"', (fuzz / "Cargo.toml").read_text(), re.MULTILINE)) == set(named)
+    rows = [line for line in (fuzz / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])} == set(named)
+
+
 def test_readme_names_its_two_commands_and_ci_runs_the_second():
     readme = (REPOSITORY / "README.md").read_text()
     first_block = readme.split("```")[1]

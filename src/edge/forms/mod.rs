@@ -4,7 +4,7 @@
 
 mod answer;
 mod body;
-mod fields;
+pub(in crate::edge) mod fields;
 pub(in crate::edge) mod multipart;
 pub(in crate::edge) mod policy;
 mod signature;

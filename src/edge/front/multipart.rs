@@ -23,6 +23,9 @@ use s3s::{S3Request, S3Response};
 
 type Answer<O> = Result<S3Response<O>, OpError>;
 
+/// Most parts of one upload.
+const PARTS_MAX: usize = 10_000;
+
 const CUSTOMER_ALGORITHM: HeaderName =
     HeaderName::from_static("x-amz-server-side-encryption-customer-algorithm");
 const CUSTOMER_KEY_MD5: HeaderName =
@@ -235,6 +238,12 @@ pub(super) async fn complete(
         .as_ref()
         .and_then(|upload| upload.parts.as_deref())
         .unwrap_or_default();
+    if listed.len() > PARTS_MAX {
+        return Err(OpError::new(
+            Code::MalformedXML,
+            "The XML you provided was not well-formed or did not validate against our published schema: name 1 to 10,000 parts.",
+        ));
+    }
     let complete = CompleteUpload {
         key: key(&input.key)?,
         upload: input.upload_id.clone(),

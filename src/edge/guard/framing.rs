@@ -74,10 +74,10 @@ pub fn head_fits(parts: &Parts, bytes_max: usize, headers_max: usize) -> Result<
     ))
 }
 
-/// Refuses headers that are there twice, and methods and versions that S3 does not know.
+/// Refuses headers that are there twice, methods and versions that S3 does not know, and transfer codings beside `chunked`.
 ///
 /// # Errors
-/// `BadRequest`, `InvalidArgument` or `MethodNotAllowed`.
+/// `BadRequest`, `InvalidArgument`, `MethodNotAllowed` or `NotImplemented`.
 pub fn no_conflicts(parts: &Parts) -> Result<(), OpError> {
     let known = [
         Method::GET,
@@ -109,7 +109,17 @@ pub fn no_conflicts(parts: &Parts) -> Result<(), OpError> {
             )));
         }
     }
-    Ok(())
+    only_chunked(&parts.headers)
+}
+
+/// hyper undoes `chunked` alone and lets what was coded before it pass as if it were the body (RFC 9112 §6.1: 501).
+fn only_chunked(headers: &HeaderMap) -> Result<(), OpError> {
+    match headers.get(header::TRANSFER_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Err(
+            OpError::not_implemented("The only transfer coding that is supported is chunked."),
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn is_repeated(headers: &HeaderMap, name: &HeaderName) -> bool {
@@ -160,6 +170,25 @@ mod tests {
         for name in ["x-amz-meta-a", "if-none-match", "x-amz-object-attributes"] {
             let twice = parts(Method::PUT, "/b/k", &[(name, "1"), (name, "2")]);
             assert!(no_conflicts(&twice).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn transfer_codings_beside_chunked_are_not_implemented() {
+        let code = |coding| {
+            let request = parts(Method::PUT, "/b/k", &[("transfer-encoding", coding)]);
+            no_conflicts(&request).map_err(|e| e.code())
+        };
+        assert_eq!(code("chunked"), Ok(()));
+        assert_eq!(code("Chunked"), Ok(()));
+        for other in [
+            "identity, chunked",
+            "gzip, chunked",
+            "chunked, chunked",
+            "chunked ,",
+            "",
+        ] {
+            assert_eq!(code(other), Err(Code::NotImplemented), "{other}");
         }
     }
 

@@ -13,6 +13,7 @@ pub mod forms;
 pub mod framing;
 pub mod hashed_url;
 pub mod hoisted;
+pub mod markup;
 pub mod metadata;
 pub mod payload;
 pub mod query;

@@ -108,10 +108,12 @@ class Direct(Target):
 class Gateway(Target):
     """`lethe dev` in a directory of its own, on embedded regions or on SeaweedFS."""
 
-    def __init__(self, directory: Path, kind: str, log_level: str | None = None):
+    def __init__(self, directory: Path, kind: str, log_level: str | None = None, settings: str = ""):
+        """`settings` are sections of a configuration file for `lethe dev`."""
         super().__init__()
         self.kind = kind
         self.log_level = log_level
+        self.settings = settings
         self.binary = binary()
         self.directory = directory
         self.dir = directory / "lethe"
@@ -127,8 +129,10 @@ class Gateway(Target):
             str(self.binary), "dev", "--dir", str(self.dir),
             "--s3-listen", self.listen["s3"], "--admin-listen", self.listen["admin"],
         ]  # fmt: skip
-        if self.store:
-            argv += ["--config", str(self._write_regions())]
+        if self.store or self.settings:
+            path = self.directory / "dev.toml"
+            path.write_text(self.settings + (self._upstream_regions() if self.store else self._embedded_regions()))
+            argv += ["--config", str(path)]
         described = self.dir / "dev.json"
         described.unlink(missing_ok=True)
         env = {name: os.environ[name] for name in ("PATH", "HOME", "RUST_BACKTRACE") if name in os.environ}
@@ -142,7 +146,13 @@ class Gateway(Target):
             self.stop()
             raise
 
-    def _write_regions(self) -> Path:
+    def _embedded_regions(self) -> str:
+        return "".join(
+            f'[regions.{name}]\ndomain = "{domain}"\nbackend = {{ kind = "embedded", path = "{self.dir / "regions" / name}" }}\n'
+            for name, domain in (("eu-central-1", "eu"), ("us-east-1", "us"))
+        )
+
+    def _upstream_regions(self) -> str:
         credentials = self.directory / "upstream-credentials"
         credentials.write_text(
             f"[default]\naws_access_key_id = {ADMIN[0]}\naws_secret_access_key = {ADMIN[1]}\n"
@@ -160,9 +170,7 @@ class Gateway(Target):
                 f'bucket_prefix = "{name.replace("-", "")}", credentials_file = "{credentials}", '
                 "allow_plain_http = true }\n"
             )
-        path = self.directory / "regions.toml"
-        path.write_text(text)
-        return path
+        return text
 
     def _read(self, described: Path) -> bool:
         try:
