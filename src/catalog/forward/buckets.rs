@@ -19,10 +19,15 @@ macro_rules! forward_bucket_store {
                     &self,
                     tenant: TenantId,
                     name: &BucketName,
+                    upstream: &UpstreamBucket,
                     from: &[BucketState],
                     to: BucketState,
                 ) -> Result<(), CatalogError> {
-                    $call!(self, "move_bucket", move_bucket(tenant, name, from, to))
+                    $call!(
+                        self,
+                        "move_bucket",
+                        move_bucket(tenant, name, upstream, from, to)
+                    )
                 }
                 async fn set_bucket_versioning(
                     &self,
@@ -76,8 +81,9 @@ macro_rules! forward_bucket_store {
                     &self,
                     tenant: TenantId,
                     name: &BucketName,
+                    upstream: &UpstreamBucket,
                 ) -> Result<(), CatalogError> {
-                    $call!(self, "forget_bucket", forget_bucket(tenant, name))
+                    $call!(self, "forget_bucket", forget_bucket(tenant, name, upstream))
                 }
                 async fn bucket(
                     &self,
