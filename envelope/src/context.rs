@@ -98,6 +98,40 @@ impl MetadataContext {
     }
 }
 
+/// Context of the checksum in the record of one attempt at a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptContext {
+    /// The owner.
+    pub tenant: TenantId,
+    /// The object version that is being uploaded.
+    pub object_id: ObjectId,
+    /// 1 to 10,000.
+    pub part_number: u64,
+    /// The commitment of the attempt's message.
+    pub commitment: [u8; 32],
+}
+
+impl AttemptContext {
+    /// The context's bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        Fields::new("lethe/v1/attempt")
+            .bytes(self.tenant.as_bytes())
+            .bytes(self.object_id.as_bytes())
+            .integer(self.part_number)
+            .bytes(&self.commitment)
+            .finish()
+    }
+}
+
+/// What the digest of a part list is expanded with, before the list's length and the list (`docs/format.md` §8.1).
+pub(crate) fn part_list_info(tenant: TenantId, object_id: ObjectId) -> Vec<u8> {
+    Fields::new("lethe/v1/part-list")
+        .bytes(tenant.as_bytes())
+        .bytes(object_id.as_bytes())
+        .finish()
+}
+
 /// Context of a DEK's wrap under a KEK; the only place where an object's path is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DekContext<'a> {

@@ -24,11 +24,12 @@ pub mod metadata;
 mod random;
 pub mod single;
 pub mod trailer;
+pub mod upload;
 
 pub use checksum::{Checksum, ChecksumAlgorithm, ChecksumError, ChecksumType};
 pub use context::{
-    DekContext, KekContext, MetadataContext, NodeContext, PartContext, TrailerContext,
-    kek_commitment,
+    AttemptContext, DekContext, KekContext, MetadataContext, NodeContext, PartContext,
+    TrailerContext, kek_commitment,
 };
 pub use customer::{CustomerCheck, CustomerKey, CustomerSecret};
 pub use engine::{Engine, SegmentAead, TagMismatch};
@@ -41,3 +42,4 @@ pub use metadata::{MetadataError, ObjectMetadata, user_metadata_len};
 pub use random::RandomError;
 pub use single::{SingleError, SingleSealer};
 pub use trailer::{PartRecord, PartSlice, Trailer, TrailerError};
+pub use upload::{SealedChecksumError, part_list_digest};

@@ -3,10 +3,10 @@
 mod support;
 
 use lethe_envelope::{
-    Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, CustomerSecret, Dek, DekContext,
-    Engine, Header, KekContext, KekId, Kind, MetadataContext, NodeContext, ObjectId,
-    ObjectMetadata, PartContext, Sealer, Suite, TenantId, Trailer, TrailerContext, kek_commitment,
-    layout, open_message,
+    AttemptContext, Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, CustomerSecret, Dek,
+    DekContext, Engine, Header, KekContext, KekId, Kind, MetadataContext, NodeContext, ObjectId,
+    ObjectMetadata, PartContext, PartRecord, Sealer, Suite, TenantId, Trailer, TrailerContext,
+    kek_commitment, layout, open_message, part_list_digest, upload,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -99,6 +99,55 @@ fn vectors_are_the_ones_that_were_frozen() {
         found, frozen,
         "frozen vectors changed: stored objects depend on them"
     );
+}
+
+#[test]
+fn vectors_of_uploads_open_and_give_the_same_digests() {
+    let raw = include_str!("vectors/uploads.json");
+    let frozen = "84280276e3ba8f5e2ff6286fa1799ad0abb0f7e047d21be0ebb002039633004e";
+    assert_eq!(
+        sha256_hex(raw.as_bytes()),
+        frozen,
+        "frozen vectors changed: open uploads depend on them"
+    );
+    let vectors: Value = serde_json::from_str(raw).unwrap();
+    let tenant = TenantId::from_bytes(bytes(&vectors["tenant"]));
+    let (dek, object_id) = (dek(&vectors), object_id(&vectors));
+    let checksums = vectors["checksums"].as_array().unwrap();
+    assert_eq!(checksums.len(), 4);
+    for vector in checksums {
+        let context = AttemptContext {
+            tenant,
+            object_id,
+            part_number: vector["part_number"].as_u64().unwrap(),
+            commitment: bytes(&vector["commitment"]),
+        };
+        assert_eq!(hex::encode(context.to_bytes()), text(&vector["context"]));
+        let sealed = hex::decode(text(&vector["sealed"])).unwrap();
+        assert_eq!(sealed.len(), upload::SEALED_CHECKSUM_BYTES);
+        let opened = Checksum::open(Engine::fastest(), &dek, &context, &sealed);
+        assert_eq!(opened.unwrap(), checksum(&vector["checksum"]));
+    }
+    for vector in vectors["part_lists"].as_array().unwrap() {
+        let parts = vector["parts"].as_array().unwrap().iter().map(|part| {
+            let value = hex::decode(text(&part[2])).unwrap();
+            let algorithm = ChecksumAlgorithm::ALL
+                .into_iter()
+                .find(|algorithm| algorithm.value_bytes() == value.len());
+            PartRecord {
+                number: part[0].as_u64().unwrap().try_into().unwrap(),
+                checksum: algorithm.map(|algorithm| {
+                    Checksum::new(algorithm, ChecksumType::FullObject, value).unwrap()
+                }),
+                plaintext_bytes: part[1].as_u64().unwrap(),
+                salt: [0; 24],
+                commitment: [0; 32],
+            }
+        });
+        let parts: Vec<_> = parts.collect();
+        let digest = part_list_digest(&dek, tenant, object_id, &parts);
+        assert_eq!(hex::encode(digest), text(&vector["digest"]));
+    }
 }
 
 #[test]

@@ -167,11 +167,13 @@ pub trait BucketStore: Send + Sync {
         new: &NewBucket,
         buckets_max: u32,
     ) -> Result<Bucket, CatalogError>;
-    /// Moves a bucket from one of `from` to `to`; repeating it succeeds.
+    /// Moves the bucket of this name and upstream bucket from one of `from` to `to`; repeating it succeeds. Another bucket of that name, made
+    /// since, is a conflict.
     async fn move_bucket(
         &self,
         tenant: TenantId,
         name: &BucketName,
+        upstream: &UpstreamBucket,
         from: &[BucketState],
         to: BucketState,
     ) -> Result<(), CatalogError>;
@@ -203,8 +205,13 @@ pub trait BucketStore: Send + Sync {
         name: &BucketName,
         setting: BucketSetting,
     ) -> Result<Option<Arc<str>>, CatalogError>;
-    /// Forgets a bucket in state `Deleting`; a missing one succeeds.
-    async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError>;
+    /// Forgets the bucket of this name and upstream bucket, in state `Deleting`; a missing one succeeds.
+    async fn forget_bucket(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        upstream: &UpstreamBucket,
+    ) -> Result<(), CatalogError>;
     /// One bucket, in any state.
     async fn bucket(&self, tenant: TenantId, name: &BucketName) -> Result<Bucket, CatalogError>;
     /// A tenant's active buckets, by name.

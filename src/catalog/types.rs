@@ -6,7 +6,7 @@ use crate::tenants::access::Grant;
 use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, UploadId,
 };
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
 use lethe_keys::GatewayId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,8 +184,6 @@ pub struct CompletedUpload {
     pub etag: String,
     /// The new version.
     pub version: Option<String>,
-    /// The whole object's checksum.
-    pub checksum: Option<Checksum>,
 }
 
 /// An upload.
@@ -197,7 +195,7 @@ pub struct Upload {
     pub state: UploadState,
     /// The upstream's id, once `Open`.
     pub upstream: Option<UpstreamUploadId>,
-    /// The part list that was made durable, if any.
+    /// The digest of the part list that was fixed, if any (`docs/format.md` §8.1).
     pub part_list: Option<Vec<u8>>,
     /// The answer, once `Completed`.
     pub answer: Option<CompletedUpload>,
@@ -255,8 +253,8 @@ pub struct NewAttempt {
     pub commitment: [u8; 32],
     /// Its plaintext length.
     pub plaintext_bytes: u64,
-    /// Its plaintext's checksum.
-    pub checksum: Option<Checksum>,
+    /// Its plaintext's checksum, sealed under the upload's DEK (`docs/format.md` §8.1): the catalog must not know it.
+    pub sealed_checksum: Option<Vec<u8>>,
     /// Where it is spooled, when it is not an upstream part.
     pub spool_key: Option<ObjectKey>,
 }

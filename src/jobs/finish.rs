@@ -113,15 +113,31 @@ impl JobDomain {
                 false => region.store.create_bucket(tenant, &bucket.upstream).await?,
             }
             self.catalog
-                .move_bucket(tenant, name, &[BucketState::Creating], BucketState::Active)
+                .move_bucket(
+                    tenant,
+                    name,
+                    &bucket.upstream,
+                    &[BucketState::Creating],
+                    BucketState::Active,
+                )
                 .await?;
             return Ok(());
         }
         match region.store.delete_bucket(tenant, &bucket.upstream).await {
-            Ok(()) => self.catalog.forget_bucket(tenant, name).await?,
+            Ok(()) => {
+                self.catalog
+                    .forget_bucket(tenant, name, &bucket.upstream)
+                    .await?;
+            }
             Err(RegionError::BucketNotEmpty { .. }) => {
                 self.catalog
-                    .move_bucket(tenant, name, &[BucketState::Deleting], BucketState::Active)
+                    .move_bucket(
+                        tenant,
+                        name,
+                        &bucket.upstream,
+                        &[BucketState::Deleting],
+                        BucketState::Active,
+                    )
                     .await?;
             }
             Err(error) => return Err(error.into()),

@@ -65,6 +65,7 @@ async fn begin_delete(bench: &Bench) {
         .move_bucket(
             TENANT,
             &bucket_name(),
+            &upstream(),
             &[BucketState::Active],
             BucketState::Deleting,
         )
@@ -308,7 +309,7 @@ async fn open_upload(bench: &Bench, spool_key: &ObjectKey) -> ObjectRef {
         salt: [0; 24],
         commitment: [0; 32],
         plaintext_bytes: 1,
-        checksum: None,
+        sealed_checksum: None,
         spool_key: Some(spool_key.clone()),
     };
     bench

@@ -1,15 +1,19 @@
 //! CreateBucket, DeleteBucket and bucket versioning. Each begins with a durable step in the catalog, and every step may be repeated.
 
-use crate::catalog::{Bucket, BucketState, BucketVersioning, JobKind, NewBucket};
+use crate::catalog::{Bucket, BucketState, BucketVersioning, CatalogError, JobKind, NewBucket};
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::{Gateway, Region};
 use crate::ops::multipart;
 use crate::ops::object_lock;
-use crate::ops::scope::{Access, BucketScope, TenantScope, no_such_bucket, tenant_scope};
+use crate::ops::scope::{
+    Access, BucketScope, TenantScope, being_deleted, no_such_bucket, tenant_scope,
+};
 use crate::placement::upstream_bucket_name;
-use crate::region::{RegionError, UpstreamBucket, Versioning};
+use crate::region::{
+    ListRequest, RegionError, RegionStore, UpstreamBucket, VersionListRequest, Versioning,
+};
 use crate::tenants::access::Authorized;
-use crate::tenants::{BucketName, RegionName, Subject, UploadId};
+use crate::tenants::{BucketName, RegionName, Subject, TenantId, UploadId};
 
 /// Uploads of a deleted bucket that its request drops itself; the sweeping job drops the others.
 const UPLOADS_DROPPED_MAX: u32 = 100;
@@ -118,13 +122,14 @@ async fn make_bucket(
         false => store.create_bucket(scope.tenant, &bucket.upstream).await,
     };
     if let Err(error) = made {
-        take_back(gateway, &scope, &name, &error).await;
+        take_back(gateway, &scope, &bucket, &error).await;
         return Err(error.into());
     }
     catalog
         .move_bucket(
             scope.tenant,
             &name,
+            &bucket.upstream,
             &[BucketState::Creating],
             BucketState::Active,
         )
@@ -134,7 +139,7 @@ async fn make_bucket(
 
 /// A bucket that the upstream refuses for good would hold its name and its place in the quota; the job deletes what there is of it.
 /// After any other failure it stays as it is, and the job or a retry makes it.
-async fn take_back(gateway: &Gateway, scope: &TenantScope, name: &BucketName, error: &RegionError) {
+async fn take_back(gateway: &Gateway, scope: &TenantScope, bucket: &Bucket, error: &RegionError) {
     if !matches!(
         error,
         RegionError::TooManyBuckets { .. }
@@ -145,9 +150,10 @@ async fn take_back(gateway: &Gateway, scope: &TenantScope, name: &BucketName, er
     }
     let (catalog, tenant) = (&scope.domain.catalog, scope.tenant);
     let taken_back = async {
-        enqueue(gateway, scope, name, 0).await?;
+        enqueue(gateway, scope, &bucket.name, 0).await?;
         let from = [BucketState::Creating];
-        let moved = catalog.move_bucket(tenant, name, &from, BucketState::Deleting);
+        let (name, upstream) = (&bucket.name, &bucket.upstream);
+        let moved = catalog.move_bucket(tenant, name, upstream, &from, BucketState::Deleting);
         Ok::<_, OpError>(moved.await?)
     };
     if let Err(error) = taken_back.await {
@@ -181,41 +187,42 @@ pub async fn delete_bucket(
     name: &BucketName,
 ) -> Result<(), OpError> {
     scope.check_bucket(name.as_str())?;
-    let catalog = &scope.domain.catalog;
-    let bucket = catalog.bucket(scope.tenant, name).await?;
+    let (catalog, tenant) = (&scope.domain.catalog, scope.tenant);
+    let bucket = catalog.bucket(tenant, name).await?;
     let region = gateway.region(&bucket.region)?;
-    let store = &region.store;
-    if bucket.state == BucketState::Creating {
-        return Err(no_such_bucket());
+    let (store, upstream) = (&region.store, &bucket.upstream);
+    match bucket.state {
+        BucketState::Creating => return Err(no_such_bucket()),
+        // Whether it is empty is asked before anybody is kept out of it: most that are not empty are in use.
+        BucketState::Active if holds_something(store.as_ref(), tenant, upstream).await? => {
+            return Err(not_empty());
+        }
+        BucketState::Active | BucketState::Deleting => {}
     }
     enqueue(gateway, scope, name, JOB_AFTER_MS).await?;
-    catalog
-        .move_bucket(
-            scope.tenant,
-            name,
-            &[BucketState::Active, BucketState::Deleting],
-            BucketState::Deleting,
-        )
-        .await?;
-    match store.delete_bucket(scope.tenant, &bucket.upstream).await {
+    let from = [BucketState::Active, BucketState::Deleting];
+    let moved = catalog.move_bucket(tenant, name, upstream, &from, BucketState::Deleting);
+    match moved.await {
+        // What was known of the name here was older than the bucket that has it now.
+        Err(error @ CatalogError::Conflict { .. }) => {
+            return Err(being_deleted().caused_by(error));
+        }
+        outcome => outcome?,
+    }
+    match store.delete_bucket(tenant, upstream).await {
         Ok(()) => {}
         Err(error @ RegionError::BucketNotEmpty { .. }) => {
-            catalog
-                .move_bucket(
-                    scope.tenant,
-                    name,
-                    &[BucketState::Deleting],
-                    BucketState::Active,
-                )
-                .await?;
+            let from = [BucketState::Deleting];
+            let back = catalog.move_bucket(tenant, name, upstream, &from, BucketState::Active);
+            back.await?;
             return Err(error.into());
         }
         Err(error) => return Err(error.into()),
     }
     // No upload begins in a bucket that is being deleted, so these are the last.
-    let open = catalog.uploads(scope.tenant, name, "", None, UPLOADS_DROPPED_MAX);
+    let open = catalog.uploads(tenant, name, "", None, UPLOADS_DROPPED_MAX);
     let open = open.await?.uploads;
-    catalog.forget_bucket(scope.tenant, name).await?;
+    catalog.forget_bucket(tenant, name, upstream).await?;
     for upload in open {
         if let Err(error) = drop_upload(scope, region, &upload.new.id).await {
             tracing::debug!(%error, "an upload of a deleted bucket is left to the sweeping job");
@@ -223,6 +230,38 @@ pub async fn delete_bucket(
         }
     }
     Ok(())
+}
+
+/// Whether the region's bucket has any object or version.
+async fn holds_something(
+    store: &dyn RegionStore,
+    tenant: TenantId,
+    bucket: &UpstreamBucket,
+) -> Result<bool, OpError> {
+    let objects = ListRequest {
+        keys_max: 1,
+        ..ListRequest::default()
+    };
+    match store.list(tenant, bucket, &objects).await {
+        Ok(found) if !found.objects.is_empty() => return Ok(true),
+        // Gone already; the deletion goes on with what is left of it here.
+        Err(RegionError::NotFound { .. }) => return Ok(false),
+        Ok(_) if !store.profile().versioning => return Ok(false),
+        outcome => outcome?,
+    };
+    let versions = VersionListRequest {
+        keys_max: 1,
+        ..VersionListRequest::default()
+    };
+    let found = store.list_versions(tenant, bucket, &versions).await?;
+    Ok(!found.versions.is_empty())
+}
+
+fn not_empty() -> OpError {
+    OpError::new(
+        Code::BucketNotEmpty,
+        "The bucket you tried to delete is not empty",
+    )
 }
 
 /// Drops what an upload left behind whose upstream bucket is gone.

@@ -81,7 +81,8 @@ pub fn tenant_scope(
 /// An active bucket of the caller's tenant: the one that was decided on.
 ///
 /// # Errors
-/// `NoSuchBucket` when the tenant has none of that name, whoever else may; `AccessDenied` for any other bucket.
+/// `NoSuchBucket` when the tenant has none of that name, whoever else may; `AccessDenied` for any other bucket; `ServiceUnavailable` while
+/// it is being deleted.
 pub async fn bucket_scope(
     gateway: &Gateway,
     authorized: &Authorized,
@@ -93,6 +94,8 @@ pub async fn bucket_scope(
     let name = BucketName::new(bucket).map_err(|_| no_such_bucket())?;
     let bucket = match scope.domain.catalog.bucket(scope.tenant, &name).await {
         Ok(bucket) if bucket.state == BucketState::Active => bucket,
+        // It may turn out not to be empty, and be there again.
+        Ok(bucket) if bucket.state == BucketState::Deleting => return Err(being_deleted()),
         Ok(_) | Err(CatalogError::NotFound { .. }) => return Err(no_such_bucket()),
         Err(other) => return Err(other.into()),
     };
@@ -122,6 +125,15 @@ impl TenantScope {
 fn out_of_scope() -> OpError {
     let (side, demand) = (Side::Target, Demand::Touch);
     Denied::OutOfScope { side, demand }.into()
+}
+
+/// The answer for a bucket of which it is not known yet whether it will be there.
+#[must_use]
+pub fn being_deleted() -> OpError {
+    OpError::new(
+        Code::ServiceUnavailable,
+        "The bucket is being deleted. Please retry.",
+    )
 }
 
 /// S3's answer for a bucket that the tenant does not have.

@@ -398,9 +398,11 @@ impl Purge<'_> {
         ];
         let deleting = BucketState::Deleting;
         catalog
-            .move_bucket(self.tenant, &bucket.name, &any, deleting)
+            .move_bucket(self.tenant, &bucket.name, &bucket.upstream, &any, deleting)
             .await?;
-        Ok(catalog.forget_bucket(self.tenant, &bucket.name).await?)
+        Ok(catalog
+            .forget_bucket(self.tenant, &bucket.name, &bucket.upstream)
+            .await?)
     }
 
     /// The directory forgets the tenant's access keys.

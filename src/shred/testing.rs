@@ -477,7 +477,13 @@ impl World {
         region.create_bucket(id, &bucket.upstream).await.unwrap();
         let creating = [BucketState::Creating];
         catalog
-            .move_bucket(id, &bucket.name, &creating, BucketState::Active)
+            .move_bucket(
+                id,
+                &bucket.name,
+                &bucket.upstream,
+                &creating,
+                BucketState::Active,
+            )
             .await
             .unwrap();
         for number in 0..OBJECTS {

@@ -62,7 +62,7 @@ async fn add_checkpoint(State(witness): State<Arc<Witness>>, body: String) -> Re
     let Ok(request) = AddCheckpoint::parse(&body) else {
         return plain(StatusCode::BAD_REQUEST, "not an add-checkpoint request\n");
     };
-    let error = match witness.add(&request).await {
+    let error = match witness.add(request).await {
         Ok(line) => return plain(StatusCode::OK, line),
         Err(error) => error,
     };

@@ -2,8 +2,8 @@
 
 use crate::clock::Clock;
 use lethe_receipts::log::{
-    AddCheckpoint, CheckpointError, LogVerifier, Origin, SignedCheckpoint, TreeHead, WitnessKey,
-    open_checkpoint, verify_consistency,
+    AddCheckpoint, Checkpoint, CheckpointError, LogVerifier, Origin, SignedCheckpoint, TreeHead,
+    WitnessKey, open_checkpoint, verify_consistency,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 const LOCK: &str = "lock";
 /// A checkpoint with all its signatures is at most this long.
@@ -73,7 +73,7 @@ struct Log {
     keys: Vec<LogVerifier>,
     file: PathBuf,
     /// Held from comparing to having remembered: two requests can't both continue the same tree.
-    last: Mutex<Option<Cosigned>>,
+    last: Arc<Mutex<Option<Cosigned>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ impl Witness {
         for (origin, keys) in by_origin {
             let file = dir.join(format!("{}.checkpoint", name_of(&origin)));
             let last = remembered(&file, &origin, &keys, &key)?;
-            let last = Mutex::new(last);
+            let last = Arc::new(Mutex::new(last));
             logs.insert(origin, Log { keys, file, last });
         }
         Ok(Self {
@@ -156,9 +156,12 @@ impl Witness {
 
     /// Cosigns what continues the tree head cosigned last, and answers the signature line once that is remembered.
     ///
+    /// A request that is given up after the comparison has begun is carried out all the same, and only then is the next one compared:
+    /// otherwise that one could be answered while this one's tree head is still on its way to the disk.
+    ///
     /// # Errors
     /// [`AddError`]; nothing was cosigned then.
-    pub async fn add(&self, request: &AddCheckpoint) -> Result<String, AddError> {
+    pub async fn add(self: &Arc<Self>, request: AddCheckpoint) -> Result<String, AddError> {
         let claimed = request.checkpoint.claimed().map_err(AddError::Unsigned)?;
         let log = self.logs.get(&claimed.origin).ok_or(AddError::UnknownLog)?;
         let opened = open_checkpoint(request.checkpoint.as_str(), &log.keys, &[])
@@ -167,7 +170,23 @@ impl Witness {
         if request.old_size > checkpoint.head.size {
             return Err(AddError::OldSize);
         }
-        let mut last = log.last.lock().await;
+        let file = log.file.clone();
+        let last = Arc::clone(&log.last).lock_owned().await;
+        let witness = Arc::clone(self);
+        let cosign = move || witness.cosign(last, &file, &request, &checkpoint);
+        tokio::task::spawn_blocking(cosign)
+            .await
+            .map_err(|error| AddError::Disk(io::Error::other(error)))?
+    }
+
+    /// Compares, cosigns and remembers, under a lock that is its own until it has.
+    fn cosign(
+        &self,
+        mut last: OwnedMutexGuard<Option<Cosigned>>,
+        file: &Path,
+        request: &AddCheckpoint,
+        checkpoint: &Checkpoint,
+    ) -> Result<String, AddError> {
         let known = last.as_ref().map_or(TreeHead::EMPTY, |last| last.head);
         if request.old_size != known.size {
             return Err(AddError::Conflict { known: known.size });
@@ -185,11 +204,7 @@ impl Witness {
             .checkpoint
             .with_cosignatures(&line, &own)
             .map_err(AddError::Unsigned)?;
-        let (file, bytes) = (log.file.clone(), text.to_string());
-        tokio::task::spawn_blocking(move || remember(&file, bytes.as_bytes()))
-            .await
-            .map_err(|error| AddError::Disk(io::Error::other(error)))?
-            .map_err(AddError::Disk)?;
+        remember(file, text.to_string().as_bytes()).map_err(AddError::Disk)?;
         *last = Some(Cosigned {
             head: checkpoint.head,
             text,

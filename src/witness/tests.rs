@@ -1,7 +1,7 @@
 //! A witness cosigns what continues, refuses what does not, and remembers before it answers.
 
 use super::*;
-use crate::clock::{ManualClock, UnixMs};
+use crate::clock::{Clock, ManualClock, UnixMs};
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use lethe_receipts::log::{
@@ -258,4 +258,61 @@ async fn requests_at_once_get_one_history() {
         .filter(|status| **status == StatusCode::OK)
         .count();
     assert_eq!(cosigned, 1, "{answers:?}");
+}
+
+/// Stops whoever asks it the time first, until the gate is opened.
+#[derive(Debug)]
+struct GatedClock {
+    asked: tokio::sync::mpsc::UnboundedSender<()>,
+    gate: std::sync::Mutex<Option<std::sync::mpsc::Receiver<()>>>,
+}
+
+impl Clock for GatedClock {
+    fn now(&self) -> UnixMs {
+        let gate = self.gate.lock().unwrap().take();
+        if let Some(gate) = gate {
+            self.asked.send(()).unwrap();
+            gate.recv().unwrap();
+        }
+        UnixMs(i64::try_from(NOW_S).unwrap() * 1000)
+    }
+}
+
+#[tokio::test]
+async fn request_given_up_while_it_is_cosigned_binds_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+    let (open_gate, gate) = std::sync::mpsc::channel();
+    let clock = GatedClock {
+        asked,
+        gate: std::sync::Mutex::new(Some(gate)),
+    };
+    let keys = vec![log_key().verifier()];
+    let witness = Arc::new(Witness::open(dir.path(), witness_key(), keys, clock).unwrap());
+    let first = request(&log(0, 20), 0, &log_key());
+    let given_up = tokio::spawn({
+        let (witness, text) = (witness.clone(), first.text());
+        async move { post(&witness, text).await }
+    });
+    was_asked.recv().await.unwrap();
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    let fork = tokio::spawn({
+        let (witness, text) = (
+            witness.clone(),
+            request(&log(700, 20), 0, &log_key()).text(),
+        );
+        async move { post(&witness, text).await.0 }
+    });
+    // Lets it come as far as it can.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    open_gate.send(()).unwrap();
+    assert_eq!(fork.await.unwrap(), StatusCode::CONFLICT);
+    let name = hex::encode(Sha256::digest(origin().as_str()));
+    let newest = witness.newest(&name).await.unwrap();
+    assert_eq!(newest.claimed().unwrap().head, log(0, 20).head);
+    let kept = std::fs::read_to_string(dir.path().join(format!("{name}.checkpoint")));
+    assert_eq!(kept.unwrap(), newest.to_string());
 }

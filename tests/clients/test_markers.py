@@ -1,5 +1,7 @@
 """Plaintext planted through S3 and searched for in the raw bytes of every file behind it."""
 
+import base64
+import hashlib
 import secrets
 
 import pytest
@@ -86,6 +88,27 @@ def test_stored_bytes_hold_no_plaintext_beyond_what_is_documented(target, plante
     assert all(is_store(target, path) or is_catalog(target, path) for path in with_key), with_key
     with_tag = files_with(planted["tagvalue"].encode(), *roots(target))
     assert with_tag and all(is_store(target, path) for path in with_tag), with_tag
+
+
+@pytest.mark.lethe_only("plain SeaweedFS keeps plaintext")
+def test_records_of_uploads_confirm_no_guess_at_a_part(target, s3, make_bucket):
+    """Short parts are guessable: what is kept of them while keys exist, and in copies afterwards, must not tell a right guess."""
+    where, digests = {"Bucket": make_bucket(), "Key": "record"}, []
+    for number, then_complete in enumerate((False, True)):
+        upload = s3.create_multipart_upload(ChecksumAlgorithm="SHA256", **where)
+        part = marker(f"diagnosis{number}").encode()
+        digests.append(hashlib.sha256(part).digest())
+        answer = s3.upload_part(
+            UploadId=upload["UploadId"], PartNumber=1, Body=part, ChecksumAlgorithm="SHA256", **where
+        )
+        assert base64.b64decode(answer["ChecksumSHA256"]) == digests[-1]
+        listed = s3.list_parts(UploadId=upload["UploadId"], **where)["Parts"]
+        assert [base64.b64decode(part["ChecksumSHA256"]) for part in listed] == digests[-1:]
+        if then_complete:
+            parts = [{"PartNumber": 1, "ETag": answer["ETag"], "ChecksumSHA256": answer["ChecksumSHA256"]}]
+            complete(s3, where["Bucket"], where["Key"], upload["UploadId"], parts)
+    for digest in digests:
+        assert files_with(digest, *roots(target)) == []
 
 
 @pytest.mark.lethe_only("the gateway's own secrets")

@@ -155,6 +155,20 @@ def customer_keys(kek, tenant, kek_id, object_id, customer_key):
     )
 
 
+# Records of an upload (section 8.1)
+
+
+def checksum_plaintext(algorithm, checksum_type, value):
+    return bytes([algorithm, checksum_type]) + value + bytes(64 - len(value))
+
+
+def part_list_digest(dek, tenant, object_id, parts):
+    """`parts` are (number, plaintext length, checksum value)."""
+    listed = b"".join(struct.pack(">HQB", n, p, len(value)) + value for n, p, value in parts)
+    info = context("lethe/v1/part-list", tenant, object_id) + struct.pack(">Q", len(listed)) + listed
+    return expand(dek, info, 32)
+
+
 # Header (section 6)
 
 

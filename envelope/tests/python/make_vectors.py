@@ -1,4 +1,5 @@
-"""Writes the frozen vectors of suite 1 or 2 (`make_vectors.py SUITE FILE`) to the file named, which must not exist yet.
+"""Writes the frozen vectors of suite 1 or 2, or of uploads' records (`make_vectors.py 1|2|uploads FILE`), to the file named, which must
+not exist yet.
 
 Run once, by hand, for a new suite or a new kind of vector; no test runs it. The vectors of a suite never change:
 a difference between them and the code is a broken reader of stored objects.
@@ -186,7 +187,42 @@ def suite_2():
     }
 
 
-vectors = {"1": suite_1, "2": suite_2}[sys.argv[1]]()
+def uploads():
+    """The records of uploads."""
+    sealed = []
+    for number, (algorithm, kind, length) in enumerate([(3, 1, 8), (5, 2, 32), (7, 1, 64), (1, 1, 4)], 1):
+        value, commitment = fixed(f"checksum {number}", length), fixed(f"commitment {number}", 32)
+        message_context = fmt.context("lethe/v1/attempt", TENANT, OBJECT, number, commitment)
+        plaintext = fmt.checksum_plaintext(algorithm, kind, value)
+        message = fmt.seal_message(DEK, message_context, fixed(f"checksum salt {number}", 24), plaintext)
+        sealed.append(
+            {
+                "part_number": number,
+                "commitment": commitment.hex(),
+                "context": message_context.hex(),
+                "checksum": [algorithm, kind, value.hex()],
+                "sealed": message.hex(),
+            }
+        )
+    parts = [(1, 5 << 20, fixed("checksum 1", 8)), (2, 5 << 20, b""), (10000, 0, fixed("checksum 3", 64))]
+    lists = [parts[:1], parts]
+    return {
+        "about": "Frozen vectors of uploads' records; see docs/format.md, section 8.1. They are never regenerated.",
+        "dek": DEK.hex(),
+        "tenant": TENANT.hex(),
+        "object_id": OBJECT.hex(),
+        "checksums": sealed,
+        "part_lists": [
+            {
+                "parts": [[n, p, value.hex()] for n, p, value in listed],
+                "digest": fmt.part_list_digest(DEK, TENANT, OBJECT, listed).hex(),
+            }
+            for listed in lists
+        ],
+    }
+
+
+vectors = {"1": suite_1, "2": suite_2, "uploads": uploads}[sys.argv[1]]()
 with open(sys.argv[2], "x") as out:
     json.dump(vectors, out, indent=1, ensure_ascii=True)
     out.write("\n")

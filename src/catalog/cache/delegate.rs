@@ -9,6 +9,7 @@ use crate::catalog::{
     Bucket, BucketSetting, BucketState, BucketStore, BucketVersioning, CatalogError, Change,
     CredentialRow, CredentialStore, NewBucket, NewCredential, NewTenant, TenantStore,
 };
+use crate::region::UpstreamBucket;
 use crate::tenants::access::GrantChange;
 use crate::tenants::{AccessKeyId, BucketName, Tenant, TenantId, TenantName, TenantState};
 use async_trait::async_trait;
@@ -154,10 +155,15 @@ impl BucketStore for CachedCatalog {
         &self,
         tenant: TenantId,
         name: &BucketName,
+        upstream: &UpstreamBucket,
         from: &[BucketState],
         to: BucketState,
     ) -> Result<(), CatalogError> {
-        let outcome = self.shared.inner.move_bucket(tenant, name, from, to).await;
+        let outcome = self
+            .shared
+            .inner
+            .move_bucket(tenant, name, upstream, from, to)
+            .await;
         self.shared
             .evict(Change::Bucket(tenant, name.clone()))
             .await;
@@ -228,8 +234,17 @@ impl BucketStore for CachedCatalog {
         Ok(found)
     }
 
-    async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError> {
-        let outcome = self.shared.inner.forget_bucket(tenant, name).await;
+    async fn forget_bucket(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        upstream: &UpstreamBucket,
+    ) -> Result<(), CatalogError> {
+        let outcome = self
+            .shared
+            .inner
+            .forget_bucket(tenant, name, upstream)
+            .await;
         self.shared
             .evict(Change::Bucket(tenant, name.clone()))
             .await;

@@ -72,14 +72,14 @@ async fn setup(options: CacheOptions) -> Setup {
     let new = NewBucket {
         name: bucket.clone(),
         region,
-        upstream: UpstreamBucket::from_catalog("lethe-1".to_owned()),
+        upstream: upstream(),
         object_lock: false,
         created,
     };
     elsewhere.begin_bucket(tenant, &new, 9).await.unwrap();
     let from = [BucketState::Creating];
     elsewhere
-        .move_bucket(tenant, &bucket, &from, BucketState::Active)
+        .move_bucket(tenant, &bucket, &new.upstream, &from, BucketState::Active)
         .await
         .unwrap();
     let inner: Arc<dyn Catalog> = faulty.clone();
@@ -171,7 +171,13 @@ async fn change_of_another_gateway_is_seen_after_a_poll() {
     let from = [BucketState::Active];
     setup
         .elsewhere
-        .move_bucket(setup.tenant, &setup.bucket, &from, BucketState::Deleting)
+        .move_bucket(
+            setup.tenant,
+            &setup.bucket,
+            &upstream(),
+            &from,
+            BucketState::Deleting,
+        )
         .await
         .unwrap();
     applied(&setup).await;

@@ -24,7 +24,7 @@ fn attempt_of(row: &Row) -> Result<Attempt, DatabaseError> {
             salt: row.array("salt")?,
             commitment: row.array("commitment")?,
             plaintext_bytes: codes::number(row, "plaintext_bytes")?,
-            checksum: codes::checksum(row, "checksum_algorithm", "checksum_type", "checksum")?,
+            sealed_checksum: row.get("sealed_checksum")?,
             spool_key: codes::optional_object_key(row, "spool_key")?,
         },
         finished: UnixMs(row.get("finished")?),
@@ -153,8 +153,7 @@ impl SqlCatalog {
     ) -> Result<Vec<Attempt>, CatalogError> {
         let operation = "parts";
         let question = Statement::new(
-            "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, checksum_algorithm,
-                 checksum_type, checksum, spool_key
+            "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, sealed_checksum, spool_key
              FROM attempts WHERE tenant = $1 AND upload = $2 AND is_current = 1 AND number > $3
              ORDER BY number LIMIT $4",
         )
@@ -192,8 +191,7 @@ impl SqlCatalog {
     ) -> Result<Vec<Attempt>, CatalogError> {
         let operation = "attempts";
         let question = Statement::new(
-            "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, checksum_algorithm,
-                 checksum_type, checksum, spool_key
+            "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, sealed_checksum, spool_key
              FROM attempts WHERE tenant = $1 AND upload = $2 AND number = $3 AND finished IS NOT NULL
              ORDER BY finish_order DESC",
         )
@@ -242,11 +240,10 @@ async fn record_finished(
     let Ok(plaintext_bytes) = i64::try_from(finished.plaintext_bytes) else {
         return Err(work.conflict("the part is longer than any part"));
     };
-    let (algorithm, checksum_type, checksum) = codes::checksum_values(finished.checksum.as_ref());
     let spool_key = finished.spool_key.as_ref();
     let update = Statement::new(
         "UPDATE attempts SET finished = $4, upstream_etag = $5, salt = $6, commitment = $7, plaintext_bytes = $8,
-             checksum_algorithm = $9, checksum_type = $10, checksum = $11, spool_key = $12
+             sealed_checksum = $9, spool_key = $10
          WHERE tenant = $1 AND upload = $2 AND id = $3 AND finished IS NULL RETURNING number",
     )
     .bind(tenant)
@@ -257,9 +254,7 @@ async fn record_finished(
     .bind(finished.salt.as_slice())
     .bind(finished.commitment.as_slice())
     .bind(plaintext_bytes)
-    .bind(algorithm)
-    .bind(checksum_type)
-    .bind(checksum)
+    .bind(finished.sealed_checksum.as_deref())
     .bind(spool_key.map(|key| key.as_str().as_bytes()));
     let row = work.row(update).await?;
     let number = row.map(|row| row.get("number")).transpose();
@@ -275,8 +270,7 @@ async fn why_not_finished(
     finished: &NewAttempt,
 ) -> Result<(), CatalogError> {
     let question = Statement::new(
-        "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, checksum_algorithm,
-             checksum_type, checksum, spool_key
+        "SELECT id, number, finished, upstream_etag, salt, commitment, plaintext_bytes, sealed_checksum, spool_key
          FROM attempts WHERE tenant = $1 AND upload = $2 AND id = $3",
     )
     .bind(tenant)

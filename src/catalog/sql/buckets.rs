@@ -147,15 +147,17 @@ impl BucketStore for SqlCatalog {
         &self,
         tenant: TenantId,
         name: &BucketName,
+        upstream: &UpstreamBucket,
         from: &[BucketState],
         to: BucketState,
     ) -> Result<(), CatalogError> {
         let mut work = self.begin("move_bucket").await?;
         let update = Statement::new(
-            "UPDATE buckets SET state = $3 WHERE tenant = $1 AND name = $2 AND state IN ($4, $5, $6)",
+            "UPDATE buckets SET state = $4 WHERE tenant = $1 AND name = $2 AND upstream = $3 AND state IN ($5, $6, $7)",
         )
         .bind(tenant)
         .bind(name.as_str())
+        .bind(upstream.as_str())
         .bind(to.code());
         let update = codes::state_codes::<_, 3>(from)
             .into_iter()
@@ -167,6 +169,9 @@ impl BucketStore for SqlCatalog {
         }
         match found(&mut work, tenant, name).await? {
             None => Err(work.not_found("bucket")),
+            Some(bucket) if bucket.upstream != *upstream => {
+                Err(work.conflict("another bucket has this name now"))
+            }
             Some(bucket) if bucket.state == to => Ok(()),
             Some(_) => Err(work.conflict("the bucket is in another state")),
         }
@@ -251,7 +256,12 @@ impl BucketStore for SqlCatalog {
 
     /// Uploads that are left are set to `Aborting`, so that none appears in a later bucket of that name and the sweeping job drops
     /// what they spooled.
-    async fn forget_bucket(&self, tenant: TenantId, name: &BucketName) -> Result<(), CatalogError> {
+    async fn forget_bucket(
+        &self,
+        tenant: TenantId,
+        name: &BucketName,
+        upstream: &UpstreamBucket,
+    ) -> Result<(), CatalogError> {
         let mut work = self.begin("forget_bucket").await?;
         // The tenant's row first, as in `begin_bucket`: the other order would be a deadlock.
         let count = Statement::new(
@@ -260,14 +270,17 @@ impl BucketStore for SqlCatalog {
         .bind(tenant);
         let counted = work.change(count).await? == 1;
         let delete = Statement::new(
-            "DELETE FROM buckets WHERE tenant = $1 AND name = $2 AND state = 'deleting'",
+            "DELETE FROM buckets WHERE tenant = $1 AND name = $2 AND upstream = $3 AND state = 'deleting'",
         )
         .bind(tenant)
-        .bind(name.as_str());
+        .bind(name.as_str())
+        .bind(upstream.as_str());
         if work.change(delete).await? != 1 {
             return match found(&mut work, tenant, name).await? {
-                None => Ok(()),
-                Some(_) => Err(work.conflict("the bucket is not being deleted")),
+                Some(bucket) if bucket.upstream == *upstream => {
+                    Err(work.conflict("the bucket is not being deleted"))
+                }
+                _ => Ok(()),
             };
         }
         if !counted {

@@ -8,7 +8,7 @@ use super::super::{
 use crate::tenants::{
     AccessKeyId, BucketName, NameError, ObjectKey, RegionName, TenantId, TenantState,
 };
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType};
 
 /// A value with a fixed text in the catalog's rows.
 pub(super) trait Coded: Sized {
@@ -151,13 +151,6 @@ pub(super) fn checksum_kind_values(
     )
 }
 
-pub(super) fn checksum_values(checksum: Option<&Checksum>) -> (Value, Value, Value) {
-    let kind = checksum.map(|checksum| (checksum.algorithm, checksum.checksum_type));
-    let (algorithm, checksum_type) = checksum_kind_values(kind);
-    let value = Value::from(checksum.map(|checksum| checksum.value.as_slice()));
-    (algorithm, checksum_type, value)
-}
-
 pub(super) fn checksum_kind(
     row: &Row,
     algorithm: &'static str,
@@ -182,25 +175,6 @@ pub(super) fn checksum_kind(
             }
         }
         _ => Err(DatabaseError::corrupt(algorithm)),
-    }
-}
-
-pub(super) fn checksum(
-    row: &Row,
-    algorithm: &'static str,
-    checksum_type: &'static str,
-    value: &'static str,
-) -> Result<Option<Checksum>, DatabaseError> {
-    let kind = checksum_kind(row, algorithm, checksum_type)?;
-    match (kind, row.get::<Option<Vec<u8>>>(value)?) {
-        (None, None) => Ok(None),
-        (Some((algorithm, checksum_type)), Some(bytes)) => {
-            let checksum = Checksum::new(algorithm, checksum_type, bytes);
-            checksum
-                .map(Some)
-                .map_err(|_| DatabaseError::corrupt(value))
-        }
-        _ => Err(DatabaseError::corrupt(value)),
     }
 }
 

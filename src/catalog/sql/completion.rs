@@ -155,10 +155,9 @@ impl SqlCatalog {
         now: UnixMs,
     ) -> Result<(), CatalogError> {
         let mut work = self.begin("finish_complete").await?;
-        let (algorithm, checksum_type, checksum) = codes::checksum_values(answer.checksum.as_ref());
         let finish = Statement::new(
             "UPDATE uploads SET state = 'completed', completed = $4, active = $4, lease_until = 0,
-                 answer_etag = $5, answer_version = $6, answer_algorithm = $7, answer_type = $8, answer_checksum = $9
+                 answer_etag = $5, answer_version = $6
              WHERE tenant = $1 AND id = $2 AND state = 'completing' AND fence = $3",
         )
         .bind(tenant)
@@ -166,10 +165,7 @@ impl SqlCatalog {
         .bind(fence.0)
         .bind(now)
         .bind(answer.etag.as_str())
-        .bind(answer.version.as_deref())
-        .bind(algorithm)
-        .bind(checksum_type)
-        .bind(checksum);
+        .bind(answer.version.as_deref());
         if work.change(finish).await? == 1 {
             return work.commit().await;
         }
@@ -248,8 +244,7 @@ impl SqlCatalog {
         let operation = "stale_uploads";
         let question = Statement::new(
             "SELECT tenant, id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm,
-                 answer_type, answer_checksum, active, region
+                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
              FROM uploads
              WHERE ((state = 'open' AND active < $1)
                  OR (state = 'completing' AND active < $1 AND lease_until < $1)

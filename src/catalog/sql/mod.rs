@@ -32,8 +32,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 6,
-    newest: 8,
+    oldest: 9,
+    newest: 9,
 };
 
 /// A domain's catalog in a database.

@@ -420,8 +420,7 @@ impl ShredStore for SqlCatalog {
         let operation = "uploads_in_any_state";
         let question = Statement::new(
             "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm,
-                 answer_type, answer_checksum, active, region
+                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
              FROM uploads WHERE tenant = $1 ORDER BY id LIMIT $2",
         )
         .bind(tenant)

@@ -36,7 +36,6 @@ pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
         Some(etag) => Some(CompletedUpload {
             etag,
             version: row.get("answer_version")?,
-            checksum: codes::checksum(row, "answer_algorithm", "answer_type", "answer_checksum")?,
         }),
     };
     Ok(Upload {
@@ -53,8 +52,7 @@ pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
 fn question(tenant: TenantId, upload: &UploadId) -> Statement {
     Statement::new(
         "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm, checksum_type,
-             created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm, answer_type,
-             answer_checksum, active, region
+             created, state, upstream, part_list, answer_etag, answer_version, active, region
          FROM uploads WHERE tenant = $1 AND id = $2",
     )
     .bind(tenant)
@@ -194,8 +192,7 @@ impl UploadStore for SqlCatalog {
         };
         let question = Statement::new(
             "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, answer_algorithm,
-                 answer_type, answer_checksum, active, region
+                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
              FROM uploads
              WHERE tenant = $1 AND bucket = $2 AND state IN ('open', 'completing')
                  AND object_key >= $3 AND object_key < $4 AND (object_key, id) > ($5, $6)

@@ -26,11 +26,11 @@ pub(super) async fn bucket_begun_twice_is_the_first(world: &World) {
     let name = bucket_name("docs");
     let from = [BucketState::Creating];
     catalog
-        .move_bucket(acme, &name, &from, BucketState::Active)
+        .move_bucket(acme, &name, &first.upstream, &from, BucketState::Active)
         .await
         .unwrap();
     catalog
-        .move_bucket(acme, &name, &from, BucketState::Active)
+        .move_bucket(acme, &name, &first.upstream, &from, BucketState::Active)
         .await
         .unwrap();
     catalog
@@ -81,18 +81,19 @@ pub(super) async fn bucket_forgotten_gives_its_place_back(world: &World) {
     let catalog = &world.catalog;
     let acme = tenant(catalog, "acme").await;
     let name = bucket_name("docs");
-    catalog.forget_bucket(acme, &name).await.unwrap();
     let old = bucket(catalog, acme, "docs").await;
-    assert_refused!(catalog.forget_bucket(acme, &name).await, Conflict);
+    let forget = async |upstream| catalog.forget_bucket(acme, &name, upstream).await;
+    forget(&new_bucket("docs").upstream).await.unwrap();
+    assert_refused!(forget(&old.upstream).await, Conflict);
     let active = [BucketState::Active];
     catalog
-        .move_bucket(acme, &name, &active, BucketState::Deleting)
+        .move_bucket(acme, &name, &old.upstream, &active, BucketState::Deleting)
         .await
         .unwrap();
     let refused = catalog.begin_bucket(acme, &new_bucket("more"), 1).await;
     assert_refused!(refused, Quota);
-    catalog.forget_bucket(acme, &name).await.unwrap();
-    catalog.forget_bucket(acme, &name).await.unwrap();
+    forget(&old.upstream).await.unwrap();
+    forget(&old.upstream).await.unwrap();
     assert_refused!(catalog.bucket(acme, &name).await, NotFound);
     let new = catalog
         .begin_bucket(acme, &new_bucket("docs"), 1)
@@ -101,18 +102,50 @@ pub(super) async fn bucket_forgotten_gives_its_place_back(world: &World) {
     assert_ne!(new.upstream, old.upstream);
 }
 
+pub(super) async fn bucket_of_a_name_used_again_is_another(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let name = bucket_name("docs");
+    let old = bucket(catalog, acme, "docs").await;
+    let (active, deleting) = ([BucketState::Active], BucketState::Deleting);
+    let delete = async |upstream| {
+        catalog
+            .move_bucket(acme, &name, upstream, &active, deleting)
+            .await
+    };
+    delete(&old.upstream).await.unwrap();
+    let forgotten = catalog.forget_bucket(acme, &name, &old.upstream);
+    forgotten.await.unwrap();
+    let new = bucket(catalog, acme, "docs").await;
+    // Whoever still goes by the old one, as a late request or another gateway's cache does, moves and forgets nothing.
+    assert_refused!(delete(&old.upstream).await, Conflict);
+    assert_eq!(catalog.bucket(acme, &name).await.unwrap(), new);
+    delete(&new.upstream).await.unwrap();
+    let late = catalog.forget_bucket(acme, &name, &old.upstream);
+    late.await.unwrap();
+    let kept = catalog.bucket(acme, &name).await.unwrap();
+    assert_eq!((kept.upstream, kept.state), (new.upstream, deleting));
+}
+
 pub(super) async fn bucket_forgotten_aborts_its_uploads(world: &World) {
     let catalog = &world.catalog;
     let acme = tenant(catalog, "acme").await;
     let name = bucket_name("docs");
-    bucket(catalog, acme, "docs").await;
+    let docs = bucket(catalog, acme, "docs").await;
     let open = upload(catalog, acme, 1, "key").await;
     assert!(catalog.bucket_has_uploads(acme, &name).await.unwrap());
     catalog
-        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .move_bucket(
+            acme,
+            &name,
+            &docs.upstream,
+            &[BucketState::Active],
+            BucketState::Deleting,
+        )
         .await
         .unwrap();
-    catalog.forget_bucket(acme, &name).await.unwrap();
+    let forgotten = catalog.forget_bucket(acme, &name, &docs.upstream);
+    forgotten.await.unwrap();
     bucket(catalog, acme, "docs").await;
     assert!(!catalog.bucket_has_uploads(acme, &name).await.unwrap());
     let page = catalog.uploads(acme, &name, "", None, 10).await.unwrap();
@@ -127,9 +160,15 @@ pub(super) async fn bucket_being_deleted_takes_no_upload(world: &World) {
     let name = bucket_name("docs");
     let new = new_upload(1, "docs", "key");
     assert_refused!(catalog.begin_upload(acme, &new).await, NotFound);
-    bucket(catalog, acme, "docs").await;
+    let docs = bucket(catalog, acme, "docs").await;
     catalog
-        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .move_bucket(
+            acme,
+            &name,
+            &docs.upstream,
+            &[BucketState::Active],
+            BucketState::Deleting,
+        )
         .await
         .unwrap();
     assert_refused!(catalog.begin_upload(acme, &new).await, Conflict);
@@ -179,7 +218,7 @@ pub(super) async fn bucket_settings_are_each_their_own_and_go_with_the_bucket(wo
     };
     assert_eq!(get(acme, cors).await, None);
     assert_refused!(set(cors, Some("a")).await, NotFound);
-    bucket(catalog, acme, "docs").await;
+    let docs = bucket(catalog, acme, "docs").await;
     bucket(catalog, globex, "docs").await;
     let before = catalog.revision().await.unwrap();
     set(cors, Some("rules")).await.unwrap();
@@ -196,11 +235,18 @@ pub(super) async fn bucket_settings_are_each_their_own_and_go_with_the_bucket(wo
     assert_eq!(get(acme, tagging).await, None);
 
     catalog
-        .move_bucket(acme, &name, &[BucketState::Active], BucketState::Deleting)
+        .move_bucket(
+            acme,
+            &name,
+            &docs.upstream,
+            &[BucketState::Active],
+            BucketState::Deleting,
+        )
         .await
         .unwrap();
     assert_refused!(set(cors, Some("late")).await, Conflict);
-    catalog.forget_bucket(acme, &name).await.unwrap();
+    let forgotten = catalog.forget_bucket(acme, &name, &docs.upstream);
+    forgotten.await.unwrap();
     bucket(catalog, acme, "docs").await;
     assert_eq!(get(acme, cors).await, None);
 }

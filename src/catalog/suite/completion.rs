@@ -1,21 +1,13 @@
 use super::World;
 use super::fixtures::{NOW, assert_refused, is_conflict, tenant_with_upload, upload, upload_id};
 use crate::catalog::{CompletedUpload, UploadState};
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType};
 
 const LEASE_MS: i64 = 1_000;
 
 fn answer(etag: &str) -> CompletedUpload {
-    let value = vec![9; 8];
-    let checksum = Checksum::new(
-        ChecksumAlgorithm::Crc64Nvme,
-        ChecksumType::FullObject,
-        value,
-    );
     CompletedUpload {
         etag: etag.to_owned(),
         version: Some("v1".to_owned()),
-        checksum: Some(checksum.unwrap()),
     }
 }
 

@@ -106,20 +106,23 @@ pub(super) async fn every_change_is_in_the_revision(world: &World) {
     let credential = new_credential(tenant.id, "AKIAACME");
     catalog.begin_credential(&credential).await.unwrap();
     catalog.activate_credential(tenant.id, &key).await.unwrap();
-    catalog
-        .begin_bucket(tenant.id, &new_bucket("docs"), 5)
-        .await
-        .unwrap();
+    let bucket = new_bucket("docs");
+    catalog.begin_bucket(tenant.id, &bucket, 5).await.unwrap();
     catalog
         .move_bucket(
             tenant.id,
             &docs,
+            &bucket.upstream,
             &[BucketState::Creating],
             BucketState::Deleting,
         )
         .await
         .unwrap();
-    catalog.forget_bucket(tenant.id, &docs).await.unwrap();
+    let upstream = &bucket.upstream;
+    catalog
+        .forget_bucket(tenant.id, &docs, upstream)
+        .await
+        .unwrap();
     catalog.revoke_credential(tenant.id, &key).await.unwrap();
     catalog
         .move_tenant(tenant.id, &[TenantState::Creating], TenantState::Shredded)

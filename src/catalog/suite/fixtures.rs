@@ -10,7 +10,7 @@ use crate::tenants::access::Grant;
 use crate::tenants::{
     AccessKeyId, BucketName, ObjectKey, RegionName, TenantId, TenantName, TenantState, UploadId,
 };
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
+use lethe_envelope::{ChecksumAlgorithm, ChecksumType, KekId, ObjectId};
 use std::sync::Arc;
 
 pub(super) const NOW: UnixMs = UnixMs(1_760_000_000_000);
@@ -80,6 +80,7 @@ pub(super) async fn bucket(catalog: &Arc<dyn Catalog>, tenant: TenantId, name: &
         .move_bucket(
             tenant,
             &new.name,
+            &new.upstream,
             &[BucketState::Creating],
             BucketState::Active,
         )
@@ -132,14 +133,7 @@ pub(super) fn finished(mark: u8) -> NewAttempt {
         salt: [mark; 24],
         commitment: [mark; 32],
         plaintext_bytes: 5 << 20,
-        checksum: Some(
-            Checksum::new(
-                ChecksumAlgorithm::Crc32,
-                ChecksumType::FullObject,
-                vec![mark; 4],
-            )
-            .unwrap(),
-        ),
+        sealed_checksum: Some(vec![mark; 138]),
         spool_key: None,
     }
 }

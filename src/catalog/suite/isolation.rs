@@ -37,7 +37,13 @@ pub(super) async fn another_tenant_finds_nothing(world: &World) {
     assert!(!catalog.bucket_has_uploads(globex, &docs).await.unwrap());
     let from = [BucketState::Active];
     let moved = catalog
-        .move_bucket(globex, &docs, &from, BucketState::Deleting)
+        .move_bucket(
+            globex,
+            &docs,
+            &theirs.upstream,
+            &from,
+            BucketState::Deleting,
+        )
         .await;
     assert_refused!(moved, NotFound);
     let versioning = BucketVersioning::Enabled;
@@ -51,7 +57,8 @@ pub(super) async fn another_tenant_finds_nothing(world: &World) {
         let found = catalog.bucket_setting(globex, &docs, setting).await;
         assert_eq!(found.unwrap(), None);
     }
-    catalog.forget_bucket(globex, &docs).await.unwrap();
+    let forgotten = catalog.forget_bucket(globex, &docs, &theirs.upstream);
+    forgotten.await.unwrap();
     // A bucket of the same name is another bucket.
     let ours = bucket(catalog, globex, "docs").await;
     assert_ne!(ours.upstream, theirs.upstream);
@@ -81,7 +88,6 @@ pub(super) async fn another_tenant_finds_nothing(world: &World) {
     let answer = CompletedUpload {
         etag: "etag".to_owned(),
         version: None,
-        checksum: None,
     };
     let finished = catalog
         .finish_complete(globex, &id, fence, &answer, NOW)

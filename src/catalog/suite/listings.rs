@@ -178,7 +178,6 @@ pub(super) async fn stale_uploads_are_those_past_their_times(world: &World) {
     let answer = CompletedUpload {
         etag: "e".to_owned(),
         version: None,
-        checksum: None,
     };
     catalog
         .finish_complete(acme, &completed, fence, &answer, NOW)

@@ -319,6 +319,7 @@ pub(super) async fn list_parts(
     let after = u16::try_from(input.part_number_marker.unwrap_or(0).clamp(0, 10_000)).unwrap_or(0);
     let scope = call.bucket(&input.bucket, Access::Read).await?;
     let page = multipart::list_parts(
+        &call.gateway,
         &scope,
         &key(&input.key)?,
         &input.upload_id,
@@ -331,17 +332,17 @@ pub(super) async fn list_parts(
         .parts
         .iter()
         .map(|part| {
-            let stored = &part.stored;
+            let stored = &part.attempt.stored;
             let message = dto::Part {
                 e_tag: Some(convert::etag(&crate::ops::ClientEtag::from_upstream(
                     &stored.upstream_etag,
                 ))),
-                last_modified: Some(convert::timestamp(part.finished)),
-                part_number: Some(i32::from(part.number)),
+                last_modified: Some(convert::timestamp(part.attempt.finished)),
+                part_number: Some(i32::from(part.attempt.number)),
                 size: Some(convert::size(stored.plaintext_bytes)),
                 ..Default::default()
             };
-            with_checksums!(message, Checksums::of(stored.checksum.as_ref(), 1))
+            with_checksums!(message, Checksums::of(part.checksum.as_ref(), 1))
         })
         .collect();
     let owner = call.owner();

@@ -1,8 +1,9 @@
 //! CompleteMultipartUpload: under a lease, with a part list that is durable before the only trailer is sealed.
 
-use super::plan::{Plan, invalid_part, is_same_content, part_list, plan, too_small};
+use super::checksums::Part;
+use super::plan::{Plan, attempts, invalid_part, is_same_content, plan, too_small};
 use super::tail;
-use crate::catalog::{Attempt, CatalogError, CompletedUpload, JobFence, Upload, UploadState};
+use crate::catalog::{CatalogError, CompletedUpload, JobFence, Upload, UploadState};
 use crate::ops::conditions::WriteCondition;
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
@@ -11,7 +12,7 @@ use crate::ops::put_object::{settle, upstream_condition};
 use crate::ops::scope::BucketScope;
 use crate::region::{CompletedPart, Missing, PutCondition, RegionError, VersionId, WriteOutcome};
 use crate::tenants::ObjectKey;
-use lethe_envelope::{Checksum, CustomerKey, PartRecord, Trailer, TrailerError};
+use lethe_envelope::{Checksum, CustomerKey, Trailer, TrailerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,11 +67,12 @@ pub struct CompleteAnswer {
     pub checksum: Option<(Checksum, usize)>,
 }
 
-fn repeat(answer: &CompletedUpload, parts: usize) -> CompleteAnswer {
+fn repeat(answer: &CompletedUpload, plan: &Plan) -> CompleteAnswer {
+    let checksum = plan.checksum.clone();
     CompleteAnswer {
         etag: ClientEtag::from_upstream(&answer.etag),
         version: answer.version.clone().map(VersionId),
-        checksum: answer.checksum.clone().map(|checksum| (checksum, parts)),
+        checksum: checksum.map(|checksum| (checksum, plan.parts.len())),
     }
 }
 
@@ -91,7 +93,7 @@ pub async fn complete_upload(
     }
     let upload = super::find(scope, &complete.key, &complete.upload).await?;
     super::check_customer_key(scope, &upload, complete.customer_key.as_deref()).await?;
-    let plan = plan(scope, &upload, complete).await?;
+    let plan = plan(gateway, scope, &upload, complete).await?;
     let fence = match begin(gateway, scope, upload.clone(), complete, &plan).await? {
         Begun::Here(fence) => fence,
         Begun::Elsewhere(answer) => return Ok(answer),
@@ -143,11 +145,10 @@ async fn begin(
     let deadline = tokio::time::Instant::now() + WAIT_FOR_OTHER;
     loop {
         if let (UploadState::Completed, Some(answer)) = (upload.state, &upload.answer) {
-            if upload.part_list != Some(part_list(&plan.attempts)) {
+            if upload.part_list.as_deref() != Some(&plan.list_digest) {
                 return Err(other_list());
             }
-            let parts = plan.attempts.len();
-            return Ok(Begun::Elsewhere(repeat(answer, parts)));
+            return Ok(Begun::Elsewhere(repeat(answer, plan)));
         }
         let (id, now) = (&upload.new.id, gateway.clock().now());
         let catalog = &scope.domain.catalog;
@@ -189,7 +190,7 @@ async fn finish(
     let condition = upstream_condition(scope, &complete.key, &complete.condition).await?;
     *made = Made::Perhaps;
     let is_fixed_here = match catalog
-        .fix_part_list(tenant, id, fence, &part_list(&plan.attempts))
+        .fix_part_list(tenant, id, fence, &plan.list_digest)
         .await
     {
         Err(CatalogError::Conflict { .. }) => return Err(other_list()),
@@ -212,8 +213,11 @@ async fn finish(
         match attempt.await? {
             Err(error @ RegionError::InvalidPart { .. }) if substitutions < SUBSTITUTIONS_MAX => {
                 substitutions += 1;
-                if !substitute(scope, upload, &mut plan).await? && substitutions > TAIL_REPEATS_MAX
-                {
+                let substituted = substitute(gateway, scope, upload, &mut plan, customer_key).await;
+                if is_fixed_here && is_invalid_part(&substituted) {
+                    *made = Made::Refused;
+                }
+                if !substituted? && substitutions > TAIL_REPEATS_MAX {
                     break Err(error);
                 }
             }
@@ -230,7 +234,6 @@ async fn finish(
     let answer = CompletedUpload {
         etag: outcome.etag,
         version: outcome.version.map(|version| version.0),
-        checksum: plan.checksum.clone(),
     };
     catalog
         .finish_complete(tenant, id, fence, &answer, gateway.clock().now())
@@ -238,7 +241,7 @@ async fn finish(
     if let Err(error) = super::drop_spooled(&scope.region, id).await {
         tracing::debug!(%error, "spooled parts are left to the sweeping job");
     }
-    Ok(repeat(&answer, plan.attempts.len()))
+    Ok(repeat(&answer, &plan))
 }
 
 /// Seals the trailer, sends the tail and asks the store to make the object.
@@ -251,35 +254,27 @@ async fn attempt_complete(
     condition: &PutCondition,
     customer_key: Option<&CustomerKey>,
 ) -> Result<Result<WriteOutcome, RegionError>, OpError> {
-    let records = plan.attempts.iter().map(|part| PartRecord {
-        number: part.number,
-        checksum: part.stored.checksum.clone(),
-        plaintext_bytes: part.stored.plaintext_bytes,
-        salt: part.stored.salt,
-        commitment: part.stored.commitment,
-    });
-    let trailer = Trailer::new(
-        upload.new.object_id,
-        plan.checksum.clone(),
-        records.collect(),
-    )
-    .map_err(|error| match error {
-        TrailerError::PartTooSmall { .. } => too_small(),
-        other => OpError::internal(other),
-    })?;
+    let records = plan.parts.iter().map(Part::record).collect();
+    let trailer =
+        Trailer::new(upload.new.object_id, plan.checksum.clone(), records).map_err(|error| {
+            match error {
+                TrailerError::PartTooSmall { .. } => too_small(),
+                other => OpError::internal(other),
+            }
+        })?;
     let dek = super::unwrap(scope, upload, customer_key).await?;
     let pad_and_trailer = trailer
         .seal_with_pad(gateway.engine, &dek, scope.tenant)
         .map_err(OpError::internal)?;
     drop(dek);
-    let Some((last, others)) = plan.attempts.split_last() else {
+    let Some((last, others)) = plan.parts.split_last() else {
         return Err(OpError::internal("no parts"));
     };
     let mut parts: Vec<CompletedPart> = others.iter().map(completed).collect();
-    if last.stored.spool_key.is_none() {
+    if last.attempt.stored.spool_key.is_none() {
         parts.push(completed(last));
     }
-    match tail::send_tail(scope, upload, last, above, pad_and_trailer).await {
+    match tail::send_tail(scope, upload, &last.attempt, above, pad_and_trailer).await {
         Ok(tail) => parts.push(tail),
         // The upstream upload may be gone because an earlier Complete of ours was carried out and its answer lost.
         Err(error) if error.code() == Code::NoSuchUpload => {
@@ -304,19 +299,27 @@ async fn attempt_complete(
         .await)
 }
 
-fn completed(part: &Attempt) -> CompletedPart {
+fn completed(part: &Part) -> CompletedPart {
     CompletedPart {
-        number: part.number,
-        etag: part.stored.upstream_etag.clone(),
+        number: part.attempt.number,
+        etag: part.attempt.stored.upstream_etag.clone(),
     }
+}
+
+fn is_invalid_part<T>(outcome: &Result<T, OpError>) -> bool {
+    outcome
+        .as_ref()
+        .is_err_and(|error| error.code() == Code::InvalidPart)
 }
 
 /// Where the store holds another attempt of equal length and checksum than the one recorded last, that one is used. False when
 /// the store holds every part that the plan names, so that only the tail can be in the way.
 async fn substitute(
+    gateway: &Gateway,
     scope: &BucketScope,
     upload: &Upload,
     plan: &mut Plan,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<bool, OpError> {
     let at = scope.at(&upload.new.key);
     let held = scope
@@ -329,26 +332,21 @@ async fn substitute(
         .map(|part| (part.number, part.etag))
         .collect();
     let mut changed = false;
-    for part in plan
-        .attempts
+    let upstream_parts = plan
+        .parts
         .iter_mut()
-        .filter(|part| part.stored.spool_key.is_none())
-    {
-        let etag = held
-            .get(&part.number)
-            .ok_or_else(|| invalid_part(part.number))?;
-        if *etag == part.stored.upstream_etag {
+        .filter(|part| part.attempt.stored.spool_key.is_none());
+    for part in upstream_parts {
+        let number = part.attempt.number;
+        let etag = held.get(&number).ok_or_else(|| invalid_part(number))?;
+        if *etag == part.attempt.stored.upstream_etag {
             continue;
         }
-        let attempts = scope
-            .domain
-            .catalog
-            .attempts(scope.tenant, &upload.new.id, part.number)
-            .await?;
-        let equal = attempts
-            .into_iter()
-            .find(|other| other.stored.upstream_etag == *etag && is_same_content(other, part));
-        *part = equal.ok_or_else(|| invalid_part(part.number))?;
+        let attempts = attempts(gateway, scope, upload, customer_key, number).await?;
+        let equal = attempts.into_iter().find(|other| {
+            other.attempt.stored.upstream_etag == *etag && is_same_content(other, part)
+        });
+        *part = equal.ok_or_else(|| invalid_part(number))?;
         changed = true;
     }
     Ok(changed)
@@ -358,7 +356,9 @@ async fn substitute(
 fn is_refusal(error: &RegionError) -> bool {
     matches!(
         error,
-        RegionError::PreconditionFailed { .. } | RegionError::Conflict { .. }
+        RegionError::PreconditionFailed { .. }
+            | RegionError::Conflict { .. }
+            | RegionError::InvalidPart { .. }
     )
 }
 

@@ -1,7 +1,9 @@
 //! ListParts and ListMultipartUploads, answered from the catalog: upstream shows sealed lengths and superseded attempts.
 
+use super::checksums::{self, Part};
 use crate::catalog::{Attempt, Upload, UploadPage};
 use crate::ops::error::OpError;
+use crate::ops::gateway::Gateway;
 use crate::ops::scope::BucketScope;
 use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::CustomerKey;
@@ -11,7 +13,7 @@ pub struct PartPage {
     /// The upload.
     pub upload: Upload,
     /// The current attempt of each part, ascending.
-    pub parts: Vec<Attempt>,
+    pub parts: Vec<Part>,
     /// Whether more follow.
     pub truncated: bool,
 }
@@ -21,6 +23,7 @@ pub struct PartPage {
 /// # Errors
 /// `NoSuchUpload`; `InvalidRequest` for another customer key.
 pub async fn list_parts(
+    gateway: &Gateway,
     scope: &BucketScope,
     key: &ObjectKey,
     id: &str,
@@ -32,26 +35,30 @@ pub async fn list_parts(
     if upload.answer.is_some() {
         return Err(OpError::no_such_upload());
     }
-    let hides_checksums = customer_key.is_none() && super::has_customer_key(&upload)?;
-    if !hides_checksums {
-        super::check_customer_key(scope, &upload, customer_key).await?;
-    }
     let rows = u32::from(rows_max) + 1;
-    let mut parts = scope
+    let mut attempts = scope
         .domain
         .catalog
         .parts(scope.tenant, &upload.new.id, after, rows)
         .await?;
-    let truncated = parts.len() > usize::from(rows_max);
-    parts.truncate(usize::from(rows_max));
-    for part in parts.iter_mut().filter(|_| hides_checksums) {
-        part.stored.checksum = None;
-    }
+    let truncated = attempts.len() > usize::from(rows_max);
+    attempts.truncate(usize::from(rows_max));
+    let parts = match customer_key.is_none() && super::has_customer_key(&upload)? {
+        true => attempts.into_iter().map(without_checksum).collect(),
+        false => checksums::open(gateway, scope, &upload, customer_key, attempts).await?,
+    };
     Ok(PartPage {
         upload,
         parts,
         truncated,
     })
+}
+
+fn without_checksum(attempt: Attempt) -> Part {
+    Part {
+        attempt,
+        checksum: None,
+    }
 }
 
 /// Lists a bucket's open uploads after a marker.

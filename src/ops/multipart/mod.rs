@@ -1,5 +1,6 @@
 //! Multipart uploads (`docs/format.md` §9): one DEK an upload, a record of its own for every attempt at a part, and one trailer.
 
+mod checksums;
 mod complete;
 mod create;
 mod list;
@@ -7,6 +8,7 @@ mod part;
 mod plan;
 mod tail;
 
+pub use checksums::Part;
 pub use complete::{CompleteAnswer, CompleteUpload, RequestedPart, complete_upload};
 pub use create::{CreateUpload, abort_upload, create_upload};
 pub(in crate::ops) use create::{release, reserve};

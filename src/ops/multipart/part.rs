@@ -1,5 +1,6 @@
 //! UploadPart and UploadPartCopy: every attempt has a fresh salt and a record of its own; the last to finish is current.
 
+use super::checksums;
 use crate::catalog::{CatalogError, NewAttempt, Upload, UploadState};
 use crate::clock::UnixMs;
 use crate::ops::checksum::Declared;
@@ -156,14 +157,22 @@ async fn store_attempt(
         .checksum
         .map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let asked = upload.new.checksum.is_some() || part.declared.algorithm().is_some();
+    let customer_key = part.customer_key.clone();
     let (etag, sealed, checksum) =
         send(scope, upload, part, sealer, algorithm, spool_key.as_ref()).await?;
+    let sealed_checksum = match &checksum {
+        None => None,
+        Some(checksum) => {
+            let (key, of) = (customer_key.as_deref(), (number, &sealed));
+            Some(checksums::seal(gateway, scope, upload, key, of, checksum).await?)
+        }
+    };
     let finished = NewAttempt {
         upstream_etag: etag.clone(),
         salt: sealed.salt,
         commitment: sealed.commitment,
         plaintext_bytes: sealed.plaintext_bytes,
-        checksum: checksum.clone(),
+        sealed_checksum,
         spool_key,
     };
     let now = gateway.clock().now();

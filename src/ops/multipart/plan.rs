@@ -1,23 +1,28 @@
 //! What a Complete is to make: the client's list held against what was recorded.
 
+use super::checksums::{self, Part};
 use super::complete::{CompleteUpload, RequestedPart};
-use crate::catalog::{Attempt, Upload};
+use crate::catalog::Upload;
 use crate::ops::checksum;
 use crate::ops::error::{Code, OpError};
 use crate::ops::etag::ClientEtag;
+use crate::ops::gateway::Gateway;
 use crate::ops::scope::BucketScope;
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, layout};
+use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, layout};
 use std::collections::BTreeMap;
 
 const PARTS_MAX: u32 = 10_000;
 
 /// The attempts that the client's list names.
 pub(super) struct Plan {
-    pub(super) attempts: Vec<Attempt>,
+    pub(super) parts: Vec<Part>,
     pub(super) checksum: Option<Checksum>,
+    /// What is fixed before the trailer is sealed: which parts, of which content. Which attempt of equal content is not.
+    pub(super) list_digest: [u8; 32],
 }
 
 pub(super) async fn plan(
+    gateway: &Gateway,
     scope: &BucketScope,
     upload: &Upload,
     complete: &CompleteUpload,
@@ -27,9 +32,11 @@ pub(super) async fn plan(
         .catalog
         .parts(scope.tenant, &upload.new.id, 0, PARTS_MAX)
         .await?;
-    let recorded: BTreeMap<u16, Attempt> = recorded
+    let customer_key = complete.customer_key.as_deref();
+    let recorded = checksums::open(gateway, scope, upload, customer_key, recorded).await?;
+    let recorded: BTreeMap<u16, Part> = recorded
         .into_iter()
-        .map(|part| (part.number, part))
+        .map(|part| (part.attempt.number, part))
         .collect();
     let mut requested: Vec<&RequestedPart> = Vec::with_capacity(complete.parts.len());
     for part in &complete.parts {
@@ -51,58 +58,67 @@ pub(super) async fn plan(
             "The list of parts is empty: name at least one part.",
         ));
     }
-    let mut attempts = Vec::with_capacity(requested.len());
+    let mut parts = Vec::with_capacity(requested.len());
     for (index, part) in requested.iter().enumerate() {
-        let attempt = recorded
+        let current = recorded
             .get(&part.number)
             .ok_or_else(|| invalid_part(part.number))?;
-        if !matches(attempt, part) && !names_its_equal(scope, upload, attempt, part).await? {
-            return Err(invalid_part(part.number));
+        if !matches(current, part) {
+            let attempts = attempts(gateway, scope, upload, customer_key, part.number).await?;
+            let mut named = attempts.iter().filter(|attempt| matches(attempt, part));
+            // The client may name another attempt of the same content, which S3's own ETags would not tell apart.
+            if !named.any(|attempt| is_same_content(attempt, current)) {
+                return Err(invalid_part(part.number));
+            }
         }
         let is_last = index + 1 == requested.len();
+        let stored = &current.attempt.stored;
         if !is_last
-            && (attempt.stored.plaintext_bytes < layout::PART_BYTES_MIN
-                || attempt.stored.spool_key.is_some())
+            && (stored.plaintext_bytes < layout::PART_BYTES_MIN || stored.spool_key.is_some())
         {
             return Err(too_small());
         }
-        attempts.push(attempt.clone());
+        parts.push(current.clone());
     }
-    let checksum = whole_checksum(upload, &attempts);
-    check_declared(complete, &attempts, checksum.as_ref())?;
-    Ok(Plan { attempts, checksum })
+    let checksum = whole_checksum(upload, &parts);
+    check_declared(complete, &parts, checksum.as_ref())?;
+    Ok(Plan {
+        list_digest: checksums::list_digest(scope, upload, customer_key, &parts).await?,
+        parts,
+        checksum,
+    })
 }
 
-fn matches(attempt: &Attempt, part: &RequestedPart) -> bool {
-    let etag = ClientEtag::from_upstream(&attempt.stored.upstream_etag);
-    let checksum = match (&part.checksum, &attempt.stored.checksum) {
+fn matches(part: &Part, named: &RequestedPart) -> bool {
+    let etag = ClientEtag::from_upstream(&part.attempt.stored.upstream_etag);
+    let checksum = match (&named.checksum, &part.checksum) {
         (None, _) => true,
         (Some(named), Some(stored)) => {
             named.algorithm == stored.algorithm && named.value == stored.value
         }
         (Some(_), None) => false,
     };
-    etag == part.etag && checksum
+    etag == named.etag && checksum
 }
 
-/// Whether the client names another attempt of the same content, as S3's own ETags would not tell apart.
-async fn names_its_equal(
+/// The finished attempts at one part that are still known, the newest first.
+pub(super) async fn attempts(
+    gateway: &Gateway,
     scope: &BucketScope,
     upload: &Upload,
-    current: &Attempt,
-    part: &RequestedPart,
-) -> Result<bool, OpError> {
+    customer_key: Option<&CustomerKey>,
+    number: u16,
+) -> Result<Vec<Part>, OpError> {
     let (catalog, id) = (&scope.domain.catalog, &upload.new.id);
-    let attempts = catalog.attempts(scope.tenant, id, part.number).await?;
-    let mut named = attempts.iter().filter(|attempt| matches(attempt, part));
-    Ok(named.any(|attempt| is_same_content(attempt, current)))
+    let attempts = catalog.attempts(scope.tenant, id, number).await?;
+    checksums::open(gateway, scope, upload, customer_key, attempts).await
 }
 
 /// A part without a checksum is the same as no other.
-pub(super) fn is_same_content(a: &Attempt, b: &Attempt) -> bool {
-    a.stored.plaintext_bytes == b.stored.plaintext_bytes
-        && a.stored.checksum.is_some()
-        && a.stored.checksum == b.stored.checksum
+pub(super) fn is_same_content(a: &Part, b: &Part) -> bool {
+    a.attempt.stored.plaintext_bytes == b.attempt.stored.plaintext_bytes
+        && a.checksum.is_some()
+        && a.checksum == b.checksum
 }
 
 pub(super) fn invalid_part(number: u16) -> OpError {
@@ -123,26 +139,26 @@ pub(super) fn too_small() -> OpError {
 }
 
 /// The whole object's checksum: of the kind that the upload was created with, else CRC-64/NVME where every part has one.
-fn whole_checksum(upload: &Upload, attempts: &[Attempt]) -> Option<Checksum> {
+fn whole_checksum(upload: &Upload, parts: &[Part]) -> Option<Checksum> {
     let (algorithm, kind) = upload
         .new
         .checksum
         .unwrap_or((ChecksumAlgorithm::Crc64Nvme, ChecksumType::FullObject));
-    let parts: Vec<(Option<&Checksum>, u64)> = attempts
+    let parts: Vec<(Option<&Checksum>, u64)> = parts
         .iter()
-        .map(|part| (part.stored.checksum.as_ref(), part.stored.plaintext_bytes))
+        .map(|part| (part.checksum.as_ref(), part.attempt.stored.plaintext_bytes))
         .collect();
     checksum::of_parts(algorithm, kind, &parts)
 }
 
 fn check_declared(
     complete: &CompleteUpload,
-    attempts: &[Attempt],
+    parts: &[Part],
     whole: Option<&Checksum>,
 ) -> Result<(), OpError> {
-    let plaintext_bytes: u64 = attempts
+    let plaintext_bytes: u64 = parts
         .iter()
-        .map(|part| part.stored.plaintext_bytes)
+        .map(|part| part.attempt.stored.plaintext_bytes)
         .sum();
     if plaintext_bytes > layout::PLAINTEXT_BYTES_MAX {
         return Err(OpError::new(
@@ -170,21 +186,4 @@ fn check_declared(
             "The checksum you specified for the whole object did not match what was computed from its parts.",
         )),
     }
-}
-
-/// What is fixed before the trailer is sealed: which parts, of which content. Which attempt of equal content is not.
-pub(super) fn part_list(attempts: &[Attempt]) -> Vec<u8> {
-    let mut list = Vec::new();
-    for part in attempts {
-        list.extend_from_slice(&part.number.to_be_bytes());
-        list.extend_from_slice(&part.stored.plaintext_bytes.to_be_bytes());
-        let checksum = part
-            .stored
-            .checksum
-            .as_ref()
-            .map_or(&[][..], |checksum| &checksum.value);
-        list.push(u8::try_from(checksum.len()).unwrap_or(u8::MAX));
-        list.extend_from_slice(checksum);
-    }
-    list
 }

@@ -79,6 +79,38 @@ async fn bucket_with_objects_stays_with_its_uploads() {
 }
 
 #[tokio::test]
+async fn bucket_that_holds_something_stays_in_use_through_a_refused_deletion() {
+    let bed = Testbed::new().await;
+    let acme = Client::acme(&bed).await;
+    acme.put("k", b"x").await.unwrap();
+    // Were the bucket taken away first, as one that is deleted is, this is what would be answered.
+    bed.catalog.inject(CatalogFault {
+        operation: Some("move_bucket"),
+        after: 0,
+        times: 1,
+        kind: FaultKind::NotPersisted,
+    });
+    let refused = delete(&bed).await;
+    assert_eq!(refused.err().map(|e| e.code()), Some(Code::BucketNotEmpty));
+}
+
+#[tokio::test]
+async fn bucket_that_is_being_deleted_is_neither_there_nor_gone() {
+    let bed = Testbed::new().await;
+    let _acme = Client::acme(&bed).await;
+    let code = async || {
+        let scope = bucket_scope(&bed.gateway, &bed.acme, "docs", Access::Read).await;
+        scope.err().map(|error| error.code())
+    };
+    assert_eq!(code().await, None);
+    bed.store.fail_next(Op::DeleteBucket, Fault::Failed);
+    assert!(given_up(delete(&bed)).await.is_err());
+    assert_eq!(code().await, Some(Code::ServiceUnavailable));
+    delete(&bed).await.unwrap();
+    assert_eq!(code().await, Some(Code::NoSuchBucket));
+}
+
+#[tokio::test]
 async fn bucket_deletion_with_any_fault_may_be_repeated() {
     let steps = [
         ("move_bucket", FaultKind::NotPersisted),

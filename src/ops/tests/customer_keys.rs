@@ -326,9 +326,18 @@ async fn listed_parts_show_their_checksums_to_the_key_alone() {
     ours.part("k", &upload, 1, b"bytes").await.unwrap();
     let list = async |client: &Client<'_>| {
         let customer_key = client.customer_key.as_deref();
-        list_parts(&client.scope, &key("k"), &upload, 0, 10, customer_key).await
+        list_parts(
+            &bed.gateway,
+            &client.scope,
+            &key("k"),
+            &upload,
+            0,
+            10,
+            customer_key,
+        )
+        .await
     };
-    let shown = |page: &crate::ops::multipart::PartPage| page.parts[0].stored.checksum.is_some();
+    let shown = |page: &crate::ops::multipart::PartPage| page.parts[0].checksum.is_some();
     assert!(shown(&list(&ours).await.unwrap()));
     assert!(!shown(&list(&plainly).await.unwrap()));
     let refused = list(&plainly.with_key(2)).await;

@@ -161,7 +161,7 @@ async fn upload_of_another_tenant_answers_as_one_that_does_not_exist() {
             seen(globex.part("theirs", upload, 2, b"y").await),
             seen(multipart::upload_part_copy(&bed.gateway, scope, copy).await),
             seen(globex.complete("theirs", upload, list).await),
-            seen(multipart::list_parts(scope, &at, upload, 0, 10, None).await),
+            seen(multipart::list_parts(&bed.gateway, scope, &at, upload, 0, 10, None).await),
             seen(globex.abort("theirs", upload).await),
         ]);
     }

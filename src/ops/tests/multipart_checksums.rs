@@ -143,7 +143,8 @@ async fn part_with_another_algorithm_or_a_wrong_checksum_is_refused_and_not_kept
         }
     }
     let at = key("k");
-    let parts = crate::ops::multipart::list_parts(&acme.scope, &at, &upload, 0, 10, None);
+    let parts =
+        crate::ops::multipart::list_parts(&bed.gateway, &acme.scope, &at, &upload, 0, 10, None);
     assert!(parts.await.unwrap().parts.is_empty());
     assert_eq!(acme.spooled().await, 0);
 }

@@ -237,13 +237,13 @@ async fn parts_are_listed_as_their_last_attempts_in_pages() {
         acme.part("k", &upload, number, body).await.unwrap();
     }
     let key = super::client::key("k");
-    let page = list_parts(&acme.scope, &key, &upload, 0, 2, None)
+    let page = list_parts(&bed.gateway, &acme.scope, &key, &upload, 0, 2, None)
         .await
         .unwrap();
     let numbers: Vec<_> = page.parts.iter().map(|part| part.number).collect();
     assert_eq!((numbers, page.truncated), (vec![2, 5], true));
     assert_eq!(page.parts[0].stored.plaintext_bytes, 3);
-    let page = list_parts(&acme.scope, &key, &upload, 5, 2, None)
+    let page = list_parts(&bed.gateway, &acme.scope, &key, &upload, 5, 2, None)
         .await
         .unwrap();
     assert_eq!((page.parts.len(), page.truncated), (1, false));

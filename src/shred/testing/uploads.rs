@@ -84,7 +84,7 @@ impl World {
             salt: [0; 24],
             commitment: [0; 32],
             plaintext_bytes: 1,
-            checksum: None,
+            sealed_checksum: None,
             spool_key: Some(spool_key),
         };
         let catalog = &self.bench.catalog;

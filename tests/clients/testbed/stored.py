@@ -19,7 +19,9 @@ def files_under(*roots: Path) -> Iterator[Path]:
 
 def encodings(marker: bytes) -> set[bytes]:
     """A marker as it may lie in a file: raw, hexadecimal, UTF-16, and base64 at each of its three alignments."""
-    found = {marker, marker.hex().encode(), marker.hex().upper().encode(), marker.decode().encode("utf-16-le")}
+    found = {marker, marker.hex().encode(), marker.hex().upper().encode()}
+    if marker.isascii():
+        found.add(marker.decode().encode("utf-16-le"))
     for alphabet in (None, b"-_"):
         for shift in range(3):
             text = base64.b64encode(b"\0" * shift + marker, altchars=alphabet)
