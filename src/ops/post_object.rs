@@ -137,6 +137,7 @@ impl OwnUpload<'_> {
             etag: made.etag,
             version: made.version,
             checksum: verified,
+            expiration: made.expiration,
         })
     }
 

@@ -32,8 +32,8 @@ const SCHEMA: Schema = Schema {
     version_query: "SELECT MAX(version) AS version FROM catalog_migrations",
     sqlite: || sqlx::migrate!("src/catalog/migrations/sqlite"),
     postgres: || sqlx::migrate!("src/catalog/migrations/postgres"),
-    oldest: 6,
-    newest: 6,
+    oldest: 7,
+    newest: 7,
 };
 
 /// A domain's catalog in a database.

@@ -68,6 +68,12 @@ pub(super) fn answer(
             version.0.clone(),
         );
     }
+    if let Some(expiration) = &stored.expiration {
+        set(
+            HeaderName::from_static("x-amz-expiration"),
+            expiration.clone(),
+        );
+    }
     if let Some(url) = redirect(fields, place, &etag) {
         set(header::LOCATION, url);
         *response.status_mut() = StatusCode::SEE_OTHER;
@@ -147,6 +153,7 @@ mod tests {
             etag: ClientEtag::from_upstream("abc"),
             version: Some(VersionId("v1".into())),
             checksum: None,
+            expiration: Some("expiry-date=\"x\"".into()),
         };
         answer(&fields, &place, &stored).unwrap()
     }

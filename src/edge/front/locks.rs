@@ -28,7 +28,7 @@ fn malformed(sentence: &'static str) -> OpError {
 }
 
 /// A time of a request; `None` outside of the years that can be.
-fn unix_ms(time: &dto::Timestamp) -> Option<UnixMs> {
+pub(super) fn unix_ms(time: &dto::Timestamp) -> Option<UnixMs> {
     let mut text = Vec::new();
     // Its other formats of a time forget the offset from UTC that the client named.
     time.format(dto::TimestampFormat::EpochSeconds, &mut text)

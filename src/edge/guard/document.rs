@@ -27,7 +27,7 @@ impl DocumentCheck {
     /// The check that a request's body needs; `None` when it is no document.
     ///
     /// # Errors
-    /// `InvalidRequest` for a list of deletes that nothing covers, `InvalidDigest` for a broken one, and `NotImplemented` for a
+    /// `InvalidRequest` for what deletes, by a list or by rules, and nothing covers, `InvalidDigest` for a broken one, and `NotImplemented` for a
     /// document in chunks.
     pub fn of(parts: &Parts, query: &Query, payload: &Payload) -> Result<Option<Self>, OpError> {
         let has_body = [&Method::PUT, &Method::POST].contains(&&parts.method);
@@ -50,7 +50,8 @@ impl DocumentCheck {
         let is_covered = signed.is_some()
             || parts.headers.contains_key(CONTENT_MD5)
             || declared.known().is_some();
-        if query.has("delete") && !is_covered {
+        let deletes = query.has("delete") || query.has("lifecycle");
+        if deletes && !is_covered {
             return Err(OpError::invalid_request(
                 "Missing required header for this request: Content-MD5 or an x-amz-checksum- header",
             ));
@@ -179,6 +180,8 @@ mod tests {
     #[test]
     fn delete_list_that_nothing_covers_is_refused() {
         let code = |headers, form| check("/b?delete", headers, &payload(form, Some(3))).err();
+        let rules = check("/b?lifecycle", &[], &payload(Form::Unsigned, Some(3))).err();
+        assert_eq!(rules, Some(Code::InvalidRequest));
         assert_eq!(code(&[], Form::Unsigned), Some(Code::InvalidRequest));
         assert_eq!(code(&[], Form::Hashed([0; 32])), None);
         let broken = [("content-md5", "xx")];

@@ -40,6 +40,7 @@ pub(crate) fn full_profile() -> RegionProfile {
         put_checksum_trailer: false,
         object_lock: false,
         object_lock_copy: false,
+        lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 2_000,
         user_metadata_bytes_max: 2_000,
     }
