@@ -202,7 +202,7 @@ def test_rules_of_anothers_bucket_answer_as_for_no_bucket(target, s3, bucket):
 @pytest.mark.lethe_only("grants")
 def test_rules_need_the_permission_admin_on_the_whole_bucket(target, s3, bucket):
     put(s3, bucket, RULES[0])
-    grants = {"writer": ["read,write,list,delete"], "below": ["admin", f"{bucket}/logs/"], "admin": ["admin", bucket]}
+    grants = {"writer": ["read,write,list,delete"], "below": ["admin", f"{bucket}:logs/"], "admin": ["admin", bucket]}
     for label, grant in grants.items():
         issue(target, label, *grant)
         client = target.client(label)

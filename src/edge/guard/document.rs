@@ -4,6 +4,7 @@
 use super::body::BodyFault;
 use super::payload::{DOCUMENT_BYTES_MAX, Form, Payload};
 use super::query::Query;
+use super::settings_text;
 use crate::ops::OpError;
 use crate::ops::checksum::{Declared, Verifier};
 use http::request::Parts;
@@ -21,6 +22,8 @@ pub struct DocumentCheck {
     seen_bytes: u64,
     /// The last bytes of what passed, fewer than [`CDATA`] has.
     carried: Vec<u8>,
+    /// All that passed, of a document that is looked at as a whole.
+    whole: Option<Vec<u8>>,
 }
 
 impl DocumentCheck {
@@ -50,6 +53,9 @@ impl DocumentCheck {
         let is_covered = signed.is_some()
             || parts.headers.contains_key(CONTENT_MD5)
             || declared.known().is_some();
+        let is_setting = settings_text::SUBRESOURCES
+            .iter()
+            .any(|name| query.has(name));
         let deletes = query.has("delete") || query.has("lifecycle");
         if deletes && !is_covered {
             return Err(OpError::invalid_request(
@@ -62,6 +68,7 @@ impl DocumentCheck {
             declared_bytes: payload.declared_bytes,
             seen_bytes: 0,
             carried: Vec::with_capacity(CDATA.len()),
+            whole: is_setting.then(Vec::new),
         }))
     }
 
@@ -73,6 +80,9 @@ impl DocumentCheck {
         }
         self.refuse_cdata(data)?;
         self.verifier.update(data);
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(data);
+        }
         if let Some((hasher, _)) = &mut self.signed {
             hasher.update(data);
         }
@@ -100,6 +110,9 @@ impl DocumentCheck {
 
     /// Compares the digests.
     pub(super) fn finish(self) -> Result<(), BodyFault> {
+        if let Some(whole) = &self.whole {
+            settings_text::check(whole).map_err(BodyFault::Document)?;
+        }
         if let Some((hasher, expected)) = self.signed
             && hasher.finalize()[..] != expected[..]
         {
