@@ -103,6 +103,7 @@ pub fn form(data: &[u8]) {
 /// # Panics
 /// When they do not: that is what the target looks for.
 pub fn lifecycle(data: &[u8]) -> Result<Vec<LifecycleRule>, Code> {
+    guard::settings_text::check(data).map_err(|_| Code::MalformedXML)?;
     let document: Result<BucketLifecycleConfiguration, _> =
         xml::Deserialize::deserialize(&mut xml::Deserializer::new(data));
     let document = document.map_err(|_| Code::MalformedXML)?;

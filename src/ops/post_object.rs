@@ -3,6 +3,7 @@
 
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
+use crate::ops::customer_key::CustomerKey;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
 use crate::ops::multipart::{self, CompleteUpload, CreateUpload, RequestedPart, UploadPart};
@@ -14,6 +15,7 @@ use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectMetadata};
+use std::sync::Arc;
 
 /// Plaintext bytes of one piece: as much as is held in memory at once.
 pub const PART_BYTES: u64 = 8 << 20;
@@ -26,6 +28,10 @@ pub struct PostObject {
     pub metadata: ObjectMetadata,
     /// Its tags.
     pub tags: Vec<(String, String)>,
+    /// The lock that it is to have.
+    pub lock: ObjectLock,
+    /// The key without which nobody is to read it.
+    pub customer_key: Option<Arc<CustomerKey>>,
     /// What the client declared of it.
     pub declared: Declared,
     /// The plaintext; it ends only when all of it is what was meant.
@@ -48,9 +54,9 @@ pub async fn post_object(
             key: post.key,
             metadata: post.metadata,
             tags: post.tags,
-            lock: ObjectLock::default(),
+            lock: post.lock,
             condition: WriteCondition::Always,
-            customer_key: None,
+            customer_key: post.customer_key,
             plaintext_bytes: first.len() as u64,
             body: once(first),
             declared: post.declared,
@@ -63,8 +69,8 @@ pub async fn post_object(
         key: post.key.clone(),
         metadata: post.metadata,
         tags: post.tags,
-        lock: ObjectLock::default(),
-        customer_key: None,
+        lock: post.lock,
+        customer_key: post.customer_key.clone(),
         algorithm: kept.as_ref().map(|checksum| checksum.algorithm),
         checksum_type: kept.as_ref().map(|_| ChecksumType::FullObject),
     };
@@ -74,6 +80,7 @@ pub async fn post_object(
         scope,
         key: post.key,
         id: upload.new.id.to_string(),
+        customer_key: post.customer_key,
     };
     let stored = upload.store(first, pieces, post.declared, kept).await;
     if stored.is_err() {
@@ -101,6 +108,7 @@ struct OwnUpload<'a> {
     scope: &'a BucketScope,
     key: ObjectKey,
     id: String,
+    customer_key: Option<Arc<CustomerKey>>,
 }
 
 impl OwnUpload<'_> {
@@ -130,7 +138,7 @@ impl OwnUpload<'_> {
             checksum: kept,
             plaintext_bytes: None,
             condition: WriteCondition::Always,
-            customer_key: None,
+            customer_key: self.customer_key.clone(),
         };
         let made = multipart::complete_upload(self.gateway, self.scope, &complete).await?;
         Ok(PutAnswer {
@@ -150,7 +158,7 @@ impl OwnUpload<'_> {
             number,
             plaintext_bytes: piece.len() as u64,
             body: once(piece),
-            customer_key: None,
+            customer_key: self.customer_key.clone(),
             declared: Declared::default(),
             trailers: Box::new(|| None),
         };

@@ -2,6 +2,7 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>).
 
 use super::fields::Fields;
+use crate::edge::customer_keys;
 use crate::edge::host::Addressing;
 use crate::ops::put_object::PutAnswer;
 use crate::ops::{OpError, headers};
@@ -58,10 +59,22 @@ pub(super) fn answer(
         }
     };
     set(header::ETAG, etag.clone());
-    set(
-        HeaderName::from_static("x-amz-server-side-encryption"),
-        encryption.to_owned(),
-    );
+    match fields.get(customer_keys::KEY_MD5) {
+        None => set(
+            HeaderName::from_static("x-amz-server-side-encryption"),
+            encryption.to_owned(),
+        ),
+        Some(md5) => {
+            set(
+                HeaderName::from_static(customer_keys::ALGORITHM),
+                "AES256".to_owned(),
+            );
+            set(
+                HeaderName::from_static(customer_keys::KEY_MD5),
+                md5.to_owned(),
+            );
+        }
+    }
     if let Some(version) = &stored.version {
         set(
             HeaderName::from_static("x-amz-version-id"),

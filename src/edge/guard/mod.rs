@@ -17,7 +17,7 @@ pub mod metadata;
 pub mod payload;
 pub mod query;
 pub mod scope;
-mod settings_text;
+pub mod settings_text;
 pub mod signed_headers;
 pub mod subresource;
 mod trailer;

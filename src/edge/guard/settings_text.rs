@@ -5,7 +5,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// Subresources whose documents are looked at.
-pub(super) const SUBRESOURCES: [&str; 3] = ["cors", "lifecycle", "object-lock"];
+pub const SUBRESOURCES: [&str; 3] = ["cors", "lifecycle", "object-lock"];
 
 /// Elements that hold a whole number.
 const NUMBERS: [&[u8]; 8] = [
@@ -24,7 +24,7 @@ const NAMESPACE: &[u8] = b"http://s3.amazonaws.com/doc/2006-03-01/";
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(document: &[u8]) -> Result<(), &'static str> {
+pub fn check(document: &[u8]) -> Result<(), &'static str> {
     let mut reader = Reader::from_reader(document);
     let mut number: Option<Vec<u8>> = None;
     loop {
