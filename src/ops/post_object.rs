@@ -3,7 +3,6 @@
 
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
-use crate::ops::customer_key::CustomerKey;
 use crate::ops::error::OpError;
 use crate::ops::gateway::Gateway;
 use crate::ops::multipart::{self, CompleteUpload, CreateUpload, RequestedPart, UploadPart};
@@ -14,7 +13,7 @@ use crate::region::{BodyError, ObjectLock};
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectMetadata};
+use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectMetadata};
 use std::sync::Arc;
 
 /// Plaintext bytes of one piece: as much as is held in memory at once.

@@ -8,35 +8,38 @@ use quick_xml::events::{BytesStart, Event};
 pub const SUBRESOURCES: [&str; 3] = ["cors", "lifecycle", "object-lock"];
 
 /// Elements that hold a whole number.
-const NUMBERS: [&[u8]; 8] = [
-    b"Days",
-    b"DaysAfterInitiation",
-    b"MaxAgeSeconds",
-    b"NewerNoncurrentVersions",
-    b"NoncurrentDays",
-    b"ObjectSizeGreaterThan",
-    b"ObjectSizeLessThan",
-    b"Years",
+const NUMBERS: [&str; 8] = [
+    "Days",
+    "DaysAfterInitiation",
+    "MaxAgeSeconds",
+    "NewerNoncurrentVersions",
+    "NoncurrentDays",
+    "ObjectSizeGreaterThan",
+    "ObjectSizeLessThan",
+    "Years",
 ];
-const NAMESPACE: &[u8] = b"http://s3.amazonaws.com/doc/2006-03-01/";
+const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// Looks at a whole document. What is no XML is left to s3s, which refuses it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(document: &[u8]) -> Result<(), &'static str> {
-    let mut reader = Reader::from_reader(document);
-    let mut number: Option<Vec<u8>> = None;
+    let Ok(text) = std::str::from_utf8(document) else {
+        return Ok(());
+    };
+    let mut reader = Reader::from_str(text);
+    let mut number: Option<String> = None;
     loop {
         match reader.read_event() {
             Ok(Event::Start(start)) => {
                 check_namespace(&start)?;
-                number = is_number(start.local_name().as_ref()).then(Vec::new);
+                number = is_number(start.local_name().as_ref()).then(String::new);
             }
             Ok(Event::Empty(empty)) => check_namespace(&empty)?,
             Ok(Event::Text(text)) => {
                 if let Some(digits) = &mut number {
-                    digits.extend_from_slice(text.as_ref());
+                    digits.push_str(text.as_ref());
                 }
             }
             // Digits written as references are none that anybody means.
@@ -53,23 +56,23 @@ pub fn check(document: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-fn is_number(name: &[u8]) -> bool {
+fn is_number(name: &str) -> bool {
     NUMBERS.contains(&name)
 }
 
 fn check_namespace(element: &BytesStart<'_>) -> Result<(), &'static str> {
     let mut attributes = element.attributes().flatten();
     let foreign = attributes
-        .any(|attribute| attribute.key.as_ref() == b"xmlns" && *attribute.value != *NAMESPACE);
+        .any(|attribute| attribute.key.as_ref() == "xmlns" && *attribute.value != *NAMESPACE);
     match foreign {
         false => Ok(()),
         true => Err("it is of another namespace"),
     }
 }
 
-fn check_number(text: &[u8]) -> Result<(), &'static str> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    match !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) {
+fn check_number(text: &str) -> Result<(), &'static str> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    match !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         true => Ok(()),
         false => Err("a number is none"),
     }
