@@ -96,11 +96,13 @@ pub enum BucketSetting {
     Tagging,
     /// Its CORS rules.
     Cors,
+    /// Its lifecycle rules.
+    Lifecycle,
 }
 
 impl BucketSetting {
     /// Every setting.
-    pub const ALL: [Self; 2] = [Self::Tagging, Self::Cors];
+    pub const ALL: [Self; 3] = [Self::Tagging, Self::Cors, Self::Lifecycle];
 }
 
 /// A bucket about to be created.

@@ -197,7 +197,12 @@ pub(super) async fn open(
             (*store.identity().as_bytes(), Arc::new(store))
         }
         Backend::S3(backend) => {
-            let store = S3Store::connect(upstream(backend, limits), check.profile).await?;
+            let mut profile = check.profile;
+            if !backend.lifecycle {
+                // That a store keeps rules does not say that anything carries them out, and no check can wait for that.
+                profile.lifecycle.clear();
+            }
+            let store = S3Store::connect(upstream(backend, limits), profile).await?;
             let identity = store
                 .read_identity()
                 .await?

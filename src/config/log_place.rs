@@ -30,6 +30,14 @@ pub(super) fn log_place(base: &Path, domain: &str, raw: &RawBackend) -> Result<P
             })?;
             Ok((Some(base.join(path)), None))
         }
+        "s3" if raw.lifecycle.is_some() => {
+            let problem = "a log of kind \"s3\" has no such key".to_owned();
+            Err(at(
+                "lifecycle",
+                problem,
+                "remove it: a log keeps everything",
+            ))
+        }
         "s3" if raw.path.is_some() => {
             let problem = "a log of kind \"s3\" has no such key".to_owned();
             Err(at("path", problem, "remove it, or write kind = \"dir\""))

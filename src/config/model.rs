@@ -138,6 +138,8 @@ pub struct S3Backend {
     pub ca: Option<PathBuf>,
     /// Whether an `http://` endpoint is permitted.
     pub allow_plain_http: bool,
+    /// Whether the operator says that the store carries out lifecycle rules.
+    pub lifecycle: bool,
 }
 
 /// Bounds on what one process takes on.

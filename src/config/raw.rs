@@ -182,6 +182,7 @@ pub(super) struct RawBackend {
     pub(super) credentials_file: Option<PathBuf>,
     pub(super) ca: Option<PathBuf>,
     pub(super) allow_plain_http: Option<bool>,
+    pub(super) lifecycle: Option<bool>,
 }
 
 impl RawBackend {
@@ -194,6 +195,7 @@ impl RawBackend {
             ("credentials_file", self.credentials_file.is_some()),
             ("ca", self.ca.is_some()),
             ("allow_plain_http", self.allow_plain_http.is_some()),
+            ("lifecycle", self.lifecycle.is_some()),
         ]
         .into_iter()
         .find_map(|(key, there)| there.then_some(key))

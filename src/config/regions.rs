@@ -172,6 +172,7 @@ pub(super) fn s3_backend(
         credentials_file: base.join(credentials_file),
         ca: raw.ca.as_ref().map(|ca| base.join(ca)),
         allow_plain_http,
+        lifecycle: raw.lifecycle.unwrap_or(false),
     })
 }
 

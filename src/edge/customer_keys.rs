@@ -13,10 +13,15 @@ struct Names {
     key_md5: &'static str,
 }
 
+/// Names the algorithm that an object's customer key is of.
+pub(super) const ALGORITHM: &str = "x-amz-server-side-encryption-customer-algorithm";
+/// Names an object's customer key by its MD5.
+pub(super) const KEY_MD5: &str = "x-amz-server-side-encryption-customer-key-md5";
+
 const OBJECT: Names = Names {
-    algorithm: "x-amz-server-side-encryption-customer-algorithm",
+    algorithm: ALGORITHM,
     key: "x-amz-server-side-encryption-customer-key",
-    key_md5: "x-amz-server-side-encryption-customer-key-md5",
+    key_md5: KEY_MD5,
 };
 
 const COPY_SOURCE: Names = Names {
@@ -66,12 +71,17 @@ impl CustomerKeys {
         copy_source: Ok(None),
     };
 
-    /// Takes the keys out of a request: neither its headers nor its query have them after that.
-    pub(super) fn take(headers: &mut HeaderMap, uri: &mut Uri) -> Self {
-        let keys = Self {
+    /// Takes the keys out of headers.
+    pub(super) fn take_from(headers: &mut HeaderMap) -> Self {
+        Self {
             object: OBJECT.take(headers),
             copy_source: COPY_SOURCE.take(headers),
-        };
+        }
+    }
+
+    /// Takes the keys out of a request: neither its headers nor its query have them after that.
+    pub(super) fn take(headers: &mut HeaderMap, uri: &mut Uri) -> Self {
+        let keys = Self::take_from(headers);
         if let Some(raw) = uri.query() {
             let kept = query::without(raw, |name| is_of_a_key(&name.to_ascii_lowercase()));
             // What is left of a URI's query is one.
@@ -137,7 +147,17 @@ pub(super) fn mark_sensitive(headers: &mut HeaderMap) {
 /// # Errors
 /// `InvalidRequest`.
 pub(super) fn refuse_unencrypted(headers: &HeaderMap) -> Result<(), OpError> {
-    match headers.keys().any(|name| is_of_a_key(name.as_str())) {
+    refuse_unencrypted_among(headers.keys().map(http::HeaderName::as_str))
+}
+
+/// As [`refuse_unencrypted`], of names that are no headers'.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(super) fn refuse_unencrypted_among<'a>(
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<(), OpError> {
+    match names.any(is_of_a_key) {
         false => Ok(()),
         true => Err(OpError::invalid_request(
             "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.",

@@ -8,6 +8,7 @@ pub use admission::guard;
 use super::forms::fields::Fields;
 use super::forms::multipart::{Event, FormReader};
 use super::forms::policy::Policy;
+use super::front::lifecycle;
 use super::guard::authorization;
 use super::guard::checksums::ChecksumHeader;
 use super::guard::chunked::ChunkedFraming;
@@ -17,8 +18,12 @@ use super::guard::query::Query;
 use super::host::Addressing;
 use super::{HostRules, conditions, guard as checks, range};
 use crate::ops::RangeSpec;
+use crate::ops::error::Code;
+use crate::region::LifecycleRule;
 use bytes::Bytes;
 use quick_xml::events::Event as Xml;
+use s3s::dto::BucketLifecycleConfiguration;
+use s3s::xml;
 use std::collections::VecDeque;
 
 /// Reads one text as everything that a head can hold.
@@ -196,6 +201,33 @@ pub fn form(data: &[u8]) {
     let _ = Policy::parse(body);
 }
 
+/// Reads bytes as a bucket's lifecycle rules. Those that can be read must say the same as a document that is made of them, as the
+/// catalog keeps them, and with their sizes mapped there must be as many.
+///
+/// # Errors
+/// The code that the document is refused with.
+///
+/// # Panics
+/// When they do not: that is what the target looks for.
+pub fn lifecycle(data: &[u8]) -> Result<Vec<LifecycleRule>, Code> {
+    checks::settings_text::check(data).map_err(|_| Code::MalformedXML)?;
+    let document: Result<BucketLifecycleConfiguration, _> =
+        xml::Deserialize::deserialize(&mut xml::Deserializer::new(data));
+    let document = document.map_err(|_| Code::MalformedXML)?;
+    let rules = document.rules.into_iter().map(lifecycle::of_dto);
+    let rules: Vec<LifecycleRule> = rules
+        .collect::<Result<_, _>>()
+        .map_err(|refused| refused.code())?;
+    let again = rules.iter().cloned().map(lifecycle::to_dto);
+    let again: Result<Vec<_>, _> = again.map(lifecycle::of_dto).collect();
+    assert_eq!(again.ok().as_ref(), Some(&rules));
+    let kept = serde_json::to_string(&rules).ok();
+    let kept = kept.and_then(|text| serde_json::from_str(&text).ok());
+    assert_eq!(kept.as_ref(), Some(&rules));
+    let _ = crate::ops::lifecycle::check(&rules);
+    Ok(rules)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -208,6 +240,9 @@ mod tests {
             super::document(text.as_bytes());
             super::chunked(&data);
             super::form(&data);
+            let _ = super::lifecycle(text.as_bytes());
+            let rule = format!("<LifecycleConfiguration><Rule><Status>Enabled</Status>{text}</Rule></LifecycleConfiguration>");
+            let _ = super::lifecycle(rule.as_bytes());
             super::form(format!("{}--b{text}", char::from(1)).as_bytes());
             super::form(format!("{}--b\r\n{text}\r\n\r\n--b--", char::from(5)).as_bytes());
         }

@@ -58,6 +58,8 @@ pub struct CopyAnswer {
     pub source_version: Option<VersionId>,
     /// The checksum that the copy has from its source.
     pub checksum: Option<(Checksum, usize)>,
+    /// When lifecycle rules let it go, in the region's words (`x-amz-expiration`).
+    pub expiration: Option<String>,
 }
 
 /// Copies an object.
@@ -146,6 +148,7 @@ pub async fn copy_object(
             .last_modified
             .unwrap_or_else(|| gateway.clock().now()),
         version: outcome.version,
+        expiration: outcome.expiration,
         source_version: object.head.version.clone(),
         checksum,
     })

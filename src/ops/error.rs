@@ -266,6 +266,7 @@ impl From<RegionError> for OpError {
                 ),
                 Missing::Upload => Self::no_such_upload(),
                 Missing::ObjectLock => super::object_lock::not_locked(),
+                Missing::Lifecycle => super::lifecycle::no_rules(),
             }
             .caused_by(error),
             RegionError::DeleteMarker { version, named, .. } => delete_marker(version, named),

@@ -16,6 +16,7 @@ mod failures;
 mod folding;
 pub mod gateway;
 pub mod headers;
+pub mod lifecycle;
 pub mod list_objects;
 pub mod multipart;
 pub mod object_lock;

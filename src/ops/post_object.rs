@@ -13,7 +13,8 @@ use crate::region::{BodyError, ObjectLock};
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, ObjectMetadata};
+use lethe_envelope::{Checksum, ChecksumAlgorithm, ChecksumType, CustomerKey, ObjectMetadata};
+use std::sync::Arc;
 
 /// Plaintext bytes of one piece: as much as is held in memory at once.
 pub const PART_BYTES: u64 = 8 << 20;
@@ -26,6 +27,10 @@ pub struct PostObject {
     pub metadata: ObjectMetadata,
     /// Its tags.
     pub tags: Vec<(String, String)>,
+    /// The lock that it is to have.
+    pub lock: ObjectLock,
+    /// The key without which nobody is to read it.
+    pub customer_key: Option<Arc<CustomerKey>>,
     /// What the client declared of it.
     pub declared: Declared,
     /// The plaintext; it ends only when all of it is what was meant.
@@ -48,9 +53,9 @@ pub async fn post_object(
             key: post.key,
             metadata: post.metadata,
             tags: post.tags,
-            lock: ObjectLock::default(),
+            lock: post.lock,
             condition: WriteCondition::Always,
-            customer_key: None,
+            customer_key: post.customer_key,
             plaintext_bytes: first.len() as u64,
             body: once(first),
             declared: post.declared,
@@ -63,8 +68,8 @@ pub async fn post_object(
         key: post.key.clone(),
         metadata: post.metadata,
         tags: post.tags,
-        lock: ObjectLock::default(),
-        customer_key: None,
+        lock: post.lock,
+        customer_key: post.customer_key.clone(),
         algorithm: kept.as_ref().map(|checksum| checksum.algorithm),
         checksum_type: kept.as_ref().map(|_| ChecksumType::FullObject),
     };
@@ -74,6 +79,7 @@ pub async fn post_object(
         scope,
         key: post.key,
         id: upload.new.id.to_string(),
+        customer_key: post.customer_key,
     };
     let stored = upload.store(first, pieces, post.declared, kept).await;
     if stored.is_err() {
@@ -101,6 +107,7 @@ struct OwnUpload<'a> {
     scope: &'a BucketScope,
     key: ObjectKey,
     id: String,
+    customer_key: Option<Arc<CustomerKey>>,
 }
 
 impl OwnUpload<'_> {
@@ -130,13 +137,14 @@ impl OwnUpload<'_> {
             checksum: kept,
             plaintext_bytes: None,
             condition: WriteCondition::Always,
-            customer_key: None,
+            customer_key: self.customer_key.clone(),
         };
         let made = multipart::complete_upload(self.gateway, self.scope, &complete).await?;
         Ok(PutAnswer {
             etag: made.etag,
             version: made.version,
             checksum: verified,
+            expiration: made.expiration,
         })
     }
 
@@ -149,7 +157,7 @@ impl OwnUpload<'_> {
             number,
             plaintext_bytes: piece.len() as u64,
             body: once(piece),
-            customer_key: None,
+            customer_key: self.customer_key.clone(),
             declared: Declared::default(),
             trailers: Box::new(|| None),
         };

@@ -57,6 +57,8 @@ pub struct PutAnswer {
     pub version: Option<VersionId>,
     /// The verified checksum.
     pub checksum: Option<Checksum>,
+    /// When lifecycle rules let it go, in the region's words (`x-amz-expiration`).
+    pub expiration: Option<String>,
 }
 
 /// Stores an object.
@@ -94,6 +96,7 @@ pub async fn put_object(
         etag: ClientEtag::from_upstream(&outcome.etag),
         version: outcome.version,
         checksum: checksum.take(),
+        expiration: outcome.expiration,
     })
 }
 
@@ -371,6 +374,7 @@ pub(crate) async fn settle(
             etag: head.etag,
             version: head.version,
             last_modified: Some(head.last_modified),
+            expiration: head.expiration,
         });
     }
     Err(error.into())

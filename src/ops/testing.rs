@@ -34,6 +34,7 @@ pub fn profile() -> RegionProfile {
         put_checksum_trailer: false,
         object_lock: false,
         object_lock_copy: false,
+        lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 2000,
         user_metadata_bytes_max: 2048,
     }

@@ -13,6 +13,8 @@ pub enum Missing {
     Upload,
     /// The bucket's object lock, or the version's retention or legal hold.
     ObjectLock,
+    /// The bucket's lifecycle rules.
+    Lifecycle,
 }
 
 /// A region store's refusal or failure.

@@ -5,11 +5,11 @@ mod streams;
 mod tests;
 
 use super::{
-    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
-    Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition, PutRequest,
-    RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject, StoredPart,
-    UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
-    VersionListing, Versioning, WriteOutcome,
+    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
+    LifecycleRule, ListRequest, Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest,
+    PutCondition, PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead,
+    StoredObject, StoredPart, UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId,
+    VersionListRequest, VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;
@@ -49,6 +49,8 @@ pub enum Op {
     ObjectLock,
     SetRetention,
     SetLegalHold,
+    Lifecycle,
+    SetLifecycle,
     Ping,
 }
 
@@ -81,6 +83,8 @@ impl Op {
             Self::ObjectLock => "object_lock",
             Self::SetRetention => "set_retention",
             Self::SetLegalHold => "set_legal_hold",
+            Self::Lifecycle => "lifecycle",
+            Self::SetLifecycle => "set_lifecycle",
             Self::Ping => "ping",
         }
     }
@@ -605,6 +609,25 @@ impl RegionStore for FaultyStore {
     ) -> Result<(), RegionError> {
         let call = self.inner.set_legal_hold(tenant, at, version, on);
         self.call(Op::SetLegalHold, call).await
+    }
+
+    async fn lifecycle(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Vec<LifecycleRule>, RegionError> {
+        let call = self.inner.lifecycle(tenant, bucket);
+        self.call(Op::Lifecycle, call).await
+    }
+
+    async fn set_lifecycle(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        rules: &[LifecycleRule],
+    ) -> Result<(), RegionError> {
+        let call = self.inner.set_lifecycle(tenant, bucket, rules);
+        self.call(Op::SetLifecycle, call).await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {

@@ -9,6 +9,7 @@ mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 mod keys;
+mod lifecycle;
 mod lock;
 mod s3;
 mod spool;
@@ -18,6 +19,10 @@ mod types;
 
 pub use error::{Missing, RegionError};
 pub use keys::key_problem;
+pub use lifecycle::{
+    AllOf, Expiration, LifecycleRule, NoncurrentExpiration, RuleFilter, RuleId, RuleKind,
+    is_midnight, same_meaning,
+};
 pub use lock::{
     DefaultRetention, LockConfiguration, LockMode, ObjectLock, Retention, RetentionPeriod,
 };
@@ -35,6 +40,7 @@ pub use types::{
 
 use crate::tenants::TenantId;
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 
 /// One region's object store.
 ///
@@ -271,6 +277,26 @@ pub trait RegionStore: Send + Sync + 'static {
         Err(no_object_lock("set_legal_hold"))
     }
 
+    /// The bucket's lifecycle rules, sizes in stored bytes; empty when it has none, [`RegionError::Lying`] when it has some that
+    /// [`Self::set_lifecycle`] can't have put.
+    async fn lifecycle(
+        &self,
+        _tenant: TenantId,
+        _bucket: &UpstreamBucket,
+    ) -> Result<Vec<LifecycleRule>, RegionError> {
+        Err(no_lifecycle("lifecycle"))
+    }
+
+    /// Replaces the bucket's lifecycle rules, sizes in stored bytes; an empty list deletes them.
+    async fn set_lifecycle(
+        &self,
+        _tenant: TenantId,
+        _bucket: &UpstreamBucket,
+        _rules: &[LifecycleRule],
+    ) -> Result<(), RegionError> {
+        Err(no_lifecycle("set_lifecycle"))
+    }
+
     /// Whether the store answers at all, for `/readyz` and `doctor`.
     async fn ping(&self) -> Result<(), RegionError>;
 
@@ -282,6 +308,13 @@ fn no_object_lock(operation: &'static str) -> RegionError {
     RegionError::Unsupported {
         operation,
         what: "object lock",
+    }
+}
+
+fn no_lifecycle(operation: &'static str) -> RegionError {
+    RegionError::Unsupported {
+        operation,
+        what: "lifecycle rules",
     }
 }
 
@@ -316,6 +349,9 @@ pub struct RegionProfile {
     /// CopyObject gives the copy the lock that the request asks for, and not its source's.
     #[serde(default)]
     pub object_lock_copy: bool,
+    /// What lifecycle rules may ask of it; nothing where it carries out none, or where nobody said that it does.
+    #[serde(default)]
+    pub lifecycle: BTreeSet<RuleKind>,
     /// Bytes of Content-Disposition that survive a round trip (0: spill is impossible).
     pub content_disposition_bytes_max: usize,
     /// Bytes of user metadata (names and values) that survive a round trip.

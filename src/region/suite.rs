@@ -6,6 +6,7 @@
 pub mod buckets;
 pub mod conditions;
 pub mod keys;
+pub mod lifecycle;
 pub mod listing;
 pub mod multipart;
 pub mod objects;
@@ -41,6 +42,8 @@ macro_rules! region_suite {
             conditions::delete_and_put_raced_has_one_winner
             keys::every_kept_key_is_its_own
             keys::object_below_an_object_is_its_own
+            lifecycle::rules_are_kept_replaced_and_deleted
+            lifecycle::rules_of_a_missing_bucket_are_not_found
             listing::pages_hold_every_key_once
             listing::prefix_and_delimiter_fold
             listing::common_prefixes_page_one_by_one
@@ -298,7 +301,9 @@ pub fn pattern(seed: u64, bytes: usize) -> Bytes {
     out.into()
 }
 
-fn is_missing<T>(result: &Result<T, RegionError>) -> bool {
+/// Whether an answer says that the object is not there.
+#[must_use]
+pub fn is_missing<T>(result: &Result<T, RegionError>) -> bool {
     matches!(
         result,
         Err(RegionError::NotFound {

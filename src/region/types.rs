@@ -152,6 +152,8 @@ pub struct WriteOutcome {
     pub version: Option<VersionId>,
     /// When the store says it was written, where it says so (copies).
     pub last_modified: Option<UnixMs>,
+    /// When lifecycle rules let it go, in the store's words (`x-amz-expiration`), where it says so.
+    pub expiration: Option<String>,
 }
 
 /// A range of stored bytes.
@@ -197,6 +199,8 @@ pub struct StoredHead {
     pub fields: HeadFields,
     /// How many tags it has.
     pub tag_count: u32,
+    /// When lifecycle rules let it go, in the store's words (`x-amz-expiration`), where it says so.
+    pub expiration: Option<String>,
 }
 
 /// An object being read.

@@ -263,19 +263,6 @@ def test_unsupported_object_subresource_is_not_implemented_and_no_object(target,
     assert s3.get_object(Bucket=bucket, Key="object")["Body"].read() == b"kept"
 
 
-LATER = {
-    "lifecycle": ("GET", {"lifecycle": ""}),
-}
-
-
-@pytest.mark.lethe_only("SeaweedFS implements some")
-@pytest.mark.parametrize("case", LATER)
-def test_later_subresource_is_not_implemented(target, bucket, case):
-    method, query = LATER[case]
-    answer = call(target, method, bucket, query=query)
-    assert (answer.status, answer.error()[0]) == (501, "NotImplemented"), answer.body
-
-
 def test_another_expected_bucket_owner_is_refused_and_changes_nothing(s3, bucket):
     s3.put_object(Bucket=bucket, Key="kept", Body=b"kept")
     owner = s3.get_bucket_acl(Bucket=bucket)["Owner"]["ID"]

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from conftest import empty, unique_name
 from test_multipart import complete, upload
 from test_objects import code
+from test_post_forms import encode, post
 from testbed.payload import MIB, body
 
 FAR = datetime(2040, 1, 1, tzinfo=UTC)
@@ -461,3 +462,22 @@ def test_folder_marker_is_held_like_any_object(s3, locked):
     assert refused(lambda: s3.delete_object(**at))[1] == "AccessDenied"
     s3.put_object_legal_hold(**at, LegalHold={"Status": "OFF"})
     s3.delete_object(**at, BypassGovernanceRetention=True)
+
+
+@pytest.mark.beyond_seaweedfs("stores a form without its lock")
+@pytest.mark.parametrize("size", (10, 9 * MIB))
+def test_form_locks_the_object_that_it_makes(target, s3, locked, bucket, size):
+    fields = {
+        "x-amz-object-lock-mode": "GOVERNANCE", "x-amz-object-lock-retain-until-date": FAR.isoformat(),
+        "x-amz-object-lock-legal-hold": "ON",
+    }  # fmt: skip
+    conditions = [{name: value} for name, value in fields.items()]
+
+    def send_to(name: str, covered: bool = True) -> int:
+        made = s3.generate_presigned_post(name, "posted", Fields=dict(fields), Conditions=conditions if covered else [])
+        return post(target, name, encode(list(made["fields"].items()), body(size))).status
+
+    assert send_to(locked, covered=False) == 403
+    assert send_to(bucket) == 400
+    assert send_to(locked) == 204
+    assert lock_of(s3.head_object(Bucket=locked, Key="posted")) == WITH_HOLD

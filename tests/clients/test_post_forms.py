@@ -227,8 +227,10 @@ def test_form_that_asks_for_what_lethe_has_not_is_refused(target, s3, bucket):
         ("acl", "public-read", "AccessControlListNotSupported"),
         ("x-amz-storage-class", "GLACIER", "InvalidStorageClass"),
         ("x-amz-website-redirect-location", "/", "NotImplemented"),
-        ("x-amz-object-lock-mode", "COMPLIANCE", "NotImplemented"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
+        ("x-amz-object-lock-mode", "COMPLIANCE", "InvalidArgument"),
+        ("x-amz-object-lock-legal-hold", "MAYBE", "InvalidArgument"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256", "InvalidArgument"),
+        ("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256", "NotImplemented"),
         ("tagging", "a=b", "MalformedXML"),
     ):
         made = s3.generate_presigned_post(bucket, "object", Fields={field: value}, Conditions=[{field: value}])

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from conftest import unique_name
 from test_cli_clients import Commands
 from test_objects import code
+from test_post_forms import encode, post
 from testbed.payload import MIB, body, md5
 from testbed.signed import call, path_of, presign, send
 from testbed.stored import files_under
@@ -368,3 +369,34 @@ def test_customer_key_lies_in_no_file_and_no_log(kind, tmp_path):
                 assert not files_containing(form, *roots), "a file holds a customer key"
     finally:
         target.stop()
+
+
+def form_fields(s3, bucket: str, key: str, fields: dict[str, str], covered: bool = True) -> list[tuple[str, str]]:
+    conditions = [{name: value} for name, value in fields.items()] if covered else []
+    made = s3.generate_presigned_post(bucket, key, Fields=dict(fields), Conditions=conditions)
+    return list(made["fields"].items())
+
+
+@pytest.mark.beyond_seaweedfs("stores such a form without the key")
+@pytest.mark.parametrize("size", (0, 1000, 9 * MIB))
+def test_form_with_a_customer_key_is_read_with_that_key_alone(target, s3, bucket, size):
+    answer = post(target, bucket, encode(form_fields(s3, bucket, "posted", headers(OURS)), body(size)))
+    assert answer.status == 204, answer.body
+    assert answer.headers[f"{PREFIX}key-md5"] == md5(OURS) and answer.headers[f"{PREFIX}algorithm"] == "AES256"
+    assert "x-amz-server-side-encryption" not in answer.headers
+    assert s3.get_object(Bucket=bucket, Key="posted", **sse(OURS))["Body"].read() == body(size)
+    for key in (None, OTHER):
+        with pytest.raises(ClientError):
+            s3.get_object(Bucket=bucket, Key="posted", **sse(key))
+
+
+@pytest.mark.beyond_seaweedfs("takes some")
+def test_form_whose_policy_does_not_cover_its_customer_key_is_refused(target, s3, bucket):
+    whole = headers(OURS)
+    cases = [(whole, False, 403)] + [({name: whole[name]}, True, 400) for name in whole]
+    cases += [(whole | {f"{PREFIX}key-MD5": md5(OTHER)}, True, 400), (whole | {"x-amz-server-side-encryption": "AES256"}, True, 400)]
+    for fields, covered, status in cases:
+        answer = post(target, bucket, encode(form_fields(s3, bucket, "posted", fields, covered), b"file"))
+        assert answer.status == status, answer.body
+        assert base64.b64encode(OURS) not in answer.body
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)

@@ -220,6 +220,11 @@ impl BucketStore for CachedCatalog {
         setting: BucketSetting,
     ) -> Result<Option<Arc<str>>, CatalogError> {
         self.shared.check_lease("bucket_setting")?;
+        if setting == BucketSetting::Lifecycle {
+            // Compared with what the store has now, and rarely read.
+            let inner = &self.shared.inner;
+            return inner.bucket_setting(tenant, name, setting).await;
+        }
         let entries = &self.shared.entries;
         if let Some(found) = entries.setting(tenant, name, setting).await {
             return Ok(found);

@@ -222,6 +222,9 @@ impl BucketStore for SqlCatalog {
             BucketSetting::Cors => {
                 "UPDATE buckets SET cors = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'"
             }
+            BucketSetting::Lifecycle => {
+                "UPDATE buckets SET lifecycle = $3 WHERE tenant = $1 AND name = $2 AND state = 'active'"
+            }
         })
         .bind(tenant)
         .bind(name.as_str())
@@ -242,6 +245,9 @@ impl BucketStore for SqlCatalog {
             }
             BucketSetting::Cors => {
                 "SELECT cors AS value FROM buckets WHERE tenant = $1 AND name = $2"
+            }
+            BucketSetting::Lifecycle => {
+                "SELECT lifecycle AS value FROM buckets WHERE tenant = $1 AND name = $2"
             }
         })
         .bind(tenant)

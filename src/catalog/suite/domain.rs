@@ -72,6 +72,7 @@ fn check(missing: &[&str]) -> RegionCheck {
             put_checksum_trailer: false,
             object_lock: false,
             object_lock_copy: false,
+            lifecycle: std::collections::BTreeSet::new(),
             content_disposition_bytes_max: 2_000,
             user_metadata_bytes_max: 2_048,
         },

@@ -2,6 +2,7 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>).
 
 use super::fields::Fields;
+use crate::edge::customer_keys;
 use crate::edge::host::Addressing;
 use crate::ops::put_object::PutAnswer;
 use crate::ops::{OpError, headers};
@@ -58,14 +59,32 @@ pub(super) fn answer(
         }
     };
     set(header::ETAG, etag.clone());
-    set(
-        HeaderName::from_static("x-amz-server-side-encryption"),
-        encryption.to_owned(),
-    );
+    match fields.get(customer_keys::KEY_MD5) {
+        None => set(
+            HeaderName::from_static("x-amz-server-side-encryption"),
+            encryption.to_owned(),
+        ),
+        Some(md5) => {
+            set(
+                HeaderName::from_static(customer_keys::ALGORITHM),
+                "AES256".to_owned(),
+            );
+            set(
+                HeaderName::from_static(customer_keys::KEY_MD5),
+                md5.to_owned(),
+            );
+        }
+    }
     if let Some(version) = &stored.version {
         set(
             HeaderName::from_static("x-amz-version-id"),
             version.0.clone(),
+        );
+    }
+    if let Some(expiration) = &stored.expiration {
+        set(
+            HeaderName::from_static("x-amz-expiration"),
+            expiration.clone(),
         );
     }
     if let Some(url) = redirect(fields, place, &etag) {
@@ -147,6 +166,7 @@ mod tests {
             etag: ClientEtag::from_upstream("abc"),
             version: Some(VersionId("v1".into())),
             checksum: None,
+            expiration: Some("expiry-date=\"x\"".into()),
         };
         answer(&fields, &place, &stored).unwrap()
     }

@@ -1,8 +1,11 @@
 //! The fields before the file, each once, by lower-case name: S3 knows no case there.
 
+use crate::edge::customer_keys;
 use crate::ops::headers::UserMetadata;
 use crate::ops::{Code, OpError};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt;
+use zeroize::Zeroize as _;
 
 /// Most fields before the file.
 const FIELDS_MAX: usize = 100;
@@ -26,16 +29,22 @@ const HEADERS: [(&str, &str); 9] = [
 ];
 
 /// Other headers of a PUT that a form may have as fields; whether they are supported is the operation's business.
-const AMZ_HEADERS: [&str; 11] = [
+const AMZ_HEADERS: [&str; 17] = [
     "x-amz-checksum-algorithm",
     "x-amz-checksum-crc32",
     "x-amz-checksum-crc32c",
     "x-amz-checksum-crc64nvme",
     "x-amz-checksum-sha1",
     "x-amz-checksum-sha256",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
     "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-server-side-encryption-customer-algorithm",
+    "x-amz-server-side-encryption-customer-key",
+    "x-amz-server-side-encryption-customer-key-md5",
     "x-amz-storage-class",
     "x-amz-website-redirect-location",
 ];
@@ -49,9 +58,23 @@ const SIGNATURE: [&str; 5] = [
     "x-amz-sdk-checksum-algorithm",
 ];
 
-/// A form's fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A form's fields. One of them may be a key: they print as their names, and are wiped when they go.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Fields(Vec<(String, String)>);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            value.zeroize();
+        }
+    }
+}
 
 impl Fields {
     /// Adds a field.
@@ -135,6 +158,7 @@ impl Fields {
             })?;
             headers.insert(header, value);
         }
+        customer_keys::mark_sensitive(&mut headers);
         Ok(headers)
     }
 
@@ -220,6 +244,16 @@ mod tests {
     }
 
     #[test]
+    fn customer_key_does_not_print() {
+        let fields = of(&[("x-amz-server-side-encryption-customer-key", "c2VjcmV0")]);
+        let headers = fields.headers().unwrap();
+        assert_eq!(headers.len(), 1);
+        for printed in [format!("{fields:?}"), format!("{headers:?}")] {
+            assert!(printed.contains("customer-key") && !printed.contains("c2VjcmV0"));
+        }
+    }
+
+    #[test]
     fn field_there_twice_in_any_case_is_refused() {
         let mut fields = of(&[("Key", "a")]);
         assert!(fields.add("kEY", "b".to_owned()).is_err());
@@ -252,8 +286,9 @@ mod tests {
         assert_eq!(metadata, UserMetadata::from([("a".into(), "ü".into())]));
         for name in [
             "x-amz-copy-source",
-            "x-amz-object-lock-mode",
-            "x-amz-server-side-encryption-customer-key",
+            "x-amz-bypass-governance-retention",
+            "x-amz-object-lock-of-tomorrow",
+            "x-amz-copy-source-server-side-encryption-customer-key",
             "x-amz-of-tomorrow",
         ] {
             let refused = of(&[(name, "x")]).headers().unwrap_err();

@@ -18,6 +18,7 @@ use super::auth::{self, EdgeAccess};
 use super::browsers::Browsers;
 use super::context::RequestContext;
 use super::cors::Asked;
+use super::customer_keys;
 use super::guard::body::{FaultSlot, GuardedBody};
 use super::guard::payload::{Form, Payload};
 use super::guard::query::Query;
@@ -81,6 +82,9 @@ impl Forms {
         let head = self.head(parts)?;
         let mut body = FormBody::new(self.guarded(body, &head), &head.content_type)?;
         let (fields, filename) = body.fields().await?;
+        if self.scheme != Scheme::HTTPS {
+            customer_keys::refuse_unencrypted_among(fields.names())?;
+        }
         let claims = Claims::of(&fields)?;
         let key = &claims.signed.access_key_id;
         if let Some(asked) = asked {

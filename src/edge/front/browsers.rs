@@ -1,7 +1,8 @@
 //! What browsers ask for and s3s does not do.
 
-use super::Front;
+use super::{Front, locks};
 use crate::edge::Browsers;
+use crate::edge::customer_keys::CustomerKeys;
 use crate::edge::forms::VerifiedForm;
 use crate::ops::checksum::Declared;
 use crate::ops::cors::{self, StoredRules};
@@ -41,14 +42,18 @@ impl Browsers for Front {
         let authorized = access::decide(caller, &ask, gateway.clock().now())?;
         let scope = scope::bucket_scope(gateway, &authorized, form.bucket(), Access::Write).await?;
         let fields = form.fields();
-        let said = fields.headers()?;
-        headers::check_supported(&said)?;
+        let mut said = fields.headers()?;
+        let keys = CustomerKeys::take_from(&mut said);
+        headers::check_supported_but_lock(&said)?;
+        let customer_key = keys.of_object(&said)?;
         let tags = fields.tags()?;
         headers::check_tags(&tags)?;
         let post = PostObject {
             key: scope.key(form.key())?,
             metadata: headers::object_metadata(&said, Some(&fields.metadata()?))?,
             tags,
+            lock: locks::asked_in(&said)?,
+            customer_key: customer_key.map(|sent| sent.key()),
             declared: Declared::from_headers(&said)?,
             body: file,
         };

@@ -104,6 +104,7 @@ pub(super) async fn copy(
         copy_object_result: Some(with_checksums!(result, checksums)),
         copy_source_version_id: answer.source_version.map(|version| version.0),
         version_id: answer.version.map(|version| version.0),
+        expiration: answer.expiration,
         ..Default::default()
     };
     let method = headers::server_side_encryption(sent)?;

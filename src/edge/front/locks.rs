@@ -10,6 +10,7 @@ use crate::region::{
     DefaultRetention, LockConfiguration, LockMode, ObjectLock, Retention, RetentionPeriod,
 };
 use aws_smithy_types::date_time::{DateTime, Format};
+use http::HeaderMap;
 use s3s::dto;
 use s3s::{S3Request, S3Response};
 
@@ -28,7 +29,7 @@ fn malformed(sentence: &'static str) -> OpError {
 }
 
 /// A time of a request; `None` outside of the years that can be.
-fn unix_ms(time: &dto::Timestamp) -> Option<UnixMs> {
+pub(super) fn unix_ms(time: &dto::Timestamp) -> Option<UnixMs> {
     let mut text = Vec::new();
     // Its other formats of a time forget the offset from UTC that the client named.
     time.format(dto::TimestampFormat::EpochSeconds, &mut text)
@@ -36,6 +37,25 @@ fn unix_ms(time: &dto::Timestamp) -> Option<UnixMs> {
     let text = String::from_utf8(text).ok()?;
     let time = DateTime::from_str(&text, Format::EpochSeconds).ok()?;
     time.to_millis().ok().map(UnixMs)
+}
+
+/// The lock that a write asks for whose message s3s did not read.
+pub(super) fn asked_in(headers: &HeaderMap) -> Result<ObjectLock, OpError> {
+    let text = |name: &str| {
+        let value = headers
+            .get(name)
+            .map(|value| value.to_str().map(str::to_owned));
+        let unreadable = || OpError::invalid_argument(format!("{name} can't be read."));
+        value.transpose().map_err(|_| unreadable())
+    };
+    let until = text("x-amz-object-lock-retain-until-date")?;
+    let until = until.map(|until| dto::Timestamp::parse(dto::TimestampFormat::DateTime, &until));
+    let until = until.transpose().map_err(|_| {
+        OpError::invalid_argument("The retain until date must be provided in ISO 8601 format")
+    })?;
+    let mode = text("x-amz-object-lock-mode")?.map(dto::ObjectLockMode::from);
+    let hold = text("x-amz-object-lock-legal-hold")?.map(dto::ObjectLockLegalHoldStatus::from);
+    asked(mode.as_ref(), until.as_ref(), hold.as_ref())
 }
 
 /// The lock that a write's headers ask for.

@@ -8,6 +8,7 @@ mod buckets;
 mod convert;
 mod copies;
 mod fixed_settings;
+pub(super) mod lifecycle;
 mod listings;
 mod locks;
 mod multipart;

@@ -302,6 +302,7 @@ fn completed(
     let output = dto::CompleteMultipartUploadOutput {
         e_tag: Some(convert::etag(&answer.etag)),
         version_id: answer.version.map(|version| version.0),
+        expiration: answer.expiration,
         checksum_type: checksums.kind.clone(),
         ..base
     };

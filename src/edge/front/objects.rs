@@ -66,6 +66,7 @@ pub(super) async fn put(
     let output = dto::PutObjectOutput {
         e_tag: Some(convert::etag(&answer.etag)),
         version_id: answer.version.map(|version| version.0),
+        expiration: answer.expiration,
         checksum_type: checksums.kind.clone(),
         ..Default::default()
     };
@@ -208,6 +209,7 @@ pub(super) async fn get(
             .parts_count
             .and_then(|count| i32::try_from(count).ok()),
         tag_count: tag_count(object),
+        expiration: object.head.expiration.clone(),
         version_id: object.version().map(|version| version.0.clone()),
         object_lock_mode: lock.mode,
         object_lock_retain_until_date: lock.until,
@@ -254,6 +256,7 @@ pub(super) async fn head(
         parts_count: answer
             .parts_count
             .and_then(|count| i32::try_from(count).ok()),
+        expiration: object.head.expiration.clone(),
         version_id: object.version().map(|version| version.0.clone()),
         object_lock_mode: lock.mode,
         object_lock_retain_until_date: lock.until,

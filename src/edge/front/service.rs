@@ -1,8 +1,8 @@
 //! The table of supported operations: each goes to its function. Every other one answers 501 by s3s's own default.
 
 use super::{
-    Front, attributes, bucket_settings, buckets, copies, fixed_settings, listings, locks,
-    multipart, object_tags_and_acls, objects, uploads,
+    Front, attributes, bucket_settings, buckets, copies, fixed_settings, lifecycle, listings,
+    locks, multipart, object_tags_and_acls, objects, uploads,
 };
 use s3s::dto;
 use s3s::{S3, S3Request, S3Response, S3Result};
@@ -64,6 +64,9 @@ operations! {
     get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = bucket_settings::get_cors;
     put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = bucket_settings::put_cors;
     delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = bucket_settings::delete_cors;
+    get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput) -> GetBucketLifecycleConfigurationOutput = lifecycle::get;
+    put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput) -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
+    delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = lifecycle::delete;
     get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = fixed_settings::encryption;
     put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = fixed_settings::put_encryption;
     delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput = fixed_settings::delete_encryption;

@@ -4,6 +4,7 @@ use super::body::BodyFault;
 use super::markup::Markup;
 use super::payload::{DOCUMENT_BYTES_MAX, Form, Payload};
 use super::query::Query;
+use super::settings_text;
 use crate::ops::OpError;
 use crate::ops::checksum::{Declared, Verifier};
 use http::request::Parts;
@@ -18,13 +19,15 @@ pub struct DocumentCheck {
     declared_bytes: Option<u64>,
     seen_bytes: u64,
     markup: Markup,
+    /// All that passed, of a document that is looked at as a whole.
+    whole: Option<Vec<u8>>,
 }
 
 impl DocumentCheck {
     /// The check that a request's body needs; `None` when it is no document.
     ///
     /// # Errors
-    /// `InvalidRequest` for a list of deletes that nothing covers, `InvalidDigest` for a broken one, and `NotImplemented` for a
+    /// `InvalidRequest` for what deletes, by a list or by rules, and nothing covers, `InvalidDigest` for a broken one, and `NotImplemented` for a
     /// document in chunks.
     pub fn of(parts: &Parts, query: &Query, payload: &Payload) -> Result<Option<Self>, OpError> {
         let has_body = [&Method::PUT, &Method::POST].contains(&&parts.method);
@@ -47,7 +50,11 @@ impl DocumentCheck {
         let is_covered = signed.is_some()
             || parts.headers.contains_key(CONTENT_MD5)
             || declared.known().is_some();
-        if query.has("delete") && !is_covered {
+        let is_setting = settings_text::SUBRESOURCES
+            .iter()
+            .any(|name| query.has(name));
+        let deletes = query.has("delete") || query.has("lifecycle");
+        if deletes && !is_covered {
             return Err(OpError::invalid_request(
                 "Missing required header for this request: Content-MD5 or an x-amz-checksum- header",
             ));
@@ -58,6 +65,7 @@ impl DocumentCheck {
             declared_bytes: payload.declared_bytes,
             seen_bytes: 0,
             markup: Markup::default(),
+            whole: is_setting.then(Vec::new),
         }))
     }
 
@@ -69,6 +77,9 @@ impl DocumentCheck {
         }
         self.markup.push(data).map_err(BodyFault::Document)?;
         self.verifier.update(data);
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(data);
+        }
         if let Some((hasher, _)) = &mut self.signed {
             hasher.update(data);
         }
@@ -77,6 +88,9 @@ impl DocumentCheck {
 
     /// Compares the digests.
     pub(super) fn finish(self) -> Result<(), BodyFault> {
+        if let Some(whole) = &self.whole {
+            settings_text::check(whole).map_err(BodyFault::Document)?;
+        }
         if let Some((hasher, expected)) = self.signed
             && hasher.finalize()[..] != expected[..]
         {
@@ -157,6 +171,8 @@ mod tests {
     #[test]
     fn delete_list_that_nothing_covers_is_refused() {
         let code = |headers, form| check("/b?delete", headers, &payload(form, Some(3))).err();
+        let rules = check("/b?lifecycle", &[], &payload(Form::Unsigned, Some(3))).err();
+        assert_eq!(rules, Some(Code::InvalidRequest));
         assert_eq!(code(&[], Form::Unsigned), Some(Code::InvalidRequest));
         assert_eq!(code(&[], Form::Hashed([0; 32])), None);
         let broken = [("content-md5", "xx")];

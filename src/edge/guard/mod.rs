@@ -18,6 +18,7 @@ pub mod metadata;
 pub mod payload;
 pub mod query;
 pub mod scope;
+pub mod settings_text;
 pub mod signed_headers;
 pub mod subresource;
 mod trailer;

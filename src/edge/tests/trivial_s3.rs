@@ -246,6 +246,7 @@ impl Browsers for TrivialS3 {
             etag: ClientEtag::from_upstream("abc"),
             version: None,
             checksum: None,
+            expiration: None,
         })
     }
 }

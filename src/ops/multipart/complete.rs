@@ -65,6 +65,8 @@ pub struct CompleteAnswer {
     pub version: Option<VersionId>,
     /// Its checksum, with the number of parts behind a composite one.
     pub checksum: Option<(Checksum, usize)>,
+    /// When lifecycle rules let it go, in the region's words (`x-amz-expiration`); not kept for an answer that is repeated.
+    pub expiration: Option<String>,
 }
 
 fn repeat(answer: &CompletedUpload, plan: &Plan) -> CompleteAnswer {
@@ -73,6 +75,7 @@ fn repeat(answer: &CompletedUpload, plan: &Plan) -> CompleteAnswer {
         etag: ClientEtag::from_upstream(&answer.etag),
         version: answer.version.clone().map(VersionId),
         checksum: checksum.map(|checksum| (checksum, plan.parts.len())),
+        expiration: None,
     }
 }
 
@@ -241,7 +244,10 @@ async fn finish(
     if let Err(error) = super::drop_spooled(&scope.region, id).await {
         tracing::debug!(%error, "spooled parts are left to the sweeping job");
     }
-    Ok(repeat(&answer, &plan))
+    Ok(CompleteAnswer {
+        expiration: outcome.expiration,
+        ..repeat(&answer, &plan)
+    })
 }
 
 /// Seals the trailer, sends the tail and asks the store to make the object.

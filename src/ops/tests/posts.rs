@@ -17,6 +17,8 @@ fn posting(body: crate::ops::sealing::PlainStream, headers: &[(&'static str, &st
         .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
         .collect();
     PostObject {
+        lock: crate::region::ObjectLock::default(),
+        customer_key: None,
         key: key("k"),
         metadata: ObjectMetadata::default(),
         tags: Vec::new(),

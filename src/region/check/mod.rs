@@ -7,6 +7,7 @@ mod bench;
 mod capacity;
 mod conditions;
 mod keys;
+mod lifecycle;
 mod locks;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,8 @@ pub enum CheckStep {
     Features,
     /// Object lock, on a bucket of its own.
     ObjectLock,
+    /// Lifecycle rules, as far as a moment can tell.
+    Lifecycle,
     /// Deleting what the check made.
     Cleanup,
 }
@@ -80,6 +83,7 @@ impl fmt::Display for CheckStep {
             Self::Metadata => "metadata",
             Self::Features => "tags, checksums and versions",
             Self::ObjectLock => "object lock",
+            Self::Lifecycle => "lifecycle rules",
             Self::Cleanup => "cleaning up",
         })
     }
@@ -149,6 +153,7 @@ pub(crate) fn assumed() -> RegionProfile {
         put_checksum_trailer: false,
         object_lock: false,
         object_lock_copy: false,
+        lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 0,
         user_metadata_bytes_max: 0,
     }
@@ -177,6 +182,8 @@ async fn probe(
     profile.versioning = capacity::versioning(bench).await?;
     progress(CheckStep::ObjectLock);
     locks::probe(bench, &mut profile, &mut findings).await?;
+    progress(CheckStep::Lifecycle);
+    lifecycle::probe(bench, &mut profile, &mut findings).await?;
     findings.note(
         profile.conditional_complete,
         "conditional CompleteMultipartUpload is not atomic; conditional ones are answered with 501",

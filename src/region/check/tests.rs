@@ -1,6 +1,7 @@
 //! The check against a store that is good enough and one that is not.
 
 use super::{CheckStep, check_region};
+use crate::region::RuleKind;
 use crate::region::s3::testbed::{Testbed, full_profile};
 use std::sync::Mutex;
 
@@ -39,6 +40,8 @@ async fn check_region_seaweed_accepted_with_its_limits() {
         profile.object_lock && profile.put_checksum && profile.put_checksum_trailer,
         "{report:?}"
     );
+    // It keeps every document as it is.
+    assert_eq!(profile.lifecycle, RuleKind::all(), "{report:?}");
     // SeaweedFS copies its source's lock along, whatever is asked for.
     assert!(!profile.object_lock_copy, "{report:?}");
     assert!(
@@ -57,6 +60,7 @@ async fn check_region_rclone_refused_with_reasons() {
     let report = check_region(testbed.config(), &|_| {}).await.unwrap();
     assert!(!report.profile.conditional_put);
     assert!(!report.profile.object_lock, "{report:?}");
+    assert!(report.profile.lifecycle.is_empty(), "{report:?}");
     assert!(
         report
             .missing

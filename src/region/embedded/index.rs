@@ -174,6 +174,7 @@ where
 }
 
 /// The way to the writer's thread.
+#[derive(Clone)]
 pub(super) struct IndexQueue {
     queue: mpsc::Sender<Box<dyn Job>>,
     deadline: Duration,
@@ -215,6 +216,33 @@ impl IndexQueue {
                 operation,
                 reason: "the index's writer has ended".to_owned(),
             })?
+    }
+}
+
+impl IndexQueue {
+    /// [`Self::change`] without a body file, from a thread of the store's own, which may wait.
+    pub(super) fn change_blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&mut WriteTables<'_>) -> Result<T, TxError> + Send + 'static,
+    ) -> Result<T, RegionError> {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Change {
+            operation,
+            work: Some(work),
+            result: None,
+            file: None,
+            answer,
+        });
+        let unavailable = |_| RegionError::Unavailable {
+            operation,
+            reason: "the index's writer has ended".to_owned(),
+        };
+        self.queue.blocking_send(job).map_err(unavailable)?;
+        answered.blocking_recv().map_err(|_| RegionError::Unknown {
+            operation,
+            reason: "the index's writer has ended".to_owned(),
+        })?
     }
 }
 

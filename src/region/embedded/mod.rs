@@ -8,6 +8,7 @@
 
 mod bodies;
 mod directory;
+mod expiry;
 mod ids;
 mod index;
 mod listing;
@@ -24,10 +25,11 @@ mod tests;
 
 pub use directory::{EmbeddedError, StoreIdentity};
 
-use super::{HeadFields, KeyRules, RegionError, RegionProfile};
+use super::{HeadFields, KeyRules, RegionError, RegionProfile, RuleKind};
 use crate::clock::{Clock, SystemClock};
 use bodies::{BodyFiles, BodyLimits, Reap};
 use directory::Directory;
+use expiry::{Expire, Expiry};
 use index::{IndexQueue, IndexSettings, Opened, Writer};
 use reaper::Reaper;
 use std::fmt;
@@ -57,6 +59,8 @@ pub struct EmbeddedOptions {
     pub index_cache_bytes: usize,
     /// Time between two sweeps for orphans.
     pub sweep_interval: Duration,
+    /// Time between two looks for what lifecycle rules let go.
+    pub lifecycle_interval: Duration,
     /// Bytes of the disk that writes leave free, so that the index can always go on and deletes work.
     pub free_bytes_min: u64,
     /// Bytes of the disk that writes of the index alone leave free, deletes aside.
@@ -74,6 +78,7 @@ impl Default for EmbeddedOptions {
             clock: Arc::new(SystemClock),
             index_cache_bytes: 64 << 20,
             sweep_interval: Duration::from_secs(3600),
+            lifecycle_interval: Duration::from_secs(3600),
             free_bytes_min: 64 << 20,
             index_bytes_min: 8 << 20,
             step_deadline: Duration::from_secs(30),
@@ -100,6 +105,7 @@ pub struct EmbeddedStore {
     /// Absent only while the store is dropped.
     queue: Option<IndexQueue>,
     reap: SyncSender<Reap>,
+    expire: SyncSender<Expire>,
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     clock: Arc<dyn Clock>,
@@ -173,11 +179,21 @@ impl EmbeddedStore {
             stopping: Arc::clone(&stopping),
             sweep_interval: options.sweep_interval,
         };
+        let (expire, told) = sync_channel(1);
+        let expiry = Expiry {
+            index: Arc::clone(&index),
+            changes: queue.clone(),
+            clock: Arc::clone(&options.clock),
+            told,
+            stopping: Arc::clone(&stopping),
+            interval: options.lifecycle_interval,
+        };
         let mut store = Self {
             bodies,
             index,
             queue: Some(queue),
             reap,
+            expire,
             stopping,
             threads: Vec::new(),
             clock: options.clock,
@@ -193,6 +209,9 @@ impl EmbeddedStore {
         store
             .threads
             .push(spawn("region-reaper", || reaper.run()).map_err(&failed)?);
+        store
+            .threads
+            .push(spawn("region-lifecycle", || expiry.run()).map_err(&failed)?);
         Ok(store)
     }
 
@@ -228,12 +247,34 @@ impl EmbeddedStore {
     }
 }
 
+impl EmbeddedStore {
+    /// Deletes now what lifecycle rules let go, and says how many objects and uploads there were.
+    ///
+    /// # Errors
+    /// [`RegionError::Unavailable`] when the index fails.
+    pub async fn expire(&self) -> Result<u64, RegionError> {
+        let ended = |reason: &str| RegionError::Unavailable {
+            operation: "lifecycle",
+            reason: reason.to_owned(),
+        };
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.expire
+            .try_send(Expire::Now(answer))
+            .map_err(|_| ended("another look is waiting"))?;
+        answered
+            .await
+            .map_err(|_| ended("the lifecycle's thread has ended"))?
+    }
+}
+
 impl Drop for EmbeddedStore {
     /// Waits for the writes that were accepted, so that the directory can be opened again at once.
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.queue = None;
         let _ = self.reap.send(Reap::Stop);
+        // Its end lets go of the last way to the index's thread, which then ends too.
+        let _ = self.expire.send(Expire::Stop);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -280,6 +321,8 @@ fn profile() -> RegionProfile {
         put_checksum_trailer: false,
         object_lock: false,
         object_lock_copy: false,
+        // Also those on versions, of which there are none.
+        lifecycle: RuleKind::all(),
         content_disposition_bytes_max: CONTENT_DISPOSITION_BYTES_MAX,
         user_metadata_bytes_max: USER_METADATA_BYTES_MAX,
     }

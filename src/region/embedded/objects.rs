@@ -113,6 +113,7 @@ pub(super) fn outcome(row: &ObjectRow) -> WriteOutcome {
         etag: row.etag.clone(),
         version: None,
         last_modified: Some(row.last_modified),
+        expiration: None,
     }
 }
 
@@ -126,6 +127,7 @@ pub(super) fn stored_head(row: ObjectRow) -> StoredHead {
         version: None,
         fields,
         tag_count: u32::try_from(tags.len()).unwrap_or(u32::MAX),
+        expiration: None,
     }
 }
 

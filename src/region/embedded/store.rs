@@ -1,11 +1,11 @@
 //! The region store's calls, each a look at the index, a change of it, or both around a body file.
 
 use super::super::{
-    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields, ListRequest,
-    ListedVersion, Listing, ObjectRef, PartCopyRequest, PutCondition, PutRequest, RegionError,
-    RegionProfile, RegionStore, StoredHead, StoredObject, StoredPart, UploadPartRequest,
-    UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest, VersionListing, Versioning,
-    WriteOutcome,
+    CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
+    LifecycleRule, ListRequest, ListedVersion, Listing, ObjectRef, PartCopyRequest, PutCondition,
+    PutRequest, RegionError, RegionProfile, RegionStore, StoredHead, StoredObject, StoredPart,
+    UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
+    VersionListing, Versioning, WriteOutcome,
 };
 use super::index::{IndexQueue, Opened};
 use super::multipart::{self, UploadRef};
@@ -309,9 +309,10 @@ impl RegionStore for EmbeddedStore {
         check_head("create_upload", head)?;
         let (at, head) = (at.clone(), head.clone());
         let upload = ids::draw("create_upload")?;
+        let now = self.clock.now();
         self.grow("create_upload", move |tables| {
             let bucket = tables.bucket("create_upload", tenant, at.bucket.as_str())?;
-            tables.add_upload(bucket, &upload, at.key.as_str(), &head)
+            tables.add_upload(bucket, &upload, at.key.as_str(), &head, now)
         })
         .await?;
         Ok(UpstreamUploadId(hex::encode(upload)))
@@ -453,6 +454,33 @@ impl RegionStore for EmbeddedStore {
         let (at, version, tags) = (at.clone(), version.cloned(), tags.to_vec());
         self.grow("set_tags", move |tables| {
             objects::set_tags(tables, tenant, &at, version.as_ref(), tags)
+        })
+        .await
+    }
+
+    async fn lifecycle(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Vec<LifecycleRule>, RegionError> {
+        let name = bucket.as_str().to_owned();
+        self.look("lifecycle", move |tables| {
+            let number = tables.bucket("lifecycle", tenant, &name)?;
+            tables.lifecycle(number)
+        })
+        .await
+    }
+
+    async fn set_lifecycle(
+        &self,
+        tenant: TenantId,
+        bucket: &UpstreamBucket,
+        rules: &[LifecycleRule],
+    ) -> Result<(), RegionError> {
+        let (name, rules) = (bucket.as_str().to_owned(), rules.to_vec());
+        self.grow("set_lifecycle", move |tables| {
+            let number = tables.bucket("set_lifecycle", tenant, &name)?;
+            tables.set_lifecycle(number, &rules)
         })
         .await
     }

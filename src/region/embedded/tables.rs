@@ -3,7 +3,8 @@
 //! An object names a body; a body is a list of extents of body files. Bodies are counted by the objects and parts that
 //! name them, files by the extents that lie in them, so a copy shares everything and moves nothing.
 
-use super::super::{HeadFields, Missing, RegionError};
+use super::super::{HeadFields, LifecycleRule, Missing, RegionError};
+use super::expiry::{is_due, is_idle};
 use super::ids::Id;
 use super::rows::{
     Extent, ObjectRow, PartRow, TxError, after_prefix, decode_extents, decode_head, encode_extents,
@@ -34,10 +35,18 @@ const FILES: TableDefinition<'static, &Id, u64> = TableDefinition::new("files");
 const UPLOADS: TableDefinition<'static, &[u8], UploadValue> = TableDefinition::new("uploads");
 const PARTS: TableDefinition<'static, &[u8], PartValue> = TableDefinition::new("parts");
 
+/// Lifecycle rules of a bucket, by its number, as JSON.
+const LIFECYCLES: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("lifecycles");
+/// When an upload was begun (Unix ms), by its key; unknown of those from before there were lifecycle rules.
+const UPLOAD_TIMES: TableDefinition<'static, &[u8], i64> = TableDefinition::new("upload times");
+
 const META_FORMAT: &str = "format";
 const META_IDENTITY: &str = "identity";
 const META_NEXT_BUCKET: &str = "next bucket";
 const FORMAT: &[u8] = b"1";
+
+/// What of a page is due, and where the next page begins.
+type DuePage<T> = (Vec<T>, Option<Vec<u8>>);
 
 /// The lookups that readers and writers share.
 pub(super) trait Lookup {
@@ -46,12 +55,23 @@ pub(super) trait Lookup {
     type Bodies: ReadableTable<&'static Id, BodyValue>;
     type Uploads: ReadableTable<&'static [u8], UploadValue>;
     type Parts: ReadableTable<&'static [u8], PartValue>;
+    type Lifecycles: ReadableTable<u64, &'static [u8]>;
 
     fn buckets(&self) -> &Self::Buckets;
     fn objects(&self) -> &Self::Objects;
     fn bodies(&self) -> &Self::Bodies;
     fn uploads(&self) -> &Self::Uploads;
     fn parts(&self) -> &Self::Parts;
+    fn lifecycles(&self) -> &Self::Lifecycles;
+
+    /// The bucket's lifecycle rules.
+    fn lifecycle(&self, bucket: u64) -> Result<Vec<LifecycleRule>, TxError> {
+        let Some(row) = self.lifecycles().get(bucket)? else {
+            return Ok(Vec::new());
+        };
+        serde_json::from_slice(row.value())
+            .map_err(|_| TxError::damaged("a bucket's lifecycle rules"))
+    }
 
     /// The number of the tenant's bucket; another tenant's bucket is not there.
     fn bucket(
@@ -156,6 +176,7 @@ macro_rules! lookup {
             type Bodies = $table<$($lifetime,)? &'static Id, BodyValue>;
             type Uploads = $table<$($lifetime,)? &'static [u8], UploadValue>;
             type Parts = $table<$($lifetime,)? &'static [u8], PartValue>;
+            type Lifecycles = $table<$($lifetime,)? u64, &'static [u8]>;
 
             fn buckets(&self) -> &Self::Buckets {
                 &self.buckets
@@ -172,6 +193,9 @@ macro_rules! lookup {
             fn parts(&self) -> &Self::Parts {
                 &self.parts
             }
+            fn lifecycles(&self) -> &Self::Lifecycles {
+                &self.lifecycles
+            }
         }
     };
 }
@@ -184,6 +208,8 @@ pub(super) struct ReadTables {
     files: ReadOnlyTable<&'static Id, u64>,
     uploads: ReadOnlyTable<&'static [u8], UploadValue>,
     parts: ReadOnlyTable<&'static [u8], PartValue>,
+    lifecycles: ReadOnlyTable<u64, &'static [u8]>,
+    upload_times: ReadOnlyTable<&'static [u8], i64>,
 }
 
 lookup!(ReadTables, ReadOnlyTable);
@@ -197,7 +223,81 @@ impl ReadTables {
             files: transaction.open_table(FILES)?,
             uploads: transaction.open_table(UPLOADS)?,
             parts: transaction.open_table(PARTS)?,
+            lifecycles: transaction.open_table(LIFECYCLES)?,
+            upload_times: transaction.open_table(UPLOAD_TIMES)?,
         })
+    }
+
+    /// Every bucket that has lifecycle rules, with them.
+    pub(super) fn all_lifecycles(&self) -> Result<Vec<(u64, Vec<LifecycleRule>)>, TxError> {
+        let mut found = Vec::new();
+        for item in self.lifecycles.iter()? {
+            let bucket = item?.0.value();
+            found.push((bucket, self.lifecycle(bucket)?));
+        }
+        Ok(found)
+    }
+
+    /// A page of a bucket's objects below a prefix: those that are due, and where the next page begins.
+    pub(super) fn due_objects(
+        &self,
+        bucket: u64,
+        prefix: &str,
+        from: Option<&[u8]>,
+        rows_max: usize,
+        rules: &[LifecycleRule],
+        now: UnixMs,
+    ) -> Result<DuePage<String>, TxError> {
+        let first = object_key(bucket, prefix);
+        let high = after_prefix(&first);
+        let low = from.unwrap_or(&first);
+        let mut due = Vec::new();
+        for (rows, item) in self.objects.range(low..high.as_slice())?.enumerate() {
+            let (place, row) = item?;
+            if rows == rows_max {
+                return Ok((due, Some(place.value().to_vec())));
+            }
+            let key = place.value().get(8..).unwrap_or_default();
+            let key = std::str::from_utf8(key).map_err(|_| TxError::damaged("an object's key"))?;
+            let (stored_bytes, modified, _, _, head) = row.value();
+            let tags = decode_head(head)?.tags;
+            if is_due(rules, key, stored_bytes, UnixMs(modified), &tags, now) {
+                due.push(key.to_owned());
+            }
+        }
+        Ok((due, None))
+    }
+
+    /// A page of a bucket's uploads: those that are due, with their keys, and where the next page begins.
+    pub(super) fn due_uploads(
+        &self,
+        bucket: u64,
+        from: Option<&[u8]>,
+        rows_max: usize,
+        rules: &[LifecycleRule],
+        now: UnixMs,
+    ) -> Result<DuePage<(Id, String)>, TxError> {
+        let first = bucket.to_be_bytes();
+        let high = after_prefix(&first);
+        let low = from.unwrap_or(&first);
+        let mut due = Vec::new();
+        for (rows, item) in self.uploads.range(low..high.as_slice())?.enumerate() {
+            let (place, row) = item?;
+            if rows == rows_max {
+                return Ok((due, Some(place.value().to_vec())));
+            }
+            let Some(begun) = self.upload_times.get(place.value())? else {
+                continue;
+            };
+            let id = place.value().get(8..).and_then(|id| Id::try_from(id).ok());
+            let id = id.ok_or_else(|| TxError::damaged("an upload's key"))?;
+            let key = std::str::from_utf8(row.value().0)
+                .map_err(|_| TxError::damaged("an upload's object key"))?;
+            if is_idle(rules, key, UnixMs(begun.value()), now) {
+                due.push((id, key.to_owned()));
+            }
+        }
+        Ok((due, None))
     }
 
     /// Whether anything lies in the body file.
@@ -215,6 +315,8 @@ pub(super) struct WriteTables<'t> {
     files: Table<'t, &'static Id, u64>,
     uploads: Table<'t, &'static [u8], UploadValue>,
     parts: Table<'t, &'static [u8], PartValue>,
+    lifecycles: Table<'t, u64, &'static [u8]>,
+    upload_times: Table<'t, &'static [u8], i64>,
     /// Body files in which nothing lies any more once this transaction is durable.
     dead: Vec<Id>,
 }
@@ -231,6 +333,8 @@ impl<'t> WriteTables<'t> {
             files: transaction.open_table(FILES)?,
             uploads: transaction.open_table(UPLOADS)?,
             parts: transaction.open_table(PARTS)?,
+            lifecycles: transaction.open_table(LIFECYCLES)?,
+            upload_times: transaction.open_table(UPLOAD_TIMES)?,
             dead: Vec::new(),
         })
     }
@@ -299,7 +403,24 @@ impl<'t> WriteTables<'t> {
         for upload in uploads {
             self.remove_upload(bucket, &upload)?;
         }
+        self.lifecycles.remove(bucket)?;
         self.buckets.remove(name)?;
+        Ok(())
+    }
+
+    /// Replaces the bucket's lifecycle rules; none at all deletes them.
+    pub(super) fn set_lifecycle(
+        &mut self,
+        bucket: u64,
+        rules: &[LifecycleRule],
+    ) -> Result<(), TxError> {
+        if rules.is_empty() {
+            self.lifecycles.remove(bucket)?;
+            return Ok(());
+        }
+        let rules = serde_json::to_vec(rules)
+            .map_err(|_| TxError::Index("lifecycle rules can't be written as JSON".to_owned()))?;
+        self.lifecycles.insert(bucket, rules.as_slice())?;
         Ok(())
     }
 
@@ -400,13 +521,22 @@ impl<'t> WriteTables<'t> {
         upload: &Id,
         key: &str,
         head: &HeadFields,
+        begun: UnixMs,
     ) -> Result<(), TxError> {
         let head = encode_head(head)?;
-        self.uploads.insert(
-            upload_key(bucket, upload).as_slice(),
-            (key.as_bytes(), head.as_slice()),
-        )?;
+        let place = upload_key(bucket, upload);
+        self.upload_times.insert(place.as_slice(), begun.0)?;
+        self.uploads
+            .insert(place.as_slice(), (key.as_bytes(), head.as_slice()))?;
         Ok(())
+    }
+
+    /// When an open upload was begun, where that is known.
+    pub(super) fn upload_begun(&self, bucket: u64, upload: &Id) -> Result<Option<UnixMs>, TxError> {
+        let found = self
+            .upload_times
+            .get(upload_key(bucket, upload).as_slice())?;
+        Ok(found.map(|time| UnixMs(time.value())))
     }
 
     /// Puts a part in the place of an older one of its number.
@@ -428,7 +558,9 @@ impl<'t> WriteTables<'t> {
                 .remove(part_key(upload, part.number).as_slice())?;
             self.release_body(&part.body)?;
         }
-        self.uploads.remove(upload_key(bucket, upload).as_slice())?;
+        let place = upload_key(bucket, upload);
+        self.upload_times.remove(place.as_slice())?;
+        self.uploads.remove(place.as_slice())?;
         Ok(())
     }
 }

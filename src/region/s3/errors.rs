@@ -131,6 +131,7 @@ impl Call {
             "NoSuchObjectLockConfiguration"
             | "ObjectLockConfigurationNotFoundError"
             | "NoSuchObjectLegalHold" => self.not_found(Missing::ObjectLock),
+            "NoSuchLifecycleConfiguration" => self.not_found(Missing::Lifecycle),
             "PreconditionFailed" => RegionError::PreconditionFailed { operation },
             "ConditionalRequestConflict" | "OperationAborted" => {
                 RegionError::Conflict { operation }

@@ -114,6 +114,10 @@ pub(super) fn version(headers: &HeaderMap) -> Option<VersionId> {
     text(headers, "x-amz-version-id").map(|id| VersionId(id.to_owned()))
 }
 
+fn expiration(headers: &HeaderMap) -> Option<String> {
+    text(headers, "x-amz-expiration").map(str::to_owned)
+}
+
 /// The ETag that every successful answer carries.
 pub(super) fn etag(call: Call, headers: &HeaderMap) -> Result<String, RegionError> {
     match text(headers, "etag").map(unquoted) {
@@ -128,6 +132,7 @@ pub(super) fn write_outcome(call: Call, headers: &HeaderMap) -> Result<WriteOutc
         etag: etag(call, headers)?,
         version: version(headers),
         last_modified: None,
+        expiration: expiration(headers),
     })
 }
 
@@ -178,6 +183,7 @@ pub(super) fn stored_head(
         tag_count: text(headers, "x-amz-tagging-count")
             .and_then(|count| count.parse().ok())
             .unwrap_or_default(),
+        expiration: expiration(headers),
     })
 }
 
@@ -335,6 +341,24 @@ mod tests {
                 "{headers:?} {outcome:?}"
             );
         }
+    }
+
+    #[test]
+    fn answer_that_tells_an_expiration_passes_it_on() {
+        let call = Call::read("head", Missing::Object);
+        let mut headers = answer("9", None);
+        headers.insert("etag", "\"e\"".parse().unwrap());
+        headers.insert(
+            "last-modified",
+            "Sat, 01 Jan 2000 00:00:00 GMT".parse().unwrap(),
+        );
+        assert_eq!(write_outcome(call, &headers).unwrap().expiration, None);
+        assert_eq!(head_answer(call, &headers).unwrap().expiration, None);
+        let said = "expiry-date=\"Sun, 02 Jan 2000 00:00:00 GMT\", rule-id=\"r\"";
+        headers.insert("x-amz-expiration", said.parse().unwrap());
+        let told = Some(said.to_owned());
+        assert_eq!(write_outcome(call, &headers).unwrap().expiration, told);
+        assert_eq!(head_answer(call, &headers).unwrap().expiration, told);
     }
 
     #[test]

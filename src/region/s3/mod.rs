@@ -12,6 +12,7 @@ pub(in crate::region) mod folders;
 mod headers;
 mod identity;
 mod lean;
+mod lifecycle;
 mod lists;
 mod locks;
 mod objects;
@@ -43,10 +44,10 @@ pub use identity::RegionIdentity;
 use crate::clock::SystemClock;
 use crate::region::{
     Body, CompletedPart, CopyRequest, DeleteOutcome, DeleteRequest, GetRequest, HeadFields,
-    ListRequest, Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest, PutCondition,
-    PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead, StoredObject,
-    StoredPart, UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId, VersionListRequest,
-    VersionListing, Versioning, WriteOutcome,
+    LifecycleRule, ListRequest, Listing, LockConfiguration, ObjectLock, ObjectRef, PartCopyRequest,
+    PutCondition, PutRequest, RegionError, RegionProfile, RegionStore, Retention, StoredHead,
+    StoredObject, StoredPart, UploadPartRequest, UpstreamBucket, UpstreamUploadId, VersionId,
+    VersionListRequest, VersionListing, Versioning, WriteOutcome,
 };
 use crate::tenants::TenantId;
 use async_trait::async_trait;
@@ -418,6 +419,23 @@ impl RegionStore for S3Store {
     ) -> Result<(), RegionError> {
         self.set_version_legal_hold(&self.stored(at), version, on)
             .await
+    }
+
+    async fn lifecycle(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+    ) -> Result<Vec<LifecycleRule>, RegionError> {
+        self.bucket_lifecycle(bucket).await
+    }
+
+    async fn set_lifecycle(
+        &self,
+        _tenant: TenantId,
+        bucket: &UpstreamBucket,
+        rules: &[LifecycleRule],
+    ) -> Result<(), RegionError> {
+        self.set_bucket_lifecycle(bucket, rules).await
     }
 
     async fn ping(&self) -> Result<(), RegionError> {

@@ -243,6 +243,7 @@ impl S3Store {
                 .ok_or_else(|| call.lying("no ETag"))?,
             version: copied.version_id.map(VersionId),
             last_modified: result.last_modified.as_ref().map(unix_ms),
+            expiration: copied.expiration,
         })
     }
 

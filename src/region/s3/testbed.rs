@@ -1,7 +1,7 @@
 //! Real stores for tests: SeaweedFS and rclone from PyPI, each in a directory of its own and killed at drop.
 
 use super::{Deadlines, S3Store, UpstreamConfig};
-use crate::region::{KeyRules, RegionProfile, RegionStore};
+use crate::region::{KeyRules, RegionProfile, RegionStore, RuleKind};
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ pub(crate) fn full_profile() -> RegionProfile {
         put_checksum_trailer: false,
         object_lock: false,
         object_lock_copy: false,
+        lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 2_000,
         user_metadata_bytes_max: 2_000,
     }
@@ -48,6 +49,7 @@ pub(crate) fn full_profile() -> RegionProfile {
 /// What `region check` finds out about SeaweedFS.
 pub(crate) fn seaweed_profile() -> RegionProfile {
     RegionProfile {
+        lifecycle: RuleKind::all(),
         conditional_complete: false,
         conditional_copy: false,
         keys: KeyRules {

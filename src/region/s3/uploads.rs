@@ -163,6 +163,7 @@ impl S3Store {
                 .ok_or_else(|| call.lying("no ETag"))?,
             version: completed.version_id.map(VersionId),
             last_modified: None,
+            expiration: completed.expiration,
         })
     }
 

@@ -168,7 +168,7 @@ class Gateway(Target):
             text += (
                 f'backend = {{ kind = "s3", endpoint = "{self.store.endpoint}", region = "us-east-1", '
                 f'bucket_prefix = "{name.replace("-", "")}", credentials_file = "{credentials}", '
-                "allow_plain_http = true }\n"
+                "allow_plain_http = true, lifecycle = true }\n"
             )
         return text
 

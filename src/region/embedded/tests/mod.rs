@@ -4,6 +4,7 @@ mod crash;
 mod directory;
 mod faults;
 mod kill;
+mod lifecycle;
 mod limits;
 mod model;
 mod readers;
