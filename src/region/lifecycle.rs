@@ -382,7 +382,7 @@ mod tests {
         let pair = [forms[0].clone(), second.clone()];
         assert!(same_meaning(&pair, &[second, forms[1].clone()]));
         let bare = rule(RuleFilter::All);
-        assert!(!same_meaning(&forms[..1], &[bare.clone()]));
+        assert!(!same_meaning(&forms[..1], std::slice::from_ref(&bare)));
         assert!(!same_meaning(&forms[..1], &[]));
         let disabled = LifecycleRule {
             enabled: false,
