@@ -3,7 +3,8 @@
 use super::domain::ShredDomain;
 use super::error::ShredError;
 use super::steps::{Held, Stepped};
-use crate::catalog::{CatalogError, Shred, ShredId, ShredState};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination, TerminationState};
+use crate::tenants::TenantId;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -210,14 +211,20 @@ impl ShredDomain {
     pub async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
         let catalog = &self.stores.catalog;
         let open = catalog.open_terminations(TENANTS_MAX).await?;
-        let is_due = open.iter().any(|one| {
-            one.state == crate::catalog::TerminationState::Approved && one.grace_end <= due
-        });
-        if !is_due {
+        let due_now =
+            |one: &Termination| one.state == TerminationState::Approved && one.grace_end <= due;
+        if !open.iter().any(due_now) {
             return Ok(None);
         }
         self.keys.ready().await?;
         self.log.ready().await?;
+        let begun = catalog.shreds(NEWEST_SHREDS).await?;
+        if !begun.iter().any(|one| one.state < ShredState::Destroyed) {
+            // Before anything is begun, so that a tenant whose key is lost can still join.
+            let leaving = open.iter().filter(|one| due_now(one));
+            let leaving: Vec<TenantId> = leaving.map(|one| one.tenant).collect();
+            self.keys.check_opens(&leaving).await?;
+        }
         let epoch = self.keys.epoch().await?;
         let id = ShredId::random().ok_or(ShredError::NoRandomness)?;
         let now = self.stores.clock.now();
