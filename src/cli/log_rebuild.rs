@@ -75,7 +75,7 @@ pub(super) async fn rebuild(
         )
     })?;
     let view = json!({
-        "domain": name.as_str(), "entries": rebuilt.head.size, "root": rebuilt.head.root.to_string(),
+        "domain": name.as_str(), "entries": rebuilt.head.size, "root": hex::encode(rebuilt.head.root),
         "statements": rebuilt.statements, "witnesses_asked": witnesses_asked, "was_there": rebuilt.was_there,
     });
     let columns = [

@@ -199,7 +199,7 @@ impl Walk<'_> {
             let entries: Vec<Entry> = page.iter().map(|known| known.entry).collect();
             for tile in frontier.append(&entries)? {
                 // The edges on the way were of trees that were smaller.
-                let lasts = tile.path.width == TILE_WIDTH || edge.contains(&tile.path);
+                let lasts = tile.path.width() == TILE_WIDTH || edge.contains(&tile.path);
                 if let Some(store) = store.filter(|_| lasts) {
                     store.write_tile(&tile.path, tile.bytes.into()).await?;
                 }

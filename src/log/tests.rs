@@ -451,7 +451,10 @@ async fn lost_log_is_rebuilt_to_the_same_bytes_and_grows_on() {
         assert_eq!(before.get(name), Some(bytes), "{name}");
     }
     // Of the old one only edges of smaller trees are not written again.
-    let left: Vec<&String> = before.keys().filter(|name| !after.contains_key(*name)).collect();
+    let left: Vec<&String> = before
+        .keys()
+        .filter(|name| !after.contains_key(*name))
+        .collect();
     assert!(left.iter().all(|name| name.contains(".p/")), "{left:?}");
     assert_whole(&store, &queue, 700).await;
     queue.add(700..710);

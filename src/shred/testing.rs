@@ -94,6 +94,18 @@ impl ModelKeys {
         if answered { done } else { Err(away()) }
     }
 
+    /// Forgets that the log is to have the creation of a tenant's first KEK.
+    pub(crate) fn unqueue(&self, tenant: TenantId) -> [u8; 32] {
+        let mut model = self.model.lock().unwrap();
+        let entry = model.creations[&tenant][0].entry.0;
+        model.queued.retain(|queued| *queued != entry);
+        entry
+    }
+
+    pub(crate) fn requeue(&self, entry: [u8; 32]) {
+        self.model.lock().unwrap().queue(entry);
+    }
+
     pub(crate) fn create(&self, tenant: TenantId, versions: u8) {
         let mut model = self.model.lock().unwrap();
         let mut previous = [0; 32];

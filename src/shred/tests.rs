@@ -9,6 +9,7 @@ use crate::catalog::{
     FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
     TerminationState,
 };
+use crate::clock::Clock as _;
 use crate::region::{ListRequest, RegionStore as _};
 use crate::tenants::{TenantId, TenantState};
 use futures::future::join_all;
@@ -409,4 +410,27 @@ async fn shred_with_a_key_that_does_not_open_begins_nothing_until_its_tenant_joi
     let model = world.keys.model.lock().unwrap();
     assert_eq!(model.moves[&1].victims.len(), 2);
     assert!(model.moves[&1].destroyed);
+}
+
+#[tokio::test]
+async fn tenant_whose_proof_fails_keeps_no_other_from_being_proven() {
+    let world = World::open(3).await;
+    world.doom().await;
+    // The key store has forgotten to queue the creation of one tenant's KEK, as one that was restored from before.
+    let forgotten = world.keys.unqueue(world.victims[1]);
+    for _ in 0..4 {
+        world.bench.clock.advance_ms(WRONG_MS);
+        world.runner("one").run_due().await.unwrap();
+    }
+    let catalog = &world.bench.catalog;
+    let proven = async |victim: TenantId| {
+        let receipts = catalog.receipts(victim).await.unwrap();
+        assert_eq!(receipts.len(), 3);
+        receipts.iter().all(|one| one.proof.is_some())
+    };
+    assert!(proven(world.victims[0]).await && proven(world.victims[2]).await);
+    assert!(!proven(world.victims[1]).await);
+    world.keys.requeue(forgotten);
+    world.finish("queued again").await;
+    assert!(proven(world.victims[1]).await);
 }
