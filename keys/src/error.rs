@@ -317,6 +317,16 @@ pub enum Refusal {
         /// The epoch.
         epoch: Epoch,
     },
+    /// A living tenant's KEK does not open: the root is not moved, because the backup of what follows would not pass its test.
+    #[error(
+        "kek {kek_id} of tenant {tenant} does not open, so the root is not moved: restore the key store from a backup in which it opens, or terminate this tenant, too"
+    )]
+    KekUnopened {
+        /// The KEK.
+        kek_id: KekId,
+        /// Whose it is.
+        tenant: TenantId,
+    },
     /// A canary does not open, or opens as something else.
     #[error("the root provider does not open the canary of epoch {epoch}")]
     CanaryLost {

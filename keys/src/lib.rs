@@ -42,6 +42,6 @@ pub use tree::Epoch;
 pub use types::{
     Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence,
     FenceEvidence, FenceScope, GatewayFence, GatewayId, IdentityError, KekInfo, KekState,
-    KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RekeyEvidence, RestoreEvidence,
-    RootKind, SecretContext,
+    KeyStoreIdentity, LeaseState, NewestCheckpoint, PendingEntry, RecordedEntries, RekeyEvidence,
+    RestoreEvidence, RootKind, SecretContext, SequencedEntry,
 };

@@ -150,6 +150,26 @@ pub struct PendingEntry {
     pub entry: [u8; 32],
 }
 
+/// An entry that the key store knows the log to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SequencedEntry {
+    /// Where the log has it.
+    pub index: u64,
+    /// The log's entry itself.
+    pub entry: [u8; 32],
+    /// The receipt whose statement it stands for.
+    pub receipt_id: Option<[u8; 16]>,
+}
+
+/// What a key store knows of its log's entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordedEntries {
+    /// Those whose index is recorded, ascending.
+    pub sequenced: Vec<SequencedEntry>,
+    /// Those that the log was to take next, oldest first.
+    pub pending: Vec<PendingEntry>,
+}
+
 /// The newest checkpoint that the log and its witnesses hold, as far as opening a key store needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewestCheckpoint {

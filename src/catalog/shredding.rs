@@ -474,7 +474,7 @@ pub trait ReceiptStore: Send + Sync {
     async fn receipts(&self, tenant: TenantId) -> Result<Vec<ReceiptRow>, CatalogError>;
     /// One receipt by its id.
     async fn receipt(&self, receipt: ReceiptId) -> Result<ReceiptRow, CatalogError>;
-    /// Receipts without a settled proof, oldest first.
+    /// Receipts without a settled proof: first those that the log does not have, oldest first.
     async fn receipts_unlogged(&self, rows_max: u32) -> Result<Vec<ReceiptRow>, CatalogError>;
 }
 

@@ -427,6 +427,22 @@ pub(super) enum RegionCommand {
 pub(super) enum LogCommand {
     /// Recompute a whole log and compare everything with everything.
     Verify(LogVerifyArguments),
+    /// Write a log that was lost again, from the key store's entries and the catalog's receipts. Its gateways are stopped.
+    Rebuild(LogRebuildArguments),
+}
+
+/// Which log is written again.
+#[derive(Debug, Args)]
+pub(super) struct LogRebuildArguments {
+    /// The domain.
+    #[arg(long)]
+    pub(super) domain: String,
+    /// The configuration that names its stores.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Go on though a witness does not answer: it may have seen another log.
+    #[arg(long)]
+    pub(super) without_silent_witnesses: bool,
 }
 
 /// Which log, and what it is compared with.

@@ -10,6 +10,7 @@ use crate::config::{self, Config, Environment, Listener};
 use crate::directory::{Directory as _, SqlDirectory};
 use crate::edge::{CertificateFiles, ReloadingCertificate};
 use crate::tenants::DomainName;
+use lethe_keys::{BackupDirectory, KeyService};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -103,8 +104,36 @@ async fn keys(config: &Config, name: &DomainName, findings: &mut Vec<Finding>) {
     if let Some(log) = &log {
         witnesses(name, log, findings).await;
     }
+    findings.extend(backups(config, name, &keys).await);
     let closed = keys.close().await.map_err(CommandError::from);
     findings.push(Finding::of(subject, closed));
+}
+
+/// Whether the newest backup holds every KEK; one that it does not hold is lost with the key store.
+async fn backups(config: &Config, name: &DomainName, keys: &KeyService) -> Option<Finding> {
+    let (_, domain) = stores::domain_stores(config, name).ok()?;
+    let dir = domain.key_backup_dir.as_deref()?;
+    let subject = format!("domain {name}: key backup");
+    let newer = async {
+        let newest = BackupDirectory::new(dir).newest_begun_ms().await;
+        let newest = newest.map_err(|error| CommandError::Failed(error.to_string()))?;
+        let since = newest.unwrap_or(i64::MIN);
+        Ok::<_, CommandError>((newest, keys.keks_made_since(since).await?))
+    };
+    Some(match newer.await {
+        Err(error) => Finding::of(subject, Err(error)),
+        Ok((_, 0)) => Finding::of(subject, Ok(())),
+        Ok((newest, keks)) => {
+            let than = newest.map_or("there is no backup", |_| "newer than the newest backup");
+            let hint = format!("run `lethe key-store backup {name}`");
+            // Nothing is broken yet: a warning, which fails nothing.
+            Finding {
+                subject,
+                ok: true,
+                problem: Some(format!("warning: {keks} KEKs, {than}; {hint}")),
+            }
+        }
+    })
 }
 
 /// Whether each witness answers, and has seen nothing else than this log.

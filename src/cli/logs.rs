@@ -133,7 +133,9 @@ pub(super) async fn newest(
     let failed = |problem: &dyn std::fmt::Display| {
         CommandError::failed(
             format!("domain {name}: the log: {problem}"),
-            "the key store is compared with the newest checkpoint before it opens; bring log and witnesses back",
+            format!(
+                "the key store is compared with the newest checkpoint before it opens; bring log and witnesses back; `lethe log rebuild --domain {name}` writes a log that is lost again"
+            ),
         )
     };
     let newest = witnesses.newest(reader).await;

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod key_store;
 mod local;
+mod log_rebuild;
 mod log_store;
 mod log_verify;
 mod logging;
@@ -85,6 +86,9 @@ async fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(),
         Command::Log {
             command: LogCommand::Verify(verify),
         } => log_verify::verify(&arguments.api, verify, environment, format).await,
+        Command::Log {
+            command: LogCommand::Rebuild(rebuild),
+        } => log_rebuild::rebuild(rebuild, environment, format).await,
         Command::Witness(witness) => witness::witness(witness, format).await,
         Command::Object { command } => {
             commands::object(&arguments.api, command, environment, format).await

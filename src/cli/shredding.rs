@@ -7,7 +7,7 @@ use crate::config::{DomainConfig, DomainStores};
 use crate::jobs::JobDomain;
 use crate::log::Sequencer;
 use crate::shred::rules::ShredPolicy;
-use crate::shred::{Certificate, DomainKeys, DomainLog, KeyLeaves, ShredDomain};
+use crate::shred::{Certificate, DomainKeys, DomainLog, KeyLeaves, ShredDomain, Unopened};
 use crate::signing::Signing;
 use crate::tenants::RegionName;
 use lethe_keys::{BackupDirectory, KeyService, StoreUrl};
@@ -56,6 +56,7 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
         scratch: scratch(parts.stores),
         lease: parts.stores.lease,
         clock: parts.jobs.clock.clone(),
+        unopened: Unopened::default(),
     };
     let organization = receipts.organization.clone();
     let name = parts.jobs.name.to_string();

@@ -374,11 +374,21 @@ fn make_parent(file: &Option<std::path::PathBuf>) -> Result<(), CommandError> {
 
 /// Makes a directory that others can't look into, and those above it.
 pub(super) fn make_dir(dir: &Path) -> Result<(), CommandError> {
+    let failed = |error| CommandError::file(dir, "making the directory", &error);
+    let above = dir.ancestors().filter(|one| !one.as_os_str().is_empty());
+    let missing: Vec<&Path> = above.take_while(|one| !one.is_dir()).collect();
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .map_err(|error| CommandError::file(dir, "making the directory", &error))
+        .map_err(failed)?;
+    // What is in a new directory is only as durable as its own name.
+    for made in missing {
+        let parent = made.parent().filter(|path| !path.as_os_str().is_empty());
+        let parent = std::fs::File::open(parent.unwrap_or(Path::new(".")));
+        parent.and_then(|dir| dir.sync_all()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Migrates every store of the domains that this gateway serves.

@@ -12,6 +12,7 @@ mod http;
 mod intent;
 mod newest;
 mod proofs;
+mod rebuild;
 mod remote;
 mod sequencer;
 mod store;
@@ -30,6 +31,7 @@ pub use dir::DirLog;
 pub use http::HttpError;
 pub use newest::{Holder, Newest, NewestError};
 pub use proofs::{LogProofError, consistency_proof, inclusion_proof, read_tile};
+pub use rebuild::{KnownEntry, LogHistory, RebuildError, Rebuilt, rebuild_log};
 pub use remote::RemoteLog;
 pub use sequencer::{
     BATCH_ENTRIES_MAX, LeafSource, Sequenced, Sequencer, SequencerError, SourceError,

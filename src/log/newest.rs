@@ -120,6 +120,13 @@ impl Witnesses {
         Ok(newest)
     }
 
+    /// The tree head that each witness cosigned last, by its name; `Err` where it does not say.
+    pub async fn seen_by_each(&self) -> Vec<(String, Result<Option<TreeHead>, String>)> {
+        let seen = join_all(self.peers.iter().map(|peer| self.seen(peer))).await;
+        let names = self.names().map(str::to_owned);
+        names.zip(seen).collect()
+    }
+
     /// The tree head that a witness cosigned last.
     async fn seen(&self, peer: &WitnessPeer) -> Result<Option<TreeHead>, String> {
         let name = hex::encode(Sha256::digest(self.origin.as_str()));

@@ -360,3 +360,172 @@ async fn walk_compares_with_what_others_have_seen() {
         assert_eq!(report.holds(), expected, "{report:#?}");
     }
 }
+
+/// What a key store and a catalog would remember of the log that `queue` was told of.
+struct Memory {
+    entries: Vec<KnownEntry>,
+    recorded: u64,
+}
+
+impl Memory {
+    fn of(queue: &Queue) -> Self {
+        let mut placed: Vec<(u64, lethe_receipts::log::Entry)> = queue
+            .placed()
+            .into_iter()
+            .map(|(entry, index)| (index, entry))
+            .collect();
+        placed.sort_unstable_by_key(|(index, _)| *index);
+        let entries: Vec<KnownEntry> = placed
+            .into_iter()
+            .map(|(_, entry)| KnownEntry {
+                entry,
+                statement: None,
+            })
+            .collect();
+        Self {
+            recorded: entries.len() as u64,
+            entries,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl LogHistory for Memory {
+    async fn log_size(&self) -> Result<u64, SourceError> {
+        Ok(self.recorded)
+    }
+
+    async fn entries(&self, from: u64, max: usize) -> Result<Vec<KnownEntry>, SourceError> {
+        let rest = self.entries.get(from as usize..).unwrap_or_default();
+        Ok(rest.iter().take(max.min(100)).copied().collect())
+    }
+
+    async fn statement(&self, _receipt: ReceiptId) -> Result<Option<bytes::Bytes>, SourceError> {
+        Ok(None)
+    }
+}
+
+async fn rebuilt(
+    store: &Arc<dyn LogStore>,
+    memory: &Memory,
+    seen: &[(String, lethe_receipts::log::TreeHead)],
+) -> Result<Rebuilt, RebuildError> {
+    let key = log_key();
+    let verifiers = [key.verifier()];
+    rebuild_log(store.as_ref(), &key, &verifiers, memory, seen).await
+}
+
+/// Every file of a log's directory but those that only a run in progress needs.
+fn files(dir: &std::path::Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(next) = dirs.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(dir).unwrap().display().to_string();
+            if !["intent", "lock", "cosigned"].contains(&name.as_str()) {
+                found.insert(name, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn lost_log_is_rebuilt_to_the_same_bytes_and_grows_on() {
+    let (old_dir, old) = dir_log();
+    let queue = Queue::of(0..700);
+    let grown = sequencer(&old).sequence_pending(&queue).await.unwrap();
+    let memory = Memory::of(&queue);
+    let (dir, store) = dir_log();
+    let seen = [("witness w1".to_owned(), grown.head)];
+    let made = rebuilt(&store, &memory, &seen).await.unwrap();
+    assert_eq!((made.head, made.was_there), (grown.head, false));
+    let (before, after) = (files(old_dir.path()), files(dir.path()));
+    assert_eq!(before["checkpoint"], after["checkpoint"]);
+    for (name, bytes) in &after {
+        assert_eq!(before.get(name), Some(bytes), "{name}");
+    }
+    // Of the old one only edges of smaller trees are not written again.
+    let left: Vec<&String> = before
+        .keys()
+        .filter(|name| !after.contains_key(*name))
+        .collect();
+    assert!(left.iter().all(|name| name.contains(".p/")), "{left:?}");
+    assert_whole(&store, &queue, 700).await;
+    queue.add(700..710);
+    sequencer(&store).sequence_pending(&queue).await.unwrap();
+    assert_whole(&store, &queue, 710).await;
+    // Again, in a log that is whole, it changes nothing.
+    let again = rebuilt(&store, &Memory::of(&queue), &seen).await.unwrap();
+    assert!(again.was_there);
+}
+
+#[tokio::test]
+async fn log_that_a_crash_left_ahead_of_its_key_store_is_rebuilt_from_what_was_pending() {
+    let (_old_dir, old) = dir_log();
+    let queue = Queue::of(0..300);
+    let grown = sequencer(&old).sequence_pending(&queue).await.unwrap();
+    let mut memory = Memory::of(&queue);
+    memory.recorded = 290;
+    let (_dir, store) = dir_log();
+    let seen = [("witness w1".to_owned(), grown.head)];
+    let made = rebuilt(&store, &memory, &seen).await.unwrap();
+    assert_eq!(made.head, grown.head);
+}
+
+#[tokio::test]
+async fn log_is_not_rebuilt_otherwise_than_it_was_seen() {
+    let (_old_dir, old) = dir_log();
+    let queue = Queue::of(0..300);
+    let half = sequencer(&old).sequence_pending(&queue).await.unwrap();
+    queue.add(300..400);
+    sequencer(&old).sequence_pending(&queue).await.unwrap();
+    let seen = [("witness w1".to_owned(), half.head)];
+    let (dir, store) = dir_log();
+    // Another entry below what was seen.
+    let mut memory = Memory::of(&queue);
+    memory.entries.swap(3, 4);
+    let refused = rebuilt(&store, &memory, &seen).await.unwrap_err();
+    assert!(
+        matches!(&refused, RebuildError::Contradicted { size: 300, .. }),
+        "{refused}"
+    );
+    // One that is not known.
+    let mut memory = Memory::of(&queue);
+    memory.entries.truncate(250);
+    memory.recorded = 250;
+    let refused = rebuilt(&store, &memory, &seen).await.unwrap_err();
+    assert!(
+        matches!(
+            &refused,
+            RebuildError::EntryMissing {
+                index: 250,
+                size: 300
+            }
+        ),
+        "{refused}"
+    );
+    // A statement that the catalog lost.
+    let mut memory = Memory::of(&queue);
+    memory.entries[7].statement = Some(ReceiptId([7; 16]));
+    let refused = rebuilt(&store, &memory, &seen).await.unwrap_err();
+    assert!(
+        matches!(&refused, RebuildError::Statement { index: 7, .. }),
+        "{refused}"
+    );
+    assert_eq!(files(dir.path()).len(), 0, "something was written");
+    // A checkpoint that is there is one that was seen.
+    let (_other_dir, other) = dir_log();
+    let others = Queue::of(1000..1010);
+    sequencer(&other).sequence_pending(&others).await.unwrap();
+    let refused = rebuilt(&other, &Memory::of(&queue), &[]).await.unwrap_err();
+    assert!(
+        matches!(&refused, RebuildError::Contradicted { size: 10, .. }),
+        "{refused}"
+    );
+}

@@ -32,6 +32,9 @@ pub trait ShredKeys: Send + Sync + 'static {
     async fn epoch(&self) -> Result<u64, KeysError>;
     /// Whether key store, root provider and the place of backups answer.
     async fn ready(&self) -> Result<(), KeysError>;
+    /// Whether every key but the victims' opens, so that the root can move and a backup of what follows passes its test. Changes
+    /// nothing.
+    async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError>;
     /// Keeps every gateway from the tenants' keys, and returns when all have answered or their leases are over.
     async fn fence_tenants(&self, tenants: &[TenantId]) -> Result<Vec<FenceRecord>, KeysError>;
     /// Has every gateway drop superseded nodes, and returns as [`Self::fence_tenants`].

@@ -13,8 +13,8 @@ use lethe_keys::{
 use lethe_receipts::statement::KeyCreation;
 use lethe_receipts::text::Hex;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// Between two looks at a fence's answers.
@@ -35,6 +35,34 @@ pub struct DomainKeys {
     pub lease: Duration,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
+    /// What did not open when it was looked at last.
+    pub unopened: Unopened,
+}
+
+/// How long a key that did not open is not looked for again: the look costs as much as the test of a backup.
+const UNOPENED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// A refusal to move the root, so that a runner that asks every few seconds does not read every key each time.
+#[derive(Debug, Default)]
+pub struct Unopened(Mutex<Option<(Instant, Vec<TenantId>, KeysError)>>);
+
+impl Unopened {
+    /// The refusal for these very victims, if it is fresh: others may leave behind what does not open.
+    fn lately(&self, victims: &[TenantId]) -> Option<KeysError> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, of, refused) = known.as_ref()?;
+        (of == victims && at.elapsed() < UNOPENED_FOR).then(|| refused.clone())
+    }
+
+    fn note(&self, victims: &[TenantId], outcome: &Result<(), KeysError>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = match outcome {
+            Err(refused @ KeysError::Refused { .. }) => {
+                Some((Instant::now(), victims.to_vec(), refused.clone()))
+            }
+            _ => None,
+        };
+    }
 }
 
 impl DomainKeys {
@@ -92,6 +120,15 @@ impl ShredKeys for DomainKeys {
             operation: "reaching the place for backups",
             cause: error.to_string(),
         })
+    }
+
+    async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError> {
+        if let Some(refused) = self.unopened.lately(victims) {
+            return Err(refused);
+        }
+        let outcome = self.keys.check_opens(victims).await;
+        self.unopened.note(victims, &outcome);
+        outcome
     }
 
     async fn fence_tenants(&self, tenants: &[TenantId]) -> Result<Vec<FenceRecord>, KeysError> {

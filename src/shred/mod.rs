@@ -19,6 +19,7 @@ mod runner;
 mod statements;
 mod steps;
 mod terminate;
+mod times;
 
 pub use domain::{
     Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
@@ -29,8 +30,9 @@ pub use evidence::{
     Rekeyed,
 };
 pub use inventory::InventoryKey;
-pub use keys::DomainKeys;
+pub use keys::{DomainKeys, Unopened};
 pub use log::{DomainLog, KeyLeaves, LoggedKeys};
+pub use receipts::proven_head;
 pub use runner::{ShredRunner, ShredRunnerSettings};
 pub use terminate::{Requested, TerminationView};
 

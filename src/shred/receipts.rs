@@ -7,9 +7,16 @@ use crate::tenants::TenantId;
 use futures::future::BoxFuture;
 use lethe_receipts::log::{SignedCheckpoint, TreeHead};
 use lethe_receipts::{Envelope, FiledReceipt, Logged, LoggedKey, ReceiptFile, Statement};
+use std::collections::BTreeSet;
 
 /// Receipts that one pass looks after.
 const PAGE_RECEIPTS: u32 = 100;
+
+/// Receipts that can't be queued before the pass ends.
+const UNPUBLISHED_MAX: u32 = 3;
+
+/// Receipts that are looked past at most when some of them fail.
+const RECEIPTS_MAX: u32 = 1000;
 
 impl ShredDomain {
     /// Issues the receipt of a stage unless it was issued: `statement` makes it then, under `id`. Whoever comes first has made it;
@@ -70,27 +77,62 @@ impl ShredDomain {
     /// # Errors
     /// [`ShredError`]: the receipts are issued all the same, and the next pass tries again.
     pub async fn log_receipts(&self) -> Result<(), ShredError> {
-        let waiting = self.stores.catalog.receipts_unlogged(PAGE_RECEIPTS).await?;
-        if waiting.is_empty() {
-            return Ok(());
+        let mut done: BTreeSet<TenantId> = BTreeSet::new();
+        let mut failed = None;
+        let mut rows_max = PAGE_RECEIPTS;
+        loop {
+            let waiting = self.stores.catalog.receipts_unlogged(rows_max).await?;
+            let more = waiting.len() >= usize::try_from(rows_max).unwrap_or(usize::MAX);
+            let fresh: Vec<ReceiptRow> = waiting
+                .into_iter()
+                .filter(|one| !done.contains(&one.tenant))
+                .collect();
+            if fresh.is_empty() {
+                break;
+            }
+            done.extend(fresh.iter().map(|one| one.tenant));
+            let Some(error) = self.log_some(&fresh).await? else {
+                break;
+            };
+            failed = Some(error);
+            if !more || rows_max >= RECEIPTS_MAX {
+                break;
+            }
+            // Those that fail stay the oldest: the next page begins behind them.
+            rows_max += PAGE_RECEIPTS;
         }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// What [`Self::log_receipts`] does, of some receipts; the first failure that is one tenant's alone.
+    async fn log_some(&self, waiting: &[ReceiptRow]) -> Result<Option<ShredError>, ShredError> {
+        let mut failed = None;
         // Queued again: a key store that was restored since has forgotten them.
+        let mut unpublished = 0;
         for receipt in waiting.iter().filter(|one| one.logged.is_none()) {
-            self.publish(receipt).await?;
+            if let Err(error) = self.publish(receipt).await {
+                unpublished += 1;
+                // Not one tenant's trouble: log or key store are away, and each try may take its whole deadline.
+                if unpublished == UNPUBLISHED_MAX {
+                    return Err(error);
+                }
+                tracing::warn!(op = "log_receipts", tenant = %receipt.tenant, outcome = "failed", %error, "a receipt is not queued for the log");
+                failed.get_or_insert(error);
+            }
         }
         self.log.sequence().await?;
         // Once for all of them: each time may wait for a witness that hangs.
         let Some(newest) = self.log.newest().await? else {
-            return Ok(());
+            return Ok(None);
         };
-        let mut done: Vec<TenantId> = Vec::new();
-        for receipt in waiting {
-            if !done.contains(&receipt.tenant) {
-                self.prove(receipt.tenant, &newest).await?;
-                done.push(receipt.tenant);
+        let tenants: BTreeSet<TenantId> = waiting.iter().map(|one| one.tenant).collect();
+        for tenant in tenants {
+            if let Err(error) = self.prove(tenant, &newest).await {
+                tracing::warn!(op = "log_receipts", %tenant, outcome = "failed", %error, "a tenant's receipts have no proof yet");
+                failed.get_or_insert(error);
             }
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Keeps the places and proofs of one tenant's receipts.
@@ -194,6 +236,14 @@ impl ShredDomain {
         let file = ReceiptFile::new(filed, keys);
         file.to_json().map_err(ShredError::not_json("receipt"))
     }
+}
+
+/// The log's tree that a receipt's kept proof is of: what the log was once, whatever became of it.
+///
+/// # Errors
+/// [`ShredError::Unreadable`].
+pub fn proven_head(proof: &str) -> Result<TreeHead, ShredError> {
+    Proof::read(proof).map(|proof| proof.head)
 }
 
 fn envelope(receipt: &ReceiptRow) -> Result<Envelope, ShredError> {

@@ -3,7 +3,8 @@
 use super::domain::ShredDomain;
 use super::error::ShredError;
 use super::steps::{Held, Stepped};
-use crate::catalog::{CatalogError, Shred, ShredId, ShredState};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination, TerminationState};
+use crate::tenants::TenantId;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,6 +215,16 @@ impl ShredDomain {
         }
         self.keys.ready().await?;
         self.log.ready().await?;
+        let begun = catalog.shreds(NEWEST_SHREDS).await?;
+        if !begun.iter().any(|one| one.state < ShredState::Destroyed) {
+            // Before anything is begun, so that a tenant whose key is lost can still join.
+            let open = catalog.open_terminations(TENANTS_MAX).await?;
+            let leaving = open
+                .iter()
+                .filter(|one| one.state == TerminationState::Approved && one.grace_end <= due);
+            let leaving: Vec<TenantId> = leaving.map(|one| one.tenant).collect();
+            self.keys.check_opens(&leaving).await?;
+        }
         let epoch = self.keys.epoch().await?;
         let id = ShredId::random().ok_or(ShredError::NoRandomness)?;
         let now = self.stores.clock.now();

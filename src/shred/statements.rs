@@ -6,6 +6,7 @@ use super::evidence::{
     BackedUp, Destroyed, FenceOutcome, FenceRecord, Fenced, Held, Inventory, Rekeyed,
 };
 use super::purge::Progress;
+use super::times;
 use crate::catalog::{ApprovalMode, ReceiptId, Termination};
 use crate::clock::UnixMs;
 use crate::tenants::Tenant;
@@ -33,7 +34,7 @@ fn hex<const N: usize>(text: &str) -> Result<Hex<N>, ShredError> {
     })
 }
 
-fn times(started_ms: i64, finished: UnixMs) -> Result<StageTimes, ShredError> {
+fn stage_times(started_ms: i64, finished: UnixMs) -> Result<StageTimes, ShredError> {
     Ok(StageTimes {
         started: time(started_ms)?,
         finished: time(finished.0)?,
@@ -62,7 +63,8 @@ fn termination(row: &Termination) -> Result<said::Termination, ShredError> {
     let approvals = row.approvals.iter().map(|one| {
         Ok(Approval {
             principal: Text::lossy(&one.principal),
-            at: time(one.at.0)?,
+            // It was given after the request: a time before is a clock's error.
+            at: time(one.at.0.max(row.requested.0))?,
         })
     });
     Ok(said::Termination {
@@ -111,7 +113,7 @@ pub(super) fn revoked(
             tool_version: Text::lossy(env!("CARGO_PKG_VERSION")),
         },
         termination: termination(row)?,
-        times: times(fenced.span.started_ms, now)?,
+        times: stage_times(fenced.span.started_ms, now)?,
         keys,
         fence: fence(&fenced.fence)?,
     })?)
@@ -134,7 +136,22 @@ pub(super) fn erased(
     erasure: &Erasure<'_>,
     now: UnixMs,
 ) -> Result<Statement, ShredError> {
-    let destroyed = erasure.destroyed;
+    let ordered = times::of_erasure(
+        revoked,
+        erasure.rekeyed.started_ms,
+        erasure.fence,
+        erasure.backup,
+        erasure.destroyed,
+        now.0,
+    );
+    let destroyed = &Destroyed {
+        at_ms: ordered.destroyed_ms,
+        ..erasure.destroyed.clone()
+    };
+    let raised = FenceRecord {
+        raised_ms: ordered.fence_ms,
+        ..erasure.fence.clone()
+    };
     let horizon = match domain.certificate.root_backups {
         RootBackups::Unknown => Horizon::Unknown,
         RootBackups::KeptDays(days) => {
@@ -146,13 +163,13 @@ pub(super) fn erased(
         revoked,
         said::Erased {
             receipt_id: Hex(*id.as_bytes()),
-            times: times(erasure.rekeyed.started_ms, now)?,
-            fence: fence(erasure.fence)?,
+            times: stage_times(ordered.started_ms, now)?,
+            fence: fence(&raised)?,
             inventory: inventory(erasure.inventory)?,
             root: root(destroyed)?,
             backup: said::Backup {
                 sha256: hex(&erasure.backup.sha256)?,
-                at: time(erasure.backup.at_ms)?,
+                at: time(ordered.backup_ms)?,
                 nodes: erasure.backup.nodes,
                 keks: erasure.backup.keks,
                 restore_test: TestResult::Passed,
@@ -216,7 +233,7 @@ pub(super) fn purged(
         erased,
         said::Purged {
             receipt_id: Hex(*id.as_bytes()),
-            times: times(progress.started_ms, now)?,
+            times: stage_times(times::started_ms(erased, progress.started_ms, now.0), now)?,
             purge: Purge {
                 status: if held_objects == 0 {
                     PurgeStatus::Complete

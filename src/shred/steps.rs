@@ -8,7 +8,9 @@ use super::evidence::{
 };
 use super::inventory::{self, InventoryKey};
 use super::purge::{self, Ledger, Progress};
+use super::rules::Forbidden;
 use super::statements::{self, Erasure};
+use super::times;
 use crate::catalog::{
     CatalogError, Evidence, ReceiptId, ReceiptStage, Shred, ShredState, Termination,
     TerminationState,
@@ -52,7 +54,7 @@ impl Held<'_> {
             ShredState::Inventoried => self.rekey(&members).await?,
             ShredState::Rekeyed => self.refence().await?,
             ShredState::Refenced => self.back_up().await?,
-            ShredState::BackedUp => self.destroy().await?,
+            ShredState::BackedUp => self.destroy(&members).await?,
             ShredState::Destroyed => self.erased(&members).await?,
             ShredState::Receipted => match self.purge(&members).await? {
                 Some(evidence) => evidence,
@@ -109,6 +111,10 @@ impl Held<'_> {
 
     async fn fence(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
         let started_ms = self.now_ms();
+        // Whoever has begun the shred may have had another clock.
+        if members.iter().any(|one| one.grace_end.0 > started_ms) {
+            return Err(Forbidden::InGrace.into());
+        }
         let tenants: Vec<TenantId> = members.iter().map(|one| one.tenant).collect();
         let fences = self.domain.keys.fence_tenants(&tenants).await?;
         let finished_ms = self.now_ms();
@@ -176,8 +182,9 @@ impl Held<'_> {
         Ok(vec![of(ShredState::BackedUp, None, &backed_up)?])
     }
 
-    async fn destroy(&self) -> Result<Vec<Evidence>, ShredError> {
+    async fn destroy(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
         let backup: BackedUp = self.known(ShredState::BackedUp, None).await?;
+        self.receipts_can_be_made(members, &backup).await?;
         let (keys, epoch_from) = (&self.domain.keys, self.shred.epoch_from);
         let destroyed = match keys.destroy(epoch_from, &backup).await {
             // A runner that was cut off has tested another backup since: the newest one counts, and is the evidence.
@@ -196,22 +203,77 @@ impl Held<'_> {
         Ok(vec![of(ShredState::Destroyed, None, &destroyed)?])
     }
 
+    /// The receipt of the fence. One whose times can't be, because a clock was wrong, is replaced by another fence, which does no
+    /// harm: nothing depends on the first yet.
     async fn revoked(&self, member: &Termination) -> Result<(), ShredError> {
+        let fenced: Fenced = self.known(ShredState::Fenced, Some(member.tenant)).await?;
+        match self.revoked_by(member, &fenced).await {
+            Err(error) if times::out_of_order(&error) => {
+                tracing::warn!(op = "shred", shred = %self.shred.id, tenant = %member.tenant, outcome = "again", %error, "another fence is raised");
+            }
+            done => return done,
+        }
+        let again = self.fence(std::slice::from_ref(member)).await?;
+        let catalog = &self.domain.stores.catalog;
+        for evidence in &again {
+            let (id, fence) = (self.shred.id, self.shred.fence);
+            catalog.note_evidence(id, fence, evidence).await?;
+        }
+        let fenced: Fenced = self.known(ShredState::Fenced, Some(member.tenant)).await?;
+        self.revoked_by(member, &fenced).await
+    }
+
+    async fn revoked_by(&self, member: &Termination, fenced: &Fenced) -> Result<(), ShredError> {
         let domain = self.domain;
         let catalog = &domain.stores.catalog;
-        let fenced: Fenced = self.known(ShredState::Fenced, Some(member.tenant)).await?;
         let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
         let statement = async {
             let tenant = catalog.tenant(member.tenant).await?;
             let creations = domain.keys.creations(member.tenant).await?;
             let keys = creations.into_iter().map(|one| one.creation).collect();
             let now = domain.stores.clock.now();
-            statements::revoked(domain, id, &tenant, member, keys, &fenced, now)
+            statements::revoked(domain, id, &tenant, member, keys, fenced, now)
         };
         let stage = ReceiptStage::Revoked;
         domain
             .issue(member.tenant, stage, id, statement.boxed())
             .await?;
+        Ok(())
+    }
+
+    /// Makes the statements of the erasure without issuing them, as if the epoch were destroyed now: afterwards nobody could mend what
+    /// they lack.
+    async fn receipts_can_be_made(
+        &self,
+        members: &[Termination],
+        backup: &BackedUp,
+    ) -> Result<(), ShredError> {
+        let domain = self.domain;
+        let rekeyed: Rekeyed = self.known(ShredState::Rekeyed, None).await?;
+        let fence: FenceRecord = self.known(ShredState::Refenced, None).await?;
+        let now = domain.stores.clock.now();
+        let destroyed = Destroyed {
+            provider: "to be destroyed".to_owned(),
+            assurance: "software".to_owned(),
+            epoch_destroyed: self.shred.epoch_from,
+            epoch_current: rekeyed.epoch_to,
+            at_ms: now.0,
+            evidence: "to be destroyed".to_owned(),
+        };
+        for member in members {
+            let tenant = member.tenant;
+            let inventory: Inventory = self.known(ShredState::Inventoried, Some(tenant)).await?;
+            let revoked = domain.statement(tenant, ReceiptStage::Revoked).await?;
+            let erasure = Erasure {
+                rekeyed: &rekeyed,
+                fence: &fence,
+                inventory: &inventory,
+                backup,
+                destroyed: &destroyed,
+            };
+            let id = ReceiptId::random().ok_or(ShredError::NoRandomness)?;
+            statements::erased(domain, id, &revoked, &erasure, now)?;
+        }
         Ok(())
     }
 

@@ -22,6 +22,7 @@ use crate::region::{Body, ObjectRef, PutCondition, PutRequest, RegionStore as _,
 use crate::signing::{Signing, TrustSettings};
 use crate::tenants::{ObjectKey, TenantId, TenantState};
 use async_trait::async_trait;
+use lethe_envelope::KekId;
 use lethe_keys::{Epoch, KeysError, Refusal};
 use lethe_receipts::log::{Entry, Hash, TreeHead, kek_entry};
 use lethe_receipts::statement::KeyCreation;
@@ -48,6 +49,10 @@ pub(crate) struct Model {
     pub(crate) fenced: BTreeSet<TenantId>,
     pub(crate) moves: BTreeMap<u64, Move>,
     creations: BTreeMap<TenantId, Vec<KeyCreation>>,
+    /// Whose KEK does not open.
+    pub(crate) broken: Option<TenantId>,
+    /// By how much its clock is wrong.
+    pub(crate) wrong_ms: i64,
     fence: u64,
     backups: u64,
     queued: Vec<[u8; 32]>,
@@ -89,6 +94,18 @@ impl ModelKeys {
         if answered { done } else { Err(away()) }
     }
 
+    /// Forgets that the log is to have the creation of a tenant's first KEK.
+    pub(crate) fn unqueue(&self, tenant: TenantId) -> [u8; 32] {
+        let mut model = self.model.lock().unwrap();
+        let entry = model.creations[&tenant][0].entry.0;
+        model.queued.retain(|queued| *queued != entry);
+        entry
+    }
+
+    pub(crate) fn requeue(&self, entry: [u8; 32]) {
+        self.model.lock().unwrap().queue(entry);
+    }
+
     pub(crate) fn create(&self, tenant: TenantId, versions: u8) {
         let mut model = self.model.lock().unwrap();
         let mut previous = [0; 32];
@@ -116,10 +133,10 @@ impl ModelKeys {
     }
 }
 
-fn answered(number: u64) -> FenceRecord {
+fn answered(number: u64, wrong_ms: i64) -> FenceRecord {
     FenceRecord {
         number,
-        raised_ms: NOW.0 + 1_000,
+        raised_ms: NOW.0 + 1_000 + wrong_ms,
         lease_s: 300,
         gateways: vec![FencedGateway {
             gateway: "0".repeat(32),
@@ -138,12 +155,23 @@ impl ShredKeys for ModelKeys {
         self.guard(|_| Ok(()))
     }
 
+    async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError> {
+        self.guard(|model| match model.broken {
+            Some(tenant) if !victims.contains(&tenant) => Err(Refusal::KekUnopened {
+                kek_id: KekId::from_bytes([9; 16]),
+                tenant,
+            }
+            .into()),
+            _ => Ok(()),
+        })
+    }
+
     async fn fence_tenants(&self, tenants: &[TenantId]) -> Result<Vec<FenceRecord>, KeysError> {
         self.guard(|model| {
             let raised = tenants.iter().map(|tenant| {
                 model.fence += 1;
                 model.fenced.insert(*tenant);
-                answered(model.fence)
+                answered(model.fence, model.wrong_ms)
             });
             Ok(raised.collect())
         })
@@ -152,7 +180,7 @@ impl ShredKeys for ModelKeys {
     async fn fence_nodes(&self) -> Result<FenceRecord, KeysError> {
         self.guard(|model| {
             model.fence += 1;
-            Ok(answered(model.fence))
+            Ok(answered(model.fence, model.wrong_ms))
         })
     }
 
@@ -222,7 +250,7 @@ impl ShredKeys for ModelKeys {
             Ok(BackedUp {
                 file: format!("backup-{}", model.backups),
                 sha256,
-                at_ms: NOW.0 + 2_000,
+                at_ms: NOW.0 + 2_000 + model.wrong_ms,
                 nodes: 1025,
                 keks: model.alive.len() as u64,
             })
@@ -243,7 +271,7 @@ impl ShredKeys for ModelKeys {
                 assurance: "software".to_owned(),
                 epoch_destroyed: epoch_from,
                 epoch_current: epoch_from + 1,
-                at_ms: NOW.0 + 3_000,
+                at_ms: NOW.0 + 3_000 + model.wrong_ms,
                 evidence: "a model".to_owned(),
             })
         })
@@ -516,6 +544,12 @@ impl World {
             }
         }
         self.bench.clock.advance_ms(5_000);
+    }
+
+    /// Makes every clock wrong by so much, or right again with the opposite.
+    pub(crate) fn skew(&self, by_ms: i64) {
+        self.bench.clock.advance_ms(by_ms);
+        self.keys.model.lock().unwrap().wrong_ms += by_ms;
     }
 
     pub(crate) fn runner(&self, owner: &str) -> ShredRunner {

@@ -9,6 +9,7 @@ use crate::catalog::{
     FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
     TerminationState,
 };
+use crate::clock::Clock as _;
 use crate::region::{ListRequest, RegionStore as _};
 use crate::tenants::{TenantId, TenantState};
 use futures::future::join_all;
@@ -322,4 +323,114 @@ async fn purge_cut_off_counts_nothing_twice() {
     assert!(shred.last_error.is_some());
     world.finish("purge").await;
     assert_shredded_once(&world, "purge").await;
+}
+
+/// States that a shred passes through; each is left by one call of `advance_shred`.
+const STEPS: u32 = 8;
+const WRONG_MS: i64 = 10 * 60 * 1000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_of_which_any_step_had_a_wrong_clock_is_finished_once() {
+    for step in 0..STEPS {
+        for wrong_ms in [WRONG_MS, -WRONG_MS] {
+            let at = format!("step {step} with a clock wrong by {wrong_ms} ms");
+            let world = World::open(1).await;
+            world.doom().await;
+            let catalog = &world.bench.catalog;
+            let stop_after = |steps| crate::catalog::Fault {
+                operation: Some("advance_shred"),
+                after: steps,
+                times: u32::MAX,
+                kind: FaultKind::NotPersisted,
+            };
+            // The steps before, with the clock right; so the next begins where a state has just been recorded.
+            catalog.inject(stop_after(step));
+            world.runner("before").run_due().await.expect(&at);
+            world.heal();
+            // One step, recorded by the wrong clock.
+            world.bench.clock.advance_ms(60_000);
+            world.skew(wrong_ms);
+            catalog.inject(stop_after(1));
+            // A clock that is behind may not see that the shred is free.
+            for _ in 0..2 {
+                let ran = world.runner("wrong").run_due().await;
+                ran.expect(&at);
+                catalog.hurry_shreds().await.ok();
+            }
+            world.skew(-wrong_ms);
+            world.heal();
+            world.finish(&at).await;
+            assert_shredded_once(&world, &at).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn shred_that_a_fast_clock_began_waits_for_the_end_of_the_grace() {
+    let world = World::open(1).await;
+    // Asked for now, and begun by a gateway whose clock is ahead of the grace.
+    world.bench.clock.advance_ms(WRONG_MS);
+    world.doom().await;
+    world.bench.clock.advance_ms(-WRONG_MS);
+    world.runner("right").run_due().await.unwrap();
+    let catalog = &world.bench.catalog;
+    assert!(catalog.shreds(10).await.unwrap().is_empty());
+    world.bench.clock.advance_ms(WRONG_MS);
+    let begun = world.domain.begin(world.bench.clock.now()).await.unwrap();
+    assert!(begun.is_some());
+    world.bench.clock.advance_ms(-WRONG_MS);
+    world.runner("right").run_due().await.unwrap();
+    let shred = &catalog.shreds(1).await.unwrap()[0];
+    assert_eq!(shred.state, ShredState::Requested);
+    assert!(
+        shred.last_error.as_ref().unwrap().contains("grace"),
+        "{shred:?}"
+    );
+    assert!(world.keys.model.lock().unwrap().fenced.is_empty());
+    world.finish("the grace is over").await;
+    assert_shredded_once(&world, "the grace is over").await;
+}
+
+#[tokio::test]
+async fn shred_with_a_key_that_does_not_open_begins_nothing_until_its_tenant_joins() {
+    let mut world = World::open(1).await;
+    world.doom().await;
+    world.keys.model.lock().unwrap().broken = Some(world.stays);
+    let refused = world.runner("one").run_due().await.unwrap_err();
+    assert!(refused.to_string().contains("does not open"), "{refused}");
+    let catalog = world.bench.catalog.clone();
+    assert!(catalog.shreds(10).await.unwrap().is_empty());
+    let row = catalog.termination(world.victims[0]).await.unwrap();
+    assert_eq!(row.state, TerminationState::Approved);
+    // The way out that needs no backup: the tenant whose key is lost goes, too.
+    let first = std::mem::replace(&mut world.victims, vec![world.stays]);
+    world.doom().await;
+    world.victims.extend(first);
+    world.finish("both").await;
+    let model = world.keys.model.lock().unwrap();
+    assert_eq!(model.moves[&1].victims.len(), 2);
+    assert!(model.moves[&1].destroyed);
+}
+
+#[tokio::test]
+async fn tenant_whose_proof_fails_keeps_no_other_from_being_proven() {
+    let world = World::open(3).await;
+    world.doom().await;
+    // The key store has forgotten to queue the creation of one tenant's KEK, as one that was restored from before.
+    let forgotten = world.keys.unqueue(world.victims[1]);
+    for _ in 0..4 {
+        world.bench.clock.advance_ms(WRONG_MS);
+        world.runner("one").run_due().await.unwrap();
+    }
+    let catalog = &world.bench.catalog;
+    let proven = async |victim: TenantId| {
+        let receipts = catalog.receipts(victim).await.unwrap();
+        assert_eq!(receipts.len(), 3);
+        receipts.iter().all(|one| one.proof.is_some())
+    };
+    assert!(proven(world.victims[0]).await && proven(world.victims[2]).await);
+    assert!(!proven(world.victims[1]).await);
+    world.keys.requeue(forgotten);
+    world.finish("queued again").await;
+    assert!(proven(world.victims[1]).await);
 }

@@ -444,6 +444,45 @@ def test_gateway_with_a_log_that_was_rolled_back_is_refused(site, early):
                 assert "a witness has seen" in said and "it was rolled back" in said, said
 
 
+def test_doctor_counts_what_no_backup_holds(site, early):
+    done = site.made.run("doctor", "--config", "lethe.toml")
+    assert done.returncode == 0, done.stderr
+    (backup,) = [one for one in json.loads(done.stdout) if one["subject"] == "domain eu: key backup"]
+    assert backup["ok"] and "1 KEKs, newer than the newest backup" in backup["problem"], "the tenant that was made since"
+
+
+def test_lost_log_is_written_again_by_the_command_that_the_refusal_names(site, early):
+    """Key store and catalog remember every entry: the same tree head comes back, and what was proven and cosigned before still holds."""
+    command = "lethe log rebuild --domain eu"
+    rebuild = (*command.split()[1:], "--config", "lethe.toml")
+    checkpoint = (site.log / "checkpoint").read_bytes()
+    statements = {file.name: file.read_bytes() for file in (site.log / "statements").iterdir()}
+    with replaced(site.log, None):
+        assert command in is_refused(site, site.made.file)
+        with replaced(site.keys, early["keys"]):
+            said = site.made.refused(*rebuild, code=2)
+            assert "the key store does not know entry" in said, said
+            assert not (site.log / "checkpoint").exists()
+        site.witnesses[0].stop()
+        said = site.made.refused(*rebuild, code=2)
+        assert "witness.example/w1" in said and "--without-silent-witnesses" in said, said
+        made = site.made.json(*rebuild, "--without-silent-witnesses")
+        assert made["witnesses_asked"] == 1
+        site.witnesses[0].start()
+        made = site.made.json(*rebuild)
+        assert made["was_there"] and made["witnesses_asked"] == 2
+        assert made["entries"] == size_of(checkpoint.decode()) and made["statements"] == len(statements)
+        assert (site.log / "checkpoint").read_bytes() == checkpoint
+        assert {file.name: file.read_bytes() for file in (site.log / "statements").iterdir()} == statements
+        site.here.start()
+        eventually(site.cosigned_by_all, "cosignatures of all", BACK_SECONDS)
+        code, report = site.verify("victim")
+        assert code == 0, report
+        code, checks, said = site.log_verify("--domain", "eu", "--config", "lethe.toml", "--trust", "trust.json")
+        assert code == 0, said
+        site.here.stop()
+
+
 def test_backup_is_not_restored_while_the_log_is_gone(site, early):
     restore = ("key-store", "restore", "eu", early["backup"], "--config", "lethe.toml")
     with replaced(site.keys, None):

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 
@@ -24,6 +25,27 @@ impl BackupDirectory {
         Self {
             dir: dir.to_path_buf(),
         }
+    }
+
+    /// When the newest backup was begun, in milliseconds since 1970; `None` when there is none. Everything before is in it.
+    ///
+    /// # Errors
+    /// [`BackupError::Unavailable`].
+    pub async fn newest_begun_ms(&self) -> Result<Option<i64>, BackupError> {
+        let names = self.list().await?;
+        let dir = self.dir.clone();
+        blocking("looking at backups", move || {
+            let mut newest = None;
+            for name in names {
+                let metadata = fs::metadata(dir.join(name))?;
+                // A file system without a time of birth says when the writing ended.
+                let begun = metadata.created().or_else(|_| metadata.modified())?;
+                let since = begun.duration_since(UNIX_EPOCH).unwrap_or_default();
+                newest = newest.max(i64::try_from(since.as_millis()).ok());
+            }
+            Ok(newest)
+        })
+        .await
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, BackupError> {
@@ -92,6 +114,21 @@ impl BackupPlace for BackupDirectory {
     }
 }
 
+/// Makes a directory and those above it. What is in a new directory is only as durable as its own name.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let missing = dir.ancestors().filter(|one| !one.as_os_str().is_empty());
+    let missing: Vec<&Path> = missing.take_while(|one| !one.is_dir()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|path| !path.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
 /// A file that is not a backup yet; removed unless it becomes one.
 struct Aside {
     path: PathBuf,
@@ -100,7 +137,7 @@ struct Aside {
 
 impl Aside {
     fn create(dir: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        create_durably(dir)?;
         let mut tag = [0; 8];
         getrandom::fill(&mut tag).map_err(|_| io::ErrorKind::Other)?;
         let path = dir.join(format!(".{}.new", hex::encode(tag)));

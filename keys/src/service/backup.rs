@@ -18,7 +18,9 @@ use crate::calls::StoreCalls;
 use crate::config::StoreUrl;
 use crate::error::{KeysError, Refusal};
 use crate::secret::NodeKey;
-use crate::store::{Imported, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord};
+use crate::store::{
+    Imported, KekRow, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord,
+};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::{BackupEvidence, RestoreEvidence};
 
@@ -111,7 +113,9 @@ impl KeyService {
             root: &core.root,
             now_ms: core.clock.unix_ms(),
         };
-        let opened = mover.open_all(name, loaded.head.epoch, &victims).await?;
+        let opened = mover
+            .open_all(Opening::Backup(name), loaded.head.epoch, &victims)
+            .await?;
         if (opened.nodes, opened.keks) != (loaded.nodes, loaded.keks) {
             return Err(rejected(name, "what was restored is not what was in it"));
         }
@@ -358,19 +362,42 @@ pub(super) struct Opened {
     pub(super) keks: u64,
 }
 
+/// Which store is opened, and so what is wrong when something in it does not open.
+#[derive(Clone, Copy)]
+pub(super) enum Opening<'a> {
+    /// One that this backup was restored into: victims must not be in it.
+    Backup(&'a str),
+    /// The live one, before its root moves: victims' KEKs are left behind, whether they open or not.
+    Live,
+}
+
+impl Opening<'_> {
+    fn unopened(self, row: &KekRow) -> KeysError {
+        let kek_id = row.info.kek_id;
+        match self {
+            Self::Backup(name) => rejected(name, &format!("kek {kek_id} in it does not open")),
+            Self::Live => Refusal::KekUnopened {
+                kek_id,
+                tenant: row.tenant,
+            }
+            .into(),
+        }
+    }
+}
+
 impl Mover<'_> {
     /// Opens every node of the store with one epoch, and every KEK, and looks for tenants who must not be there.
     pub(super) async fn open_all(
         &self,
-        name: &str,
+        source: Opening<'_>,
         epoch: Epoch,
         victims: &HashSet<TenantId>,
     ) -> Result<Opened, KeysError> {
         let (pages, received) = mpsc::channel(PAGES_MAX);
         let exporting = self
             .store
-            .bulk("reading a restored store", self.store.store.export(pages));
-        let opening = self.open_pages(name, epoch, victims, received);
+            .bulk("reading every key", self.store.store.export(pages));
+        let opening = self.open_pages(source, epoch, victims, received);
         let (exported, opened) = tokio::join!(exporting, opening);
         exported?;
         opened
@@ -379,7 +406,7 @@ impl Mover<'_> {
     /// Takes the pages, so that an early end here ends the export, too.
     async fn open_pages(
         &self,
-        name: &str,
+        source: Opening<'_>,
         epoch: Epoch,
         victims: &HashSet<TenantId>,
         mut pages: mpsc::Receiver<Vec<Record>>,
@@ -402,10 +429,13 @@ impl Mover<'_> {
             for record in &records {
                 let Record::Kek(row) = record else { continue };
                 if victims.contains(&row.tenant) {
-                    return Err(rejected(
-                        name,
-                        "it holds keys of a tenant that was shredded",
-                    ));
+                    match source {
+                        Opening::Live => continue,
+                        Opening::Backup(name) => {
+                            let reason = "it holds keys of a tenant that was shredded";
+                            return Err(rejected(name, reason));
+                        }
+                    }
                 }
                 let node = nodes
                     .get(&row.place)
@@ -414,8 +444,7 @@ impl Mover<'_> {
                     .and_then(|(_, key)| open_kek(self.domain, row, key))
                     .is_none()
                 {
-                    let reason = format!("kek {} in it does not open", row.info.kek_id);
-                    return Err(rejected(name, &reason));
+                    return Err(source.unopened(row));
                 }
                 keks += 1;
             }
@@ -426,7 +455,10 @@ impl Mover<'_> {
         if nodes == u64::from(PLACES) {
             Ok(Opened { nodes, keks })
         } else {
-            Err(rejected(name, "nodes are missing in it"))
+            Err(match source {
+                Opening::Backup(name) => rejected(name, "nodes are missing in it"),
+                Opening::Live => corrupt("set of nodes"),
+            })
         }
     }
 }

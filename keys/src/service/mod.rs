@@ -11,6 +11,7 @@ mod init;
 mod log;
 mod migrate;
 mod open;
+mod peers;
 mod rekey;
 mod renewal;
 mod restore;
@@ -22,6 +23,7 @@ pub(crate) use open::Backing;
 pub use restore::{Override, RestoreOptions, Restored};
 pub use secrets::SECRET_BYTES_MAX;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as LoadLock, Notify};
@@ -57,6 +59,9 @@ pub(crate) struct Core {
     node_loads: Vec<LoadLock<()>>,
     kek_loads: Vec<LoadLock<()>>,
     renew_now: Notify,
+    /// Whether the store has answered a renewal: the next one finds its row.
+    registered: AtomicBool,
+    peers: peers::Peers,
 }
 
 /// One domain's keys: hierarchy, key store, root provider, lease. KEKs, nodes and root keys never leave this crate.

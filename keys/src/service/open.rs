@@ -2,12 +2,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as LoadLock, Notify};
 
 use super::init::{check_domain, open_service_node, root_location};
-use super::{Core, KeyService, LOAD_LOCKS, renewal};
+use super::peers::Peers;
+use super::{Core, KeyService, LOAD_LOCKS, peers, renewal};
 use crate::calls::{RootCalls, StoreCalls};
 use crate::clock::Clock;
 use crate::config::{KeyServiceConfig, RootConfig};
@@ -15,7 +17,7 @@ use crate::error::{KeysError, Refusal};
 use crate::location::{Location, check_apart};
 use crate::root::{FileRoot, OpenBaoRoot, RootProvider, Transit};
 use crate::store::{KeyStore, Phase, SqlKeyStore, StoreHead, Ungated};
-use crate::types::{GatewayId, KeyStoreIdentity, NewestCheckpoint};
+use crate::types::{GatewayId, KeyStoreIdentity, NewestCheckpoint, RecordedEntries};
 use crate::vault::Vault;
 
 /// The outside world of a key service: a real key store and root, or ones that inject faults.
@@ -125,6 +127,34 @@ impl KeyService {
         Ok(head.log_size)
     }
 
+    /// The log's entries that the key store has recorded, from index `from` on, in order, and then those that it has queued and
+    /// does not know to be in the log; before opening it. At most `max` of each.
+    ///
+    /// # Errors
+    /// As [`KeyService::open`] for a store that is missing or not answering.
+    pub async fn recorded_entries(
+        config: &KeyServiceConfig,
+        from: u64,
+        max: usize,
+    ) -> Result<RecordedEntries, KeysError> {
+        let store = Backing::real(config)?.store_calls(config);
+        let reading = store.store.sequenced_entries(from, max);
+        let sequenced = store.call("reading the log's entries", reading).await?;
+        let reading = store.store.pending_entries(max);
+        let pending = store.call("reading pending entries", reading).await?;
+        Ok(RecordedEntries { sequenced, pending })
+    }
+
+    /// KEKs that were made after this time, in milliseconds since 1970: those that a backup of then does not hold.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`].
+    pub async fn keks_made_since(&self, unix_ms: i64) -> Result<u64, KeysError> {
+        let store = &self.core.store;
+        let counting = store.store.keks_since(unix_ms);
+        store.call("counting keks", counting).await
+    }
+
     /// Those of these receipts whose statements the key store has never seen, before opening it: what it may have to
     /// forget is among them ([`NewestCheckpoint::erased`]).
     ///
@@ -178,12 +208,15 @@ impl KeyService {
             node_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
             kek_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
             renew_now: Notify::new(),
+            registered: AtomicBool::new(false),
+            peers: Peers::default(),
         });
         let began = core.clock.boot();
         core.take_lease().await?;
         let tasks = vec![
             tokio::spawn(renewal::renew(core.clone(), began)),
             tokio::spawn(renewal::sweep(core.clone())),
+            tokio::spawn(peers::forget(core.clone())),
         ];
         Ok(Arc::new(Self {
             core,

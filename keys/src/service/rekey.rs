@@ -1,10 +1,11 @@
 //! Moving the root (design §3, step 3): everything that lives goes under a new epoch, the victims stay behind.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use lethe_envelope::{KekContext, TenantId, kek_commitment};
 use sha2::{Digest, Sha256};
 
+use super::backup::Opening;
 use super::init::{no_randomness, node_context};
 use super::{Core, KeyService};
 use crate::calls::{RootCalls, StoreCalls};
@@ -30,7 +31,7 @@ impl KeyService {
     ///
     /// # Errors
     /// [`Refusal::VictimNotFenced`], [`Refusal::NoVictims`], [`Refusal::EpochNotCurrent`], [`Refusal::MoveUnfinished`],
-    /// [`Refusal::MoveOfOthers`]; [`KeysError::Corrupt`] when a survivor's key does not open: nothing was changed;
+    /// [`Refusal::MoveOfOthers`]; [`Refusal::KekUnopened`] when any survivor's KEK does not open: nothing was changed;
     /// [`KeysError::Unavailable`]: call again.
     pub async fn rekey(
         &self,
@@ -51,6 +52,30 @@ impl KeyService {
         let row = mover.move_root(victims, from, to, true).await?;
         self.core.after_move().await;
         Ok(row.evidence())
+    }
+
+    /// Opens every node, and every KEK but the victims', without changing anything: whether [`KeyService::rekey`] and the
+    /// backup after it would go through. Costs as much as the test of a backup.
+    ///
+    /// # Errors
+    /// [`Refusal::KekUnopened`]; [`KeysError::Corrupt`] for nodes; [`KeysError::Unavailable`].
+    pub async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError> {
+        let core = &self.core;
+        let mover = Mover {
+            domain: &core.domain,
+            store: &core.store,
+            root: &core.root,
+            now_ms: core.clock.unix_ms(),
+        };
+        let head = core
+            .store
+            .call("reading the key store", core.store.store.head())
+            .await?;
+        let leaving = victims.iter().copied().collect();
+        mover
+            .open_all(Opening::Live, head.epoch, &leaving)
+            .await
+            .map(drop)
     }
 
     /// Moves of the root whose old epoch is not destroyed yet, oldest first: normally one at most.
@@ -155,6 +180,11 @@ impl Mover<'_> {
         }
         if head.held && fenced {
             return Err(Refusal::MoveUnfinished { current: from }.into());
+        }
+        if fenced {
+            // What does not open now would be found by the backup's test, when nobody can go back and no KEK is made.
+            let leaving: HashSet<TenantId> = victims.iter().copied().collect();
+            self.open_all(Opening::Live, from, &leaving).await?;
         }
         self.root
             .call("creating a root epoch", self.root.root.create_epoch(to))

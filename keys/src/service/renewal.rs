@@ -1,6 +1,7 @@
 //! The lease's two tasks: one renews it, one takes the keys away when it was not renewed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Core;
@@ -52,7 +53,15 @@ impl Core {
             .call("renewing the lease", self.store.store.renew(&renewal))
             .await
         {
-            Ok(renewed) => self.vault.renewed(sent, &renewed),
+            Ok(renewed) => {
+                let known = self.registered.swap(true, Ordering::SeqCst);
+                if known && renewed.renewals == 1 {
+                    // Its lease counted as over, and fences were judged without it: it begins anew, with nothing.
+                    self.vault.lose(KeysError::LeaseEnded);
+                    return Err(KeysError::LeaseEnded);
+                }
+                self.vault.renewed(sent, &renewed)
+            }
             Err(error @ KeysError::Unavailable { .. }) => {
                 self.vault.not_renewed(error.clone());
                 Err(error)

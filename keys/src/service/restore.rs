@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use lethe_envelope::TenantId;
 
 use super::KeyService;
-use super::backup::{load, rejected};
+use super::backup::{Opening, load, rejected};
 use super::init::create_directories;
 use super::log::{catch_up, override_entry};
 use super::open::{Backing, check_root_place};
@@ -155,12 +155,14 @@ impl Restore<'_> {
         };
         // Everything must open before anything is moved: a key that does not is a backup that does not serve.
         mover
-            .open_all(self.name, restored.epoch, &HashSet::new())
+            .open_all(Opening::Backup(self.name), restored.epoch, &HashSet::new())
             .await?;
         let forgotten = self.forget(&mover, restored.epoch).await?;
         let head = head(self.store).await?;
         let victims = self.options.forget.iter().copied().collect();
-        let opened = mover.open_all(self.name, head.epoch, &victims).await?;
+        let opened = mover
+            .open_all(Opening::Backup(self.name), head.epoch, &victims)
+            .await?;
         let finish = self.store.store.finish_restore();
         // `false`: a repetition was first.
         self.store.call("finishing a restore", finish).await?;

@@ -15,7 +15,9 @@ use super::{
 use crate::location::Location;
 use crate::testing::{Call, Faults};
 use crate::tree::{Epoch, Place};
-use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry, SequencedEntry,
+};
 
 /// See the module's text.
 pub(crate) struct FaultyKeyStore {
@@ -161,6 +163,22 @@ impl KeyStore for FaultyKeyStore {
                 |()| (),
             )
             .await
+    }
+
+    async fn forget_gateway(&self, gateway: GatewayId, renewals: u64) -> Result<bool, StoreError> {
+        self.inner.forget_gateway(gateway, renewals).await
+    }
+
+    async fn sequenced_entries(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<SequencedEntry>, StoreError> {
+        self.inner.sequenced_entries(from, max).await
+    }
+
+    async fn keks_since(&self, unix_ms: i64) -> Result<u64, StoreError> {
+        self.inner.keks_since(unix_ms).await
     }
 
     async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {

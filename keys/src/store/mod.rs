@@ -27,7 +27,9 @@ pub(crate) use records::{EntryRecord, Imported, Record, StoreRecord};
 use crate::location::Location;
 use crate::secret::{NodeWrap, Wrapped};
 use crate::tree::{Epoch, Place};
-use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry, SequencedEntry,
+};
 
 /// The newest migration that this program needs.
 pub(crate) const SCHEMA_NEEDED: i64 = 1_001;
@@ -163,6 +165,8 @@ pub(crate) struct Renewal {
 pub(crate) struct Renewed {
     pub(crate) identity: KeyStoreIdentity,
     pub(crate) epoch: Epoch,
+    /// Renewals of the lease's row, this one among them: 1 when there was no row.
+    pub(crate) renewals: u64,
     /// The newest fence.
     pub(crate) fence: u64,
     /// Fences after the acknowledged one, in order; at most [`FENCES_PER_RENEWAL`].
@@ -238,11 +242,24 @@ pub(crate) trait KeyStore: Send + Sync {
     /// Ends a gateway's lease.
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError>;
 
+    /// Removes the row of a gateway that has not renewed since; `false` when it has, or has none.
+    async fn forget_gateway(&self, gateway: GatewayId, renewals: u64) -> Result<bool, StoreError>;
+
     /// Raises a fence and answers its number.
     async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError>;
 
     /// All lease rows.
     async fn gateways(&self) -> Result<Vec<GatewayRow>, StoreError>;
+
+    /// Entries that the log is known to have from an index on, in order.
+    async fn sequenced_entries(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<SequencedEntry>, StoreError>;
+
+    /// KEKs made after a time.
+    async fn keks_since(&self, unix_ms: i64) -> Result<u64, StoreError>;
 
     /// Entries that the log has yet to take, oldest first.
     async fn pending_entries(&self, max: usize) -> Result<Vec<PendingEntry>, StoreError>;

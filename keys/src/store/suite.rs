@@ -278,6 +278,7 @@ async fn renewal_reports_fences_in_order(url: &StoreUrl) {
     assert_eq!(
         renewed,
         Renewed {
+            renewals: 1,
             identity: IDENTITY,
             epoch: Epoch(1),
             fence: 0,

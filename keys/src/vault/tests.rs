@@ -10,6 +10,7 @@ const TENANT: TenantId = TenantId::from_bytes([2; 16]);
 
 fn answer(epoch: u64, fence: u64) -> Renewed {
     Renewed {
+        renewals: 2,
         identity: IDENTITY,
         epoch: Epoch(epoch),
         fence,

@@ -431,3 +431,70 @@ async fn closed_gateway_is_not_waited_for() {
     );
     assert_eq!(other.lease_state().remaining, None);
 }
+
+async fn rows(domain: &Domain) -> u64 {
+    domain
+        .sql("UPDATE gateways SET renewals = renewals WHERE 1 = 1")
+        .await
+}
+
+#[tokio::test]
+async fn dead_gateway_is_forgotten_and_no_fence_names_it() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    let (dead, _, faults) = domain.another_gateway(keys.identity()).await;
+    faults.inject(Call::StoreRenew, Fault::Failed, usize::MAX);
+    faults.inject(Call::StoreRelease, Fault::Failed, usize::MAX);
+    let named = dead.gateway();
+    // One lease: its keys are gone, and its row stays, whatever the clocks drift.
+    for _ in 0..3 {
+        domain.clock.advance(LEASE / 2);
+        renewed(&keys).await;
+    }
+    assert_eq!(rows(&domain).await, 2, "forgotten in its second lease");
+    for _ in 0..100 {
+        domain.clock.advance(LEASE / 2);
+        renewed(&keys).await;
+        if rows(&domain).await == 1 {
+            break;
+        }
+    }
+    assert_eq!(rows(&domain).await, 1, "never forgotten");
+    let fence = keys.raise_fence(FenceScope::Nodes).await.unwrap();
+    let evidence = keys.fence_evidence(fence).await.unwrap();
+    assert!(evidence.gateways.iter().all(|(one, _)| *one != named));
+}
+
+#[tokio::test]
+async fn gateway_that_comes_back_after_it_was_forgotten_begins_with_nothing() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    // Its clock stands: it takes its lease for a running one, as no clock that counts suspend would.
+    let (paused, paused_clock, _) = domain.another_gateway(keys.identity()).await;
+    let (victim, bystander) = (Object::new(&keys).await, Object::new(&keys).await);
+    assert!(victim.opens(&paused).await && bystander.opens(&paused).await);
+    let (value, dropped) = material();
+    let held = paused.hold(bystander.tenant, value);
+    domain.sql("DELETE FROM gateways").await;
+    keys.raise_fence(FenceScope::Tenant(victim.tenant))
+        .await
+        .unwrap();
+    paused_clock.advance(Duration::from_secs(1));
+    eventually("it finds its row gone and drops everything", || {
+        gone(&dropped)
+    })
+    .await;
+    assert_eq!(held.with(|_| ()), Err(LeaseEnded));
+    for _ in 0..20_000 {
+        paused_clock.advance(Duration::from_secs(1));
+        if bystander.opens(&paused).await {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(bystander.opens(&paused).await, "it never came back");
+    assert!(matches!(
+        victim.open(&paused).await,
+        Err(KeysError::TenantFenced { .. })
+    ));
+}

@@ -158,6 +158,48 @@ const REKEY_CALLS: [Call; 8] = [
     Call::StoreScrub,
 ];
 
+async fn kek_that_does_not_open_keeps_the_root_where_it_is(domain: &Domain) {
+    let keys = domain.ready().await;
+    let victim = Object::new(&keys).await;
+    // Another place than the victim's: what moves does not open it.
+    let broken = loop {
+        let other = Object::new(&keys).await;
+        if !same_place(&other, &victim) {
+            break other;
+        }
+    };
+    let wrong = "UPDATE keks SET commitment = (SELECT entry FROM log_entries ORDER BY number LIMIT 1) \
+                 WHERE version = 1 AND created_ms = (SELECT MAX(created_ms) FROM keks) \
+                 AND kek_id = (SELECT kek_id FROM log_entries WHERE kind = 'kek' ORDER BY number DESC LIMIT 1)";
+    assert_eq!(domain.sql(wrong).await, 1);
+    fence(&keys, victim.tenant).await;
+    let unopened = Refusal::KekUnopened {
+        kek_id: broken.kek_id,
+        tenant: broken.tenant,
+    };
+    assert_eq!(
+        refused(keys.check_opens(&[victim.tenant]).await),
+        unopened.clone()
+    );
+    assert_eq!(
+        refused(keys.rekey(&[victim.tenant], Epoch(1)).await),
+        unopened
+    );
+    // Nothing was changed: no move, no new epoch's key, and others make and rotate keys.
+    assert_eq!(keys.rekeyed(Epoch(1)).await, Ok(None));
+    assert!(!domain.directory.path().join("root/epoch-2").exists());
+    let other = Object::new(&keys).await;
+    keys.rotate(other.tenant).await.unwrap();
+    assert!(other.opens(&keys).await);
+    // The way out without a backup: the tenant whose key is lost is left behind, too.
+    let both = [victim.tenant, broken.tenant];
+    assert_eq!(keys.check_opens(&both).await, Ok(()));
+    fence(&keys, broken.tenant).await;
+    keys.rekey(&both, Epoch(1)).await.unwrap();
+    finish_move(domain, &keys, Epoch(1)).await;
+    assert!(other.opens(&keys).await);
+}
+
 async fn move_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Domain) {
     let domain = fresh();
     let (keys, victim, survivors) = world(&domain).await;
@@ -474,6 +516,7 @@ async fn sqlite_files_hold_no_row_of_before_after_a_move() {
 }
 
 async fn whole_suite(fresh: &dyn Fn() -> Domain) {
+    kek_that_does_not_open_keeps_the_root_where_it_is(&fresh()).await;
     move_leaves_victims_behind_and_survivors_untouched(&fresh()).await;
     move_with_a_fault_is_finished_by_a_retry(fresh).await;
     destruction_with_a_fault_is_finished_by_a_retry(fresh).await;

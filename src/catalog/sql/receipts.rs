@@ -117,7 +117,10 @@ impl ReceiptStore for SqlCatalog {
     }
 
     async fn receipts_unlogged(&self, rows_max: u32) -> Result<Vec<ReceiptRow>, CatalogError> {
-        let question = Statement::new(select!("WHERE settled = 0 ORDER BY issued, id LIMIT $1"));
+        // Those that only wait for witnesses must not keep others from the log.
+        let question = Statement::new(select!(
+            "WHERE settled = 0 ORDER BY CASE WHEN logged IS NULL THEN 0 ELSE 1 END, issued, id LIMIT $1"
+        ));
         let question = question.bind(i64::from(rows_max));
         self.many_receipts("receipts_unlogged", question).await
     }

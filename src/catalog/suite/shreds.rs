@@ -304,6 +304,10 @@ pub(super) async fn receipt_of_a_stage_is_the_first(world: &World) {
     };
     logged(acme, 7, "one", false).await.unwrap();
     assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 3);
+    // It waits for witnesses only: those that the log does not have come before it.
+    let unlogged = catalog.receipts_unlogged(9).await.unwrap();
+    assert_eq!(unlogged.last().unwrap().id, first.id);
+    assert_eq!(catalog.receipts_unlogged(2).await.unwrap().len(), 2);
     logged(acme, 7, "two", true).await.unwrap();
     assert_refused!(logged(acme, 8, "three", true).await, Conflict);
     assert_refused!(logged(globex, 7, "three", true).await, NotFound);

@@ -6,26 +6,31 @@ use super::{SqlKeyStore, rows};
 use crate::types::{FenceScope, GatewayId};
 
 impl SqlKeyStore {
-    pub(super) async fn write_lease(&self, renewal: &Renewal) -> Result<(), StoreError> {
+    pub(super) async fn write_lease(&self, renewal: &Renewal) -> Result<u64, StoreError> {
         self.gate.pass()?;
-        sqlx::query(
+        let row = sqlx::query(
             "INSERT INTO gateways (gateway, epoch, fence, lease_ms, renewals, renewed_ms) \
              VALUES ($1, $2, $3, $4, 1, $5) \
              ON CONFLICT (gateway) DO UPDATE SET epoch = excluded.epoch, fence = excluded.fence, \
-             lease_ms = excluded.lease_ms, renewals = gateways.renewals + 1, renewed_ms = excluded.renewed_ms",
+             lease_ms = excluded.lease_ms, renewals = gateways.renewals + 1, renewed_ms = excluded.renewed_ms \
+             RETURNING renewals",
         )
         .bind(renewal.gateway.as_bytes().to_vec())
         .bind(rows::stored(renewal.epoch.0, "epoch")?)
         .bind(rows::stored(renewal.fence, "fence")?)
         .bind(rows::stored(renewal.lease_ms, "lease")?)
         .bind(renewal.renewed_ms)
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await
-        .map(|_| ())
-        .map_err(|error| store_error(&error))
+        .map_err(|error| store_error(&error))?;
+        rows::count(&row, "renewals")
     }
 
-    pub(super) async fn read_fences(&self, acknowledged: u64) -> Result<Renewed, StoreError> {
+    pub(super) async fn read_fences(
+        &self,
+        acknowledged: u64,
+        renewals: u64,
+    ) -> Result<Renewed, StoreError> {
         self.gate.pass()?;
         let head = sqlx::query("SELECT identity, epoch, fence FROM key_store WHERE id = 1")
             .fetch_optional(&self.pool)
@@ -52,6 +57,7 @@ impl SqlKeyStore {
         Ok(Renewed {
             identity: rows::identity(&head)?,
             epoch: rows::epoch(&head)?,
+            renewals,
             fence: newest,
             fences,
         })
@@ -64,6 +70,21 @@ impl SqlKeyStore {
             .execute(&self.pool)
             .await
             .map(|_| ())
+            .map_err(|error| store_error(&error))
+    }
+
+    pub(super) async fn delete_dead_lease(
+        &self,
+        gateway: GatewayId,
+        renewals: u64,
+    ) -> Result<bool, StoreError> {
+        self.gate.pass()?;
+        sqlx::query("DELETE FROM gateways WHERE gateway = $1 AND renewals = $2")
+            .bind(gateway.as_bytes().to_vec())
+            .bind(rows::stored(renewals, "renewals")?)
+            .execute(&self.pool)
+            .await
+            .map(|done| done.rows_affected() > 0)
             .map_err(|error| store_error(&error))
     }
 

@@ -10,7 +10,7 @@ use lethe_envelope::{KekId, TenantId};
 use super::super::pool::store_error;
 use super::super::{Announcement, Sequenced, StoreError};
 use super::{SqlKeyStore, rows};
-use crate::types::{CreationEntry, EntrySubject, PendingEntry};
+use crate::types::{CreationEntry, EntrySubject, PendingEntry, SequencedEntry};
 
 /// Receipts that are looked for at a time.
 const STATEMENTS_PER_QUERY: usize = 256;
@@ -81,6 +81,45 @@ impl SqlKeyStore {
             })
         })
         .collect()
+    }
+
+    pub(super) async fn read_sequenced(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<SequencedEntry>, StoreError> {
+        self.gate.pass()?;
+        sqlx::query(
+            "SELECT log_index, kind, tenant, version, receipt_id, entry FROM log_entries WHERE log_index >= $1 ORDER BY log_index LIMIT $2",
+        )
+        .bind(rows::stored(from, "log index")?)
+        .bind(i64::try_from(max).unwrap_or(i64::MAX))
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|error| store_error(&error))?
+        .iter()
+        .map(|row| {
+            Ok(SequencedEntry {
+                index: rows::count(row, "log_index")?,
+                entry: rows::bytes(row, "entry")?,
+                receipt_id: match subject(row)? {
+                    EntrySubject::Statement { receipt_id } => Some(receipt_id),
+                    EntrySubject::Kek { .. } | EntrySubject::Override => None,
+                },
+            })
+        })
+        .collect()
+    }
+
+    /// Of those that are there: a KEK that was destroyed since needs no backup.
+    pub(super) async fn count_keks_since(&self, unix_ms: i64) -> Result<u64, StoreError> {
+        self.gate.pass()?;
+        let row = sqlx::query("SELECT COUNT(*) AS keks FROM keks WHERE created_ms > $1")
+            .bind(unix_ms)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?;
+        rows::count(&row, "keks")
     }
 
     pub(super) async fn write_entry(

@@ -30,7 +30,9 @@ use super::{
 use crate::config::StoreUrl;
 use crate::location::{Location, POSTGRES_SYSTEM_IDENTIFIER_SQL};
 use crate::tree::{Epoch, Place};
-use crate::types::{CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry};
+use crate::types::{
+    CreationEntry, FenceScope, GatewayId, KekInfo, KeyStoreIdentity, PendingEntry, SequencedEntry,
+};
 
 /// Passed before each statement and after each commit; tests make it fail to kill a change in its middle.
 pub(crate) trait StatementGate: Send + Sync {
@@ -177,12 +179,28 @@ impl KeyStore for SqlKeyStore {
     }
 
     async fn renew(&self, renewal: &Renewal) -> Result<Renewed, StoreError> {
-        self.write_lease(renewal).await?;
-        self.read_fences(renewal.fence).await
+        let renewals = self.write_lease(renewal).await?;
+        self.read_fences(renewal.fence, renewals).await
     }
 
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError> {
         self.delete_lease(gateway).await
+    }
+
+    async fn forget_gateway(&self, gateway: GatewayId, renewals: u64) -> Result<bool, StoreError> {
+        self.delete_dead_lease(gateway, renewals).await
+    }
+
+    async fn sequenced_entries(
+        &self,
+        from: u64,
+        max: usize,
+    ) -> Result<Vec<SequencedEntry>, StoreError> {
+        self.read_sequenced(from, max).await
+    }
+
+    async fn keks_since(&self, unix_ms: i64) -> Result<u64, StoreError> {
+        self.count_keks_since(unix_ms).await
     }
 
     async fn raise_fence(&self, scope: FenceScope, raised_ms: i64) -> Result<u64, StoreError> {
