@@ -105,11 +105,11 @@ impl S3Store {
             keys_max: 1,
             ..ListRequest::default()
         };
-        let found = self.page(call, bucket, &one, 1).await?;
+        let found = self.asked(call, bucket, &one, 1).await?;
         Ok((!found.objects.is_empty()).then_some(below))
     }
 
-    /// One page as the store gives it.
+    /// One page, and where the next one begins.
     async fn page(
         &self,
         call: Call,
@@ -117,6 +117,28 @@ impl S3Store {
         request: &ListRequest,
         keys_max: usize,
     ) -> Result<Listing, RegionError> {
+        let page = self.asked(call, bucket, request, keys_max).await?;
+        let end = self.doubtful_end(&page, request.delimiter.as_deref(), keys_max);
+        let mut listing = self.listing(call, page, request, keys_max)?;
+        if let Some(end) = end.filter(|_| listing.next_start_after.is_none()) {
+            let below = ListRequest {
+                prefix: format!("{end}/"),
+                ..ListRequest::default()
+            };
+            let found = self.asked(call, bucket, &below, 1).await?;
+            listing.next_start_after = (!found.objects.is_empty()).then_some(end);
+        }
+        Ok(listing)
+    }
+
+    /// One page as the store gives it.
+    async fn asked(
+        &self,
+        call: Call,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+        keys_max: usize,
+    ) -> Result<Page, RegionError> {
         let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());
         let start_after = request
             .start_after
@@ -140,12 +162,41 @@ impl S3Store {
         for object in &mut page.objects {
             object.key = self.listed_key(std::mem::take(&mut object.key));
         }
-        self.listing(call, page, request, keys_max)
+        Ok(page)
+    }
+
+    /// The object at which a store that walks a tree of directories may have ended a listing too early: it counts the folder of an
+    /// object's name as done with the object, and says that nothing follows when a full page ends there.
+    fn doubtful_end(
+        &self,
+        page: &Page,
+        delimiter: Option<&str>,
+        keys_max: usize,
+    ) -> Option<String> {
+        if self.profile.keys.byte_order
+            || page.truncated
+            || delimiter.is_some_and(|text| !matches!(text, "" | "/"))
+            || page.objects.len() + page.prefixes.len() < keys_max
+        {
+            return None;
+        }
+        let objects = page.objects.iter().map(|object| &object.key);
+        let last = objects.max_by(|a, b| segment_order(a, b))?;
+        let is_last = page
+            .prefixes
+            .iter()
+            .all(|prefix| segment_order(prefix, last) == Ordering::Less);
+        (is_last && !last.ends_with('/')).then(|| last.clone())
     }
 
     /// Where the store shall begin: behind a common prefix means behind everything that folds into it. A store that
     /// walks a tree of directories takes a key for one and skips what lies below it, unless it is told to enter.
     fn starting_point(&self, text: &str, prefix: &str, delimiter: Option<&str>) -> String {
+        let text = match text.find("//") {
+            // A store without empty segments would enter the folder before them, whose own object is what comes before.
+            Some(end) if !self.profile.keys.empty_segments => &text[..=end],
+            _ => text,
+        };
         if folded(text, prefix, delimiter) == Some(text) {
             format!("{text}{LAST_CHARACTER}")
         } else if !self.profile.keys.byte_order && delimiter.is_none() && !text.ends_with('/') {

@@ -34,6 +34,8 @@ mod tests_faults;
 #[cfg(test)]
 mod tests_weed;
 #[cfg(test)]
+mod tests_weed_lists;
+#[cfg(test)]
 mod tests_weed_parts;
 
 pub use config::{ConnectError, Deadlines, UpstreamConfig};
