@@ -1,8 +1,8 @@
 //! The store against SeaweedFS. One server, and so one test, for all that a plain store must do.
 
 use super::testbed::{Testbed, seaweed_profile};
-use super::{tests_weed_lists, tests_weed_parts};
 use super::{RegionIdentity, S3Store};
+use super::{tests_weed_lists, tests_weed_parts};
 use crate::region::{
     Body, ByteRange, DeleteRequest, GetRequest, HeadFields, ListRequest, Missing, ObjectRef,
     PutCondition, PutRequest, RegionError, RegionStore, UpstreamBucket, VersionListRequest,

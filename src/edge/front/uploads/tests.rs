@@ -1,7 +1,7 @@
 use super::*;
 use crate::catalog::{NewUpload, Upload, UploadState};
 use crate::clock::UnixMs;
-use crate::tenants::{BucketName, ObjectKey};
+use crate::tenants::{BucketName, ObjectKey, RegionName};
 use lethe_envelope::{KekId, ObjectId};
 use std::cell::Cell;
 
@@ -23,6 +23,7 @@ fn upload(key: &str, number: usize) -> Upload {
         part_list: None,
         answer: None,
         active: UnixMs(0),
+        region: RegionName::new("eu-central-1").unwrap(),
     }
 }
 
