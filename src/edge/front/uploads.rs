@@ -46,9 +46,12 @@ pub(super) async fn list(
             false => rows_max,
         },
     };
-    let rows = async |after: Option<&Place>| {
-        let after = after.map(|(key, upload)| (key.as_str(), upload.as_ref()));
-        multipart::list_uploads(&scope, &prefix, after, CATALOG_ROWS_MAX).await
+    let (of, prefix_of) = (&scope, prefix.as_str());
+    let rows = |after: Option<Place>| async move {
+        let after = after
+            .as_ref()
+            .map(|(key, upload)| (key.as_str(), upload.as_ref()));
+        multipart::list_uploads(of, prefix_of, after, CATALOG_ROWS_MAX).await
     };
     let after = key_marker.clone().map(|key| (key, upload_marker));
     let listed = page.collect(after, rows).await?;
@@ -130,18 +133,21 @@ impl Page<'_> {
     }
 
     /// Reads the catalog's pages until this one is full, or has read enough.
-    async fn collect(
+    async fn collect<Asked>(
         &self,
         mut after: Option<Place>,
-        rows: impl AsyncFn(Option<&Place>) -> Result<UploadPage, OpError>,
-    ) -> Result<ListedUploads, OpError> {
+        rows: impl Fn(Option<Place>) -> Asked,
+    ) -> Result<ListedUploads, OpError>
+    where
+        Asked: Future<Output = Result<UploadPage, OpError>>,
+    {
         let mut listed = ListedUploads::default();
         if self.rows_max == 0 {
             return Ok(listed);
         }
         let begins_at = after.as_ref().map(|(key, _)| key.clone());
         for _ in 0..CATALOG_PAGES_MAX {
-            let page = rows(after.as_ref()).await?;
+            let page = rows(after.clone()).await?;
             for upload in page.uploads {
                 let key = upload.new.key.as_str().to_owned();
                 let folded = self.fold(&key);

@@ -64,7 +64,7 @@ async fn all(rows: &Rows, page: &Page<'_>) -> (Vec<String>, Vec<String>, usize) 
     let (mut keys, mut prefixes, mut after) = (Vec::new(), Vec::new(), None);
     for pages in 1..1000 {
         let asked = rows.asked.get();
-        let listed = page.collect(after, async |after| Ok(rows.page(after)));
+        let listed = page.collect(after, |after| async move { Ok(rows.page(after.as_ref())) });
         let listed = listed.await.unwrap();
         assert!(rows.asked.get() - asked <= CATALOG_PAGES_MAX);
         assert!(listed.uploads.len() + listed.common_prefixes.len() <= page.rows_max);
