@@ -54,7 +54,8 @@ pub fn key_problem(rules: &KeyRules, key: &str) -> Option<&'static str> {
 }
 
 const UPLOADS: &str = ".uploads/";
-const VERSIONS: &str = ".versions";
+/// How the store that keeps names for itself ends the name of the folder of an object's versions.
+pub(in crate::region) const VERSIONS: &str = ".versions";
 
 /// Whether no key that the rules let be stored begins with a prefix, so that a store need not be asked, which might take it for another.
 #[must_use]

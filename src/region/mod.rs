@@ -17,6 +17,7 @@ pub mod suite;
 mod types;
 
 pub use error::{Missing, RegionError};
+use keys::VERSIONS;
 pub use keys::{key_problem, prefix_of_no_key};
 pub use lock::{
     DefaultRetention, LockConfiguration, LockMode, ObjectLock, Retention, RetentionPeriod,

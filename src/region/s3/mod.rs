@@ -13,6 +13,7 @@ mod headers;
 mod identity;
 mod lean;
 mod lists;
+mod lists_late;
 mod locks;
 mod objects;
 mod retry;

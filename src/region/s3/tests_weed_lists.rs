@@ -5,7 +5,8 @@ use super::testbed::{Testbed, seaweed_profile};
 use super::tests_weed::TENANT;
 use crate::region::embedded::EmbeddedStore;
 use crate::region::{
-    Body, HeadFields, ListRequest, ObjectRef, PutCondition, PutRequest, RegionStore, UpstreamBucket,
+    Body, HeadFields, ListRequest, ObjectRef, PutCondition, PutRequest, RegionStore,
+    UpstreamBucket, Versioning,
 };
 use crate::tenants::ObjectKey;
 use bytes::Bytes;
@@ -78,6 +79,11 @@ pub(super) async fn random_keys_are_listed_as_by_the_embedded_store(testbed: &Te
     for round in 0..ROUNDS {
         let (keys, whose, cut) = cases.new_tree(&mut runner).unwrap().current();
         let bucket = UpstreamBucket::from_catalog(format!("lethe-test-random-{round}"));
+        weed.create_bucket(TENANT, &bucket).await.unwrap();
+        if round % 2 == 1 {
+            let versioned = weed.set_versioning(TENANT, &bucket, Versioning::Enabled);
+            versioned.await.unwrap();
+        }
         fill(&weed, &bucket, &keys).await;
         fill(&embedded, &bucket, &keys).await;
         let one = keys.iter().nth(whose.index(keys.len())).unwrap();
