@@ -201,7 +201,7 @@ impl S3Store {
         Ok(())
     }
 
-    /// Whether a folder that the request folds follows on the object that the page begins behind.
+    /// Whether the page begins behind an object that comes behind its folder, which was in an earlier page then.
     pub(super) async fn is_late_start(
         &self,
         call: Call,
