@@ -84,6 +84,14 @@ pub(super) fn is_resolved(access_key: &str) -> bool {
         .unwrap_or(false)
 }
 
+/// Records the caller of this task's request as the one whose signature was verified.
+pub(super) fn record_verified(extensions: &Extensions) {
+    let resolved = RESOLVED.try_with(Arc::clone).ok();
+    if let (Some(context), Some(resolved)) = (extensions.get::<Arc<RequestContext>>(), resolved) {
+        context.record_verified(&resolved.caller);
+    }
+}
+
 /// Gives s3s the secret that the service has looked up for this request, and no other.
 pub(super) struct EdgeAuth;
 
@@ -136,7 +144,10 @@ impl EdgeAccess {
         context: &RequestContext,
     ) -> Result<(), OpError> {
         match form.signer() == resolved.caller.access_key_id.as_str() {
-            true => self.admit_caller("PutObject", &resolved.caller, context),
+            true => {
+                context.record_verified(&resolved.caller);
+                self.admit_caller("PutObject", &resolved.caller, context)
+            }
             false => Err(OpError::access_denied("Access Denied")),
         }
     }

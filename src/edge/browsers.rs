@@ -2,17 +2,18 @@
 
 use super::forms::VerifiedForm;
 use crate::ops::OpError;
-use crate::ops::cors::StoredRules;
+use crate::ops::cors::Rules;
 use crate::ops::put_object::PutAnswer;
 use crate::ops::sealing::PlainStream;
 use crate::tenants::Caller;
 use async_trait::async_trait;
+use std::sync::Arc;
 
 /// The operations behind requests that do not go through s3s.
 #[async_trait]
 pub trait Browsers: Send + Sync + 'static {
-    /// The CORS rules of a bucket of the caller's tenant; `None` when it has none, or there is no such bucket. The caller is not
-    /// verified.
+    /// The CORS rules of a bucket of the caller's tenant; `None` when it has none, there is no such bucket, or the caller's credential
+    /// has expired or reaches nothing there. The caller need not be verified.
     ///
     /// # Errors
     /// Nobody can tell now.
@@ -20,7 +21,7 @@ pub trait Browsers: Send + Sync + 'static {
         &self,
         caller: &Caller,
         bucket: &str,
-    ) -> Result<Option<StoredRules>, OpError>;
+    ) -> Result<Option<Arc<Rules>>, OpError>;
 
     /// Stores a form's file as the caller who signed its policy.
     ///

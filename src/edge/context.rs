@@ -66,6 +66,7 @@ struct Record {
     bucket: Option<String>,
     object_hash: Option<String>,
     kek_id: Option<KekId>,
+    verified: Option<Caller>,
 }
 
 #[derive(Default)]
@@ -126,6 +127,16 @@ impl RequestContext {
         let mut record = self.record();
         record.tenant = Some(caller.tenant.id);
         record.region = Some(caller.tenant.region.clone());
+    }
+
+    /// Records whose signature was verified.
+    pub(super) fn record_verified(&self, caller: &Caller) {
+        self.record().verified = Some(caller.clone());
+    }
+
+    /// Who has signed the request; `None` until the signature is verified.
+    pub(super) fn verified(&self) -> Option<Caller> {
+        self.record().verified.clone()
     }
 
     /// Records what is asked for. The key is kept as a hash: it is the tenant's own text.

@@ -1,6 +1,8 @@
 //! Preflights, and the headers that tell browsers whose scripts may read an answer
 //! (<https://fetch.spec.whatwg.org/#http-cors-protocol>).
 //!
+//! Answers say what the rules say only to who has signed: a key's id is no secret, and rules are not looked up for whoever names one.
+//!
 //! A preflight carries no credential. One with `X-Amz-Credential` in its query asks for a presigned URL's, so that tenant's bucket's
 //! rules decide it; an unknown key, an unknown bucket and a bucket without rules are told apart by nothing. One without says nothing of
 //! whose bucket it means: it is answered alike for every name, and the real answer's headers, by the rules, decide what scripts see.
@@ -10,18 +12,26 @@ use super::browsers::Browsers;
 use super::guard::query::Query;
 use super::guard::{bucket_named, framing};
 use super::host::HostRules;
-use crate::ops::cors::{self, CorsRequest, CorsRule};
+use crate::ops::cors::{self, CorsRequest, CorsRule, Rules};
 use crate::ops::{Code, OpError};
-use crate::tenants::{AccessKeyId, Authenticator};
+use crate::tenants::{AccessKeyId, Authenticator, Caller};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response};
 use s3s::Body;
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// How long browsers may keep the answer that is alike for every name, in seconds.
 const ALIKE_FOR_S: &str = "600";
+
+/// Header names that one preflight may ask for; browsers ask for those that a script has set.
+const HEADERS_ASKED_MAX: usize = 100;
+
+/// Preflights that look rules up at a time. Anybody can send them, so they get a small share of the catalog.
+const LOOKUPS_MAX: usize = 8;
 
 /// What an answer that depends on a rule depends on.
 const VARY: HeaderValue = HeaderValue::from_static(
@@ -33,6 +43,7 @@ pub(super) struct CrossOrigin {
     browsers: Arc<dyn Browsers>,
     authenticator: Arc<dyn Authenticator>,
     deadline: Duration,
+    lookups: Semaphore,
 }
 
 /// What a request says that its answer's headers depend on.
@@ -40,16 +51,9 @@ pub(super) struct Asked {
     origin: Option<String>,
     method: Method,
     bucket: String,
-    /// Who says to have signed it.
-    access_key_id: OnceLock<AccessKeyId>,
 }
 
 impl Asked {
-    /// Says who signed, where only the body tells.
-    pub(super) fn names_key(&self, key: &AccessKeyId) {
-        let _ = self.access_key_id.set(key.clone());
-    }
-
     /// `None` for what no rule can be about.
     pub(super) fn of(parts: &Parts, hosts: &HostRules) -> Option<Self> {
         let origin = parts.headers.get(header::ORIGIN);
@@ -63,20 +67,8 @@ impl Asked {
             origin: origin.and_then(|value| Some(value.to_str().ok()?.to_owned())),
             method: parts.method.clone(),
             bucket,
-            access_key_id: claimed_key(&parts.headers, parts.uri.query())
-                .map_or_else(OnceLock::new, OnceLock::from),
         })
     }
-}
-
-/// The key that a request names, wherever it does.
-fn claimed_key(headers: &HeaderMap, query: Option<&str>) -> Option<AccessKeyId> {
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        let (_, credential) = value.to_str().ok()?.split_once("Credential=")?;
-        return key_of(credential);
-    }
-    let query = Query::parse(query?).ok()?;
-    key_of(query.unique("X-Amz-Credential")?)
 }
 
 /// The key in a credential, which goes on with its scope.
@@ -94,15 +86,25 @@ impl CrossOrigin {
             browsers,
             authenticator,
             deadline,
+            lookups: Semaphore::new(LOOKUPS_MAX),
         }
     }
 
-    /// A bucket's rules; `None` alike for an unknown key, an unknown bucket, one without rules, and when nobody can tell.
-    async fn rules(&self, key: &AccessKeyId, bucket: &str) -> Option<cors::StoredRules> {
-        let looked_up = async {
+    /// A bucket's rules for who says to have a key; `None` alike for an unknown key, an unknown bucket, one without rules, and when
+    /// nobody can tell.
+    async fn claimed(&self, key: &AccessKeyId, bucket: &str) -> Option<Arc<Rules>> {
+        self.in_time(async {
+            let _turn = self.lookups.acquire().await.map_err(OpError::internal)?;
             let resolved = auth::resolve(&*self.authenticator, key, self.deadline).await?;
             self.browsers.cors_rules(&resolved.caller, bucket).await
-        };
+        })
+        .await
+    }
+
+    async fn in_time(
+        &self,
+        looked_up: impl Future<Output = Result<Option<Arc<Rules>>, OpError>>,
+    ) -> Option<Arc<Rules>> {
         match tokio::time::timeout(self.deadline, looked_up).await {
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
@@ -113,28 +115,22 @@ impl CrossOrigin {
         }
     }
 
-    /// Adds what the bucket's rules say to the headers of a request's answer, whatever it is.
-    pub(super) async fn decorate(&self, asked: &Asked, headers: &mut HeaderMap) {
-        let Some(key) = asked.access_key_id.get() else {
-            return;
-        };
-        let Some(stored) = self.rules(key, &asked.bucket).await else {
+    /// Adds what the bucket's rules say to the headers of a verified request's answer, whatever it is.
+    pub(super) async fn decorate(&self, asked: &Asked, caller: &Caller, headers: &mut HeaderMap) {
+        let looked_up = self.browsers.cors_rules(caller, &asked.bucket);
+        let Some(rules) = self.in_time(looked_up).await else {
             return;
         };
         headers.append(header::VARY, VARY);
         let Some(origin) = &asked.origin else {
             return;
         };
-        let rules = match stored.read() {
-            Ok(rules) => rules,
-            Err(error) => return tracing::warn!(%error, "CORS rules are left out"),
-        };
         let request = CorsRequest {
             origin,
             method: asked.method.as_str(),
             headers: &[],
         };
-        if let Some(verdict) = cors::decide(&rules, &request) {
+        if let Some(verdict) = rules.decide(&request) {
             allow(headers, verdict.rule, verdict.any_origin, origin);
         }
     }
@@ -170,14 +166,14 @@ impl CrossOrigin {
         let (Some(key), Some(bucket)) = (key, bucket) else {
             return Err(forbidden());
         };
-        let stored = self.rules(&key, &bucket).await.ok_or_else(forbidden)?;
-        let rules = stored.read()?;
+        let rules = self.claimed(&key, &bucket).await.ok_or_else(forbidden)?;
+        let names: Vec<&str> = asked.headers.iter().map(HeaderName::as_str).collect();
         let request = CorsRequest {
             origin: asked.origin,
             method: asked.method,
-            headers: &asked.headers,
+            headers: &names,
         };
-        let verdict = cors::decide(&rules, &request).ok_or_else(forbidden)?;
+        let verdict = rules.decide(&request).ok_or_else(forbidden)?;
         allow(headers, verdict.rule, verdict.any_origin, asked.origin);
         asked.allow_headers(headers);
         Ok(response)
@@ -197,7 +193,8 @@ fn forbidden() -> OpError {
 struct Preflight<'a> {
     origin: &'a str,
     method: &'a str,
-    headers: Vec<&'a str>,
+    /// Each once.
+    headers: Vec<HeaderName>,
 }
 
 impl<'a> Preflight<'a> {
@@ -209,28 +206,39 @@ impl<'a> Preflight<'a> {
         let method = text(header::ACCESS_CONTROL_REQUEST_METHOD)
             .filter(|method| cors::METHODS.contains(method))
             .ok_or_else(|| bad("Invalid Access-Control-Request-Method"))?;
-        let mut headers = Vec::new();
-        for value in sent.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-            let listed = value.to_str().map_err(|_| forbidden())?;
-            headers.extend(listed.split(',').map(str::trim).filter(|n| !n.is_empty()));
-        }
-        if headers
-            .iter()
-            .any(|name| HeaderName::try_from(*name).is_err())
-        {
-            return Err(forbidden());
-        }
         Ok(Self {
             origin,
             method,
-            headers,
+            headers: Self::headers(sent)?,
         })
+    }
+
+    /// The names that are asked for. No rule allows more than [`HEADERS_ASKED_MAX`], as each costs a look at all of them.
+    fn headers(sent: &HeaderMap) -> Result<Vec<HeaderName>, OpError> {
+        let (mut seen, mut headers) = (HashSet::new(), Vec::new());
+        for value in sent.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            let listed = value.to_str().map_err(|_| forbidden())?;
+            for name in listed.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+                let name = HeaderName::try_from(name).map_err(|_| forbidden())?;
+                if seen.insert(name.clone()) {
+                    headers.push(name);
+                }
+                if headers.len() > HEADERS_ASKED_MAX {
+                    return Err(forbidden());
+                }
+            }
+        }
+        Ok(headers)
     }
 
     fn allow_headers(&self, answered: &mut HeaderMap) {
         if !self.headers.is_empty() {
-            let names = self.headers.join(", ").to_ascii_lowercase();
-            set(answered, header::ACCESS_CONTROL_ALLOW_HEADERS, &names);
+            let names: Vec<&str> = self.headers.iter().map(HeaderName::as_str).collect();
+            set(
+                answered,
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                &names.join(", "),
+            );
         }
     }
 }

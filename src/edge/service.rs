@@ -133,8 +133,8 @@ impl EdgeService {
         let asked = Asked::of(&parts, &self.hosts);
         let served = match id {
             Ok(_) => {
-                let asked = asked.as_ref();
-                self.serve(parts, body, &context, &faults, asked).await
+                let served = self.serve(parts, body, &context, &faults);
+                served.await
             }
             Err(failed) => Err(failed),
         };
@@ -147,9 +147,9 @@ impl EdgeService {
             Ok(response) => response,
             Err(refused) => self.refuse(&refused, &context),
         };
-        if let Some(asked) = asked {
+        if let (Some(asked), Some(caller)) = (asked, context.verified()) {
             let headers = response.headers_mut();
-            self.cross_origin.decorate(&asked, headers).await;
+            self.cross_origin.decorate(&asked, &caller, headers).await;
         }
         let status = response.status();
         let is_error = status.is_client_error() || status.is_server_error();
@@ -203,7 +203,6 @@ impl EdgeService {
         body: B,
         context: &Arc<RequestContext>,
         faults: &FaultSlot,
-        asked: Option<&Asked>,
     ) -> Result<Response<Body>, OpError>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -216,7 +215,7 @@ impl EdgeService {
         let now = self.clock.now();
         customer_keys::mark_sensitive(&mut parts.headers);
         if forms::is_form(&parts) {
-            let served = self.forms.serve(&parts, body, context, asked, now);
+            let served = self.forms.serve(&parts, body, context, now);
             return served.await;
         }
         let admission = guard::inspect(&mut parts, &self.hosts, &self.limits.body, now)?;

@@ -187,7 +187,9 @@ impl S3Route for VerifiedRoute {
     }
 
     async fn call(&self, request: S3Request<Body>) -> S3Result<S3Response<Body>> {
-        self.0.call(Verified::of(request)?).await
+        let verified = Verified::of(request)?;
+        auth::record_verified(&verified.request.extensions);
+        self.0.call(verified).await
     }
 }
 

@@ -9,10 +9,16 @@ use crate::tenants::{BucketName, TenantId};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+mod rules;
+
+pub use rules::{CorsRequest, CorsVerdict, Rules, RulesCache};
+
 const RULES_MAX: usize = 100;
 const ID_CHARS_MAX: usize = 255;
 /// As the rules are kept.
 const RULES_BYTES_MAX: usize = 64 << 10;
+/// Each may be held against each header that a preflight asks for, and preflights are not signed.
+const WILDCARD_HEADERS_MAX: usize = 1_000;
 
 /// The methods that a rule may allow.
 pub const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
@@ -36,60 +42,6 @@ pub struct CorsRule {
     pub max_age_s: Option<u32>,
 }
 
-/// What a browser says of a request, or in a preflight of the one to come.
-#[derive(Clone, Copy, Debug)]
-pub struct CorsRequest<'a> {
-    /// `Origin`.
-    pub origin: &'a str,
-    /// The method.
-    pub method: &'a str,
-    /// The header names that the preflight asks for; none of a request itself.
-    pub headers: &'a [&'a str],
-}
-
-/// What the browser is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CorsVerdict<'r> {
-    /// The rule that decided.
-    pub rule: &'r CorsRule,
-    /// Whether the rule allows every origin: the answer is then the same for all of them, and credentials are not allowed.
-    pub any_origin: bool,
-}
-
-/// The first rule that allows a request.
-#[must_use]
-pub fn decide<'r>(rules: &'r [CorsRule], request: &CorsRequest<'_>) -> Option<CorsVerdict<'r>> {
-    rules.iter().find_map(|rule| {
-        let mut origins = rule.allowed_origins.iter();
-        let origin = origins.find(|pattern| matches(pattern, request.origin))?;
-        let is_allowed = rule.allowed_methods.iter().any(|m| m == request.method)
-            && request.headers.iter().all(|name| allows_header(rule, name));
-        is_allowed.then_some(CorsVerdict {
-            rule,
-            any_origin: origin == "*",
-        })
-    })
-}
-
-/// Header names know no case.
-fn allows_header(rule: &CorsRule, name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let mut patterns = rule.allowed_headers.iter();
-    patterns.any(|pattern| matches(&pattern.to_ascii_lowercase(), &name))
-}
-
-/// Whether a text is what a pattern with at most one `*` says.
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((before, after)) => {
-            text.len() >= before.len() + after.len()
-                && text.starts_with(before)
-                && text.ends_with(after)
-        }
-    }
-}
-
 /// Refuses rules that S3 refuses.
 ///
 /// # Errors
@@ -105,6 +57,12 @@ pub fn check(rules: &[CorsRule]) -> Result<(), OpError> {
     if rules.len() > RULES_MAX {
         return Err(OpError::invalid_request(
             "The number of CORS rules should not exceed allowed limit of 100 rules.",
+        ));
+    }
+    let headers = rules.iter().flat_map(|rule| &rule.allowed_headers);
+    if headers.filter(|text| text.contains('*')).count() > WILDCARD_HEADERS_MAX {
+        return Err(OpError::invalid_request(
+            "A CORS configuration can not have more than 1000 AllowedHeaders with a wildcard.",
         ));
     }
     rules.iter().try_for_each(check_rule)

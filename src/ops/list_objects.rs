@@ -5,7 +5,9 @@ use crate::ops::error::OpError;
 use crate::ops::etag::ClientEtag;
 use crate::ops::folding;
 use crate::ops::scope::BucketScope;
-use crate::region::{ListRequest, ListedObject, RegionProfile, VersionId, VersionListRequest};
+use crate::region::{
+    self, ListRequest, ListedObject, RegionProfile, VersionId, VersionListRequest,
+};
 use lethe_envelope::layout;
 
 /// One listed object as clients see it.
@@ -73,6 +75,13 @@ fn folded_here<'a>(store: &RegionProfile, delimiter: Option<&'a str>) -> Option<
     delimiter.filter(|delimiter| *delimiter != "/" && !store.keys.byte_order)
 }
 
+/// Whether the region keeps no key that begins with a prefix. It isn't asked then: a store that changes such keys lists what is under
+/// another name.
+#[must_use]
+pub fn is_of_no_key(scope: &BucketScope, prefix: &str) -> bool {
+    region::prefix_of_no_key(&scope.region.store.profile().keys, prefix)
+}
+
 /// One page of current objects.
 ///
 /// # Errors
@@ -81,7 +90,7 @@ pub async fn list_objects(
     scope: &BucketScope,
     request: &ListRequest,
 ) -> Result<PlainListing, OpError> {
-    if request.keys_max == 0 {
+    if request.keys_max == 0 || is_of_no_key(scope, &request.prefix) {
         return Ok(PlainListing::default());
     }
     let store = &scope.region.store;
@@ -107,7 +116,7 @@ pub async fn list_versions(
     scope: &BucketScope,
     request: &VersionListRequest,
 ) -> Result<PlainVersionListing, OpError> {
-    if request.keys_max == 0 {
+    if request.keys_max == 0 || is_of_no_key(scope, &request.prefix) {
         return Ok(PlainVersionListing::default());
     }
     let store = &scope.region.store;

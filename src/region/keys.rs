@@ -45,13 +45,35 @@ pub fn key_problem(rules: &KeyRules, key: &str) -> Option<&'static str> {
     if !rules.backslash && key.contains('\\') {
         return Some("it has a backslash");
     }
-    let housekeeping = |key: &str| {
-        key.starts_with(".uploads/") || key.split('/').any(|segment| segment.ends_with(".versions"))
-    };
-    if !rules.housekeeping_names && housekeeping(key) {
+    if !rules.housekeeping_names
+        && (key.starts_with(UPLOADS) || key.split('/').any(|segment| segment.ends_with(VERSIONS)))
+    {
         return Some("it has a name that the store keeps for itself");
     }
     None
+}
+
+const UPLOADS: &str = ".uploads/";
+/// How the store that keeps names for itself ends the name of the folder of an object's versions.
+pub(in crate::region) const VERSIONS: &str = ".versions";
+
+/// Whether no key that the rules let be stored begins with a prefix, so that a store need not be asked, which might take it for another.
+#[must_use]
+pub fn prefix_of_no_key(rules: &KeyRules, prefix: &str) -> bool {
+    // The last segment of a prefix may go on.
+    let (whole_segments, _) = prefix.rsplit_once('/').unwrap_or_default();
+    let mut segments = whole_segments.split('/');
+    prefix.len() > rules.bytes_max
+        || (!rules.control_characters && prefix.chars().any(char::is_control))
+        || (!rules.leading_slash && prefix.starts_with('/'))
+        // `//` alone is a slash at either end.
+        || (!rules.empty_segments && prefix.contains("//") && prefix != "//")
+        || (!rules.backslash && prefix.contains('\\'))
+        || (!rules.housekeeping_names && prefix.starts_with(UPLOADS))
+        || segments.any(|segment| {
+            (!rules.dot_segments && matches!(segment, "." | ".."))
+                || (!rules.housekeeping_names && segment.ends_with(VERSIONS))
+        })
 }
 
 #[cfg(test)]
@@ -116,5 +138,89 @@ mod tests {
         };
         assert!(key_problem(&refuses, "a/").is_some());
         assert_eq!(key_problem(&refuses, "a/ "), None);
+    }
+
+    #[test]
+    fn prefix_is_of_no_key_when_nothing_may_follow_it() {
+        let strict = KeyRules {
+            empty_segments: false,
+            dot_segments: false,
+            leading_slash: false,
+            control_characters: false,
+            backslash: false,
+            housekeeping_names: false,
+            bytes_max: 20,
+            ..KeyRules::all()
+        };
+        let long = "a".repeat(21);
+        for prefix in [
+            "/",
+            "//",
+            "a//",
+            "a//b",
+            "a///",
+            "a/b//",
+            "./",
+            "../",
+            "a/./",
+            "a/../b",
+            "a\\",
+            "\u{1}",
+            "a\nb",
+            ".uploads/",
+            ".uploads/x",
+            "k.versions/",
+            "a/k.versions/x",
+            &long,
+        ] {
+            assert!(prefix_of_no_key(&strict, prefix), "{prefix:?}");
+            if prefix.len() <= 20 {
+                assert!(!prefix_of_no_key(&KeyRules::all(), prefix), "{prefix:?}");
+            }
+        }
+        for prefix in [
+            "",
+            "a",
+            "a/",
+            "a/ ",
+            ".",
+            "..",
+            "a/.",
+            "a/..",
+            "...",
+            "a/.../",
+            ".uploads",
+            "a/.uploads/",
+            "k.versions",
+            "é/",
+        ] {
+            assert!(!prefix_of_no_key(&strict, prefix), "{prefix:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn prefix_of_a_key_that_may_be_stored_is_never_prefix_of_no_key(
+            key in "[a ./\\\\]{0,8}(\\.versions|\\.uploads/)?[a ./]{0,4}",
+            bits in 0_u16..256,
+        ) {
+            let bit = |n: u16| bits & (1 << n) != 0;
+            let rules = KeyRules {
+                empty_segments: bit(0),
+                dot_segments: bit(1),
+                leading_slash: bit(2),
+                trailing_slash: bit(3),
+                folder_markers: bit(4),
+                control_characters: bit(5),
+                backslash: bit(6),
+                housekeeping_names: bit(7),
+                ..KeyRules::all()
+            };
+            if !key.is_empty() && key_problem(&rules, &key).is_none() {
+                for end in 0..=key.len() {
+                    proptest::prop_assert!(!prefix_of_no_key(&rules, &key[..end]), "{:?}", &key[..end]);
+                }
+            }
+        }
     }
 }

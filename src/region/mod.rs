@@ -18,7 +18,8 @@ pub mod suite;
 mod types;
 
 pub use error::{Missing, RegionError};
-pub use keys::key_problem;
+use keys::VERSIONS;
+pub use keys::{key_problem, prefix_of_no_key};
 pub use lifecycle::{
     AllOf, Expiration, LifecycleRule, NoncurrentExpiration, RuleFilter, RuleId, RuleKind,
     is_midnight, same_meaning,

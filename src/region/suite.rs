@@ -47,6 +47,7 @@ macro_rules! region_suite {
             listing::pages_hold_every_key_once
             listing::prefix_and_delimiter_fold
             listing::common_prefixes_page_one_by_one
+            listing::folder_of_an_objects_name_pages_one_by_one
             listing::start_after_begins_behind_it
             listing::folder_markers_page_one_by_one
             listing::tells_stored_bytes_and_etag

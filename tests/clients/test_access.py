@@ -315,6 +315,36 @@ def test_missing_object_is_a_403_to_who_may_not_list(target, world):
     assert "list" in message(lambda: target.client("reader").get_object(**missing))
 
 
+def test_missing_object_is_a_403_to_who_may_change_it_and_not_list(target, world):
+    issue(target, "writer", "write", world.one)
+    issue(target, "both", "write,list", world.one)
+    missing = {"Bucket": world.one, "Key": "in/missing"}
+    tags = {"TagSet": [{"Key": "k", "Value": "v"}]}
+    for label, told in (("writer", "AccessDenied"), ("both", "NoSuchKey")):
+        s3 = target.client(label)
+        assert outcome(lambda: s3.put_object_tagging(Tagging=tags, **missing)) == told  # noqa: B023
+        assert outcome(lambda: s3.delete_object_tagging(**missing)) == told  # noqa: B023
+        assert outcome(lambda: s3.put_object_acl(ACL="private", **missing)) == told  # noqa: B023
+
+
+def test_cors_rules_of_a_bucket_out_of_scope_are_told_by_nothing(target, world):
+    rule = {"AllowedOrigins": ["https://a.test"], "AllowedMethods": ["GET"]}
+    world.owner.put_bucket_cors(Bucket=world.two, CORSConfiguration={"CORSRules": [rule]})
+    issue(target, "scoped", "read", f"{world.one}:in/")
+    nothing, origin = unique_name("nothing"), {"Origin": "https://a.test"}
+    ask = origin | {"Access-Control-Request-Method": "GET"}
+
+    def told(bucket, tenant):
+        url = presign(target, "GET", f"/{bucket}/in/object", tenant=tenant)
+        for answer in (send(target, "GET", url, origin), send(target, "GET", url), send(target, "OPTIONS", url, ask)):
+            names = {n: v for n, v in answer.headers.items() if n.startswith("access-control-") or n == "vary"}
+            yield answer.status, answer.error()[0], names
+
+    assert list(told(world.two, "scoped")) == list(told(nothing, "scoped"))
+    allowed = send(target, "GET", presign(target, "GET", f"/{world.two}/in/object"), origin)
+    assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://a.test")
+
+
 def test_refusal_names_the_missing_permission(target, world):
     issue(target, "reader", "read", world.one)
     s3, where = target.client("reader"), {"Bucket": world.one, "Key": "in/object"}

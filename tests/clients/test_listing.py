@@ -199,3 +199,40 @@ def test_emptied_folder_lists_no_key(target, s3, bucket):
     assert "Contents" not in page
     prefixes = [entry["Prefix"] for entry in page.get("CommonPrefixes", [])]
     assert prefixes in ([[]] if target.kind == "embedded" else [[], ["f/g/"]])
+
+
+@pytest.mark.beyond_seaweedfs("ends such a listing early")
+def test_folder_of_an_objects_name_behind_a_full_page_is_listed(s3, bucket):
+    keys = ["0", "a", "a/1", "a/2"]
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    for limit in (1, 2, 3):
+        objects, _ = keys_and_prefixes(pages(s3, bucket, MaxKeys=limit))
+        assert sorted(key for key, _ in objects) == keys
+        v1 = s3.get_paginator("list_objects").paginate(Bucket=bucket, PaginationConfig={"PageSize": limit})
+        assert sorted(entry["Key"] for page in v1 for entry in page.get("Contents", [])) == keys
+        objects, prefixes = keys_and_prefixes(pages(s3, bucket, MaxKeys=limit, Delimiter="/"))
+        assert (sorted(key for key, _ in objects), prefixes) == (["0", "a"], ["a/"])
+        objects, prefixes = keys_and_prefixes(pages(s3, bucket, MaxKeys=limit, Delimiter="2"))
+        assert (sorted(key for key, _ in objects), prefixes) == (["0", "a", "a/1"], ["a/2"])
+    filler = [f"0{n:04}" for n in range(998)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b""), filler):
+            pass
+    objects, _ = keys_and_prefixes(pages(s3, bucket))
+    assert sorted(key for key, _ in objects) == sorted(keys + filler)
+
+
+@pytest.mark.beyond_seaweedfs("takes `a//` for `a/`")
+def test_prefix_that_no_key_may_have_lists_nothing(s3, bucket):
+    for key in ("a/1", "a/b/own", "x"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    for prefix in ("a//", "a//1", "a///", "a/b//", "a/b//o", "/", "//", "/a/", "a/./", "a/../x", "../", "a\\"):
+        for more in ({}, {"Delimiter": "/"}, {"Delimiter": "b"}):
+            arguments = {"Bucket": bucket, "Prefix": prefix} | more
+            for page in (
+                s3.list_objects(**arguments), s3.list_objects_v2(**arguments), s3.list_object_versions(**arguments),
+                s3.list_multipart_uploads(**arguments),
+            ):  # fmt: skip
+                found = [page.get(name) for name in ("Contents", "Versions", "Uploads", "CommonPrefixes") if page.get(name)]
+                assert (found, page["IsTruncated"], page["Prefix"]) == ([], False, prefix), arguments

@@ -21,7 +21,9 @@ pub(super) struct Entries {
     credentials: Cache<AccessKeyId, Arc<CredentialRow>>,
     tenants: Cache<TenantId, Arc<Tenant>>,
     buckets: Cache<(TenantId, BucketName), Arc<Bucket>>,
-    settings: Cache<SettingKey, Option<Arc<str>>>,
+    settings: Cache<SettingKey, Arc<str>>,
+    /// Which are not set. Apart, as whoever knows a key's id may ask for buckets that are not there.
+    unset: Cache<SettingKey, ()>,
     unknown: Cache<AccessKeyId, ()>,
     evictions: AtomicU64,
     /// Held shared while an answer is kept, alone while anything is dropped: what is kept is either seen by the eviction or not older
@@ -41,11 +43,11 @@ impl Entries {
             buckets: Cache::new(options.entries_max),
             settings: Cache::builder()
                 .max_capacity(SETTINGS_BYTES_MAX)
-                .weigher(|_, value: &Option<Arc<str>>| {
-                    let text = value.as_ref().map_or(0, |text| text.len());
-                    u32::try_from(text.saturating_add(SETTING_BYTES)).unwrap_or(u32::MAX)
+                .weigher(|_, text: &Arc<str>| {
+                    u32::try_from(text.len().saturating_add(SETTING_BYTES)).unwrap_or(u32::MAX)
                 })
                 .build(),
+            unset: Cache::new(options.entries_max),
             unknown: Cache::builder()
                 .max_capacity(options.unknown_max)
                 .time_to_live(options.unknown_for)
@@ -86,7 +88,11 @@ impl Entries {
         name: &BucketName,
         setting: BucketSetting,
     ) -> Option<Option<Arc<str>>> {
-        self.settings.get(&(tenant, name.clone(), setting)).await
+        let key = (tenant, name.clone(), setting);
+        match self.settings.get(&key).await {
+            Some(text) => Some(Some(text)),
+            None => self.unset.get(&key).await.map(|()| None),
+        }
     }
 
     pub(super) async fn keep_setting(
@@ -97,7 +103,10 @@ impl Entries {
     ) {
         let _gate = self.gate.read().await;
         if self.count() == asked {
-            self.settings.insert(key, value).await;
+            match value {
+                Some(text) => self.settings.insert(key, text).await,
+                None => self.unset.insert(key, ()).await,
+            }
         }
     }
 
@@ -162,6 +171,7 @@ impl Entries {
                     for setting in BucketSetting::ALL {
                         let key = (*tenant, name.clone(), setting);
                         self.settings.invalidate(&key).await;
+                        self.unset.invalidate(&key).await;
                     }
                 }
                 // Nothing of a region is cached here.
@@ -177,6 +187,7 @@ impl Entries {
         self.tenants.invalidate_all();
         self.buckets.invalidate_all();
         self.settings.invalidate_all();
+        self.unset.invalidate_all();
         self.unknown.invalidate_all();
     }
 }

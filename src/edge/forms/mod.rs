@@ -17,7 +17,6 @@ pub use signature::VerifiedForm;
 use super::auth::{self, EdgeAccess};
 use super::browsers::Browsers;
 use super::context::RequestContext;
-use super::cors::Asked;
 use super::customer_keys;
 use super::guard::body::{FaultSlot, GuardedBody};
 use super::guard::payload::{Form, Payload};
@@ -73,7 +72,6 @@ impl Forms {
         parts: &Parts,
         body: B,
         context: &Arc<RequestContext>,
-        asked: Option<&Asked>,
         now: UnixMs,
     ) -> Result<Response<Body>, OpError>
     where
@@ -87,9 +85,6 @@ impl Forms {
         }
         let claims = Claims::of(&fields)?;
         let key = &claims.signed.access_key_id;
-        if let Some(asked) = asked {
-            asked.names_key(key);
-        }
         let resolved = auth::resolve(&*self.authenticator, key, self.credential_deadline).await?;
         scope::check_region(&claims.signed, &resolved.caller.tenant.region)?;
         let place = (head.bucket.as_str(), filename.as_str());

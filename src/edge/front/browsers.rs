@@ -5,7 +5,7 @@ use crate::edge::Browsers;
 use crate::edge::customer_keys::CustomerKeys;
 use crate::edge::forms::VerifiedForm;
 use crate::ops::checksum::Declared;
-use crate::ops::cors::{self, StoredRules};
+use crate::ops::cors::Rules;
 use crate::ops::post_object::{self, PostObject};
 use crate::ops::put_object::PutAnswer;
 use crate::ops::scope::{self, Access};
@@ -14,6 +14,7 @@ use crate::ops::{OpError, headers};
 use crate::tenants::access::{self, Ask, Operation};
 use crate::tenants::{BucketName, Caller};
 use async_trait::async_trait;
+use std::sync::Arc;
 
 #[async_trait]
 impl Browsers for Front {
@@ -21,12 +22,17 @@ impl Browsers for Front {
         &self,
         caller: &Caller,
         bucket: &str,
-    ) -> Result<Option<StoredRules>, OpError> {
-        let Ok(bucket) = BucketName::new(bucket) else {
+    ) -> Result<Option<Arc<Rules>>, OpError> {
+        let (Ok(name), grant) = (BucketName::new(bucket), &caller.grant) else {
             return Ok(None);
         };
-        let domain = &self.gateway.region(&caller.tenant.region)?.domain;
-        cors::stored_rules(&*domain.catalog, caller.tenant.id, &bucket).await
+        // Whether a bucket out of scope has rules tells that it is there.
+        if grant.expired(self.gateway.clock().now()).is_some() || !grant.scope.touches(bucket) {
+            return Ok(None);
+        }
+        let catalog = &*self.gateway.region(&caller.tenant.region)?.domain.catalog;
+        let rules = self.cors_rules.rules(catalog, caller.tenant.id, &name);
+        rules.await
     }
 
     async fn post_object(
@@ -58,5 +64,53 @@ impl Browsers for Front {
             body: file,
         };
         post_object::post_object(gateway, &scope, post).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixMs;
+    use crate::ops::cors::{self, CorsRule};
+    use crate::ops::testing::{Testbed, bucket_scope};
+    use crate::tenants::access::{Grant, Scope};
+
+    #[tokio::test]
+    async fn rules_are_for_credentials_that_reach_the_bucket() {
+        let bed = Testbed::new().await;
+        let scope = bucket_scope(&bed.gateway, &bed.acme, "docs", Access::Write).await;
+        let rule = CorsRule {
+            allowed_origins: vec!["*".to_owned()],
+            allowed_methods: vec!["GET".to_owned()],
+            ..CorsRule::default()
+        };
+        cors::set_rules(&scope.unwrap(), vec![rule]).await.unwrap();
+        let front = Front::new(Arc::clone(&bed.gateway));
+        let told = async |scope: &[&str], expires: Option<UnixMs>| {
+            let caller = Caller {
+                grant: Arc::new(Grant {
+                    scope: Scope::of(scope).unwrap(),
+                    expires,
+                    ..Grant::unrestricted()
+                }),
+                ..bed.acme.clone()
+            };
+            let rules = front.cors_rules(&caller, "docs").await;
+            rules.unwrap().is_some()
+        };
+        for scope in [&["*"][..], &["docs"], &["docs:a/"], &["more", "docs:b"]] {
+            assert!(told(scope, None).await, "{scope:?}");
+            assert!(!told(scope, Some(UnixMs(1))).await, "{scope:?}");
+        }
+        for scope in [&["more"][..], &["doc:a/", "docs2"]] {
+            assert!(!told(scope, None).await, "{scope:?}");
+        }
+        assert!(
+            front
+                .cors_rules(&bed.globex, "docs")
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }

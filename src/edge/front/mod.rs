@@ -23,6 +23,7 @@ use super::customer_keys::CustomerKeys;
 use super::error;
 use super::guard::body::Declared;
 use super::verified::Verification;
+use crate::ops::cors::RulesCache;
 use crate::ops::error::{Code, OpError};
 use crate::ops::gateway::Gateway;
 use crate::ops::scope::{self, Access, BucketScope, TenantScope};
@@ -42,13 +43,17 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Front {
     gateway: Arc<Gateway>,
+    cors_rules: Arc<RulesCache>,
 }
 
 impl Front {
     /// A front for a gateway.
     #[must_use]
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+        Self {
+            gateway,
+            cors_rules: Arc::default(),
+        }
     }
 
     /// Runs one operation as the verified caller.

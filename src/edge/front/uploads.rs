@@ -3,7 +3,9 @@
 use super::Call;
 use super::convert::{self, Encoding};
 use super::listings::page_max;
+use crate::catalog::UploadPage;
 use crate::ops::error::OpError;
+use crate::ops::list_objects::is_of_no_key;
 use crate::ops::multipart;
 use crate::ops::scope::Access;
 use crate::tenants::UploadId;
@@ -39,11 +41,20 @@ pub(super) async fn list(
     let page = Page {
         prefix: &prefix,
         delimiter: delimiter.as_deref(),
-        rows_max,
+        rows_max: match is_of_no_key(&scope, &prefix) {
+            true => 0,
+            false => rows_max,
+        },
     };
-    let listed = page
-        .collect(&scope, key_marker.as_deref(), upload_marker.as_ref())
-        .await?;
+    let (of, prefix_of) = (&scope, prefix.as_str());
+    let rows = |after: Option<Place>| async move {
+        let after = after
+            .as_ref()
+            .map(|(key, upload)| (key.as_str(), upload.as_ref()));
+        multipart::list_uploads(of, prefix_of, after, CATALOG_ROWS_MAX).await
+    };
+    let after = key_marker.clone().map(|key| (key, upload_marker));
+    let listed = page.collect(after, rows).await?;
     let owner = call.owner();
     let uploads = listed.uploads.iter().map(|upload| dto::MultipartUpload {
         checksum_algorithm: upload
@@ -74,7 +85,9 @@ pub(super) async fn list(
         is_truncated: Some(listed.next.is_some()),
         max_uploads: i32::try_from(rows_max).ok(),
         next_key_marker: listed.next.as_ref().map(|(key, _)| encoding.text(key)),
-        next_upload_id_marker: listed.next.and_then(|(_, upload)| upload),
+        next_upload_id_marker: listed
+            .next
+            .and_then(|(_, upload)| upload.map(|upload| upload.to_string())),
         common_prefixes: Some(
             listed
                 .common_prefixes
@@ -89,6 +102,15 @@ pub(super) async fn list(
     }))
 }
 
+/// Rows of one page of the catalog.
+const CATALOG_ROWS_MAX: u32 = 1000;
+
+/// Pages of the catalog that one page of ours may read. A prefix that folds more goes on in the next page.
+const CATALOG_PAGES_MAX: usize = 20;
+
+/// Where a listing goes on: behind a key, or behind one of its uploads.
+type Place = (String, Option<UploadId>);
+
 /// What one page of uploads is to hold.
 struct Page<'a> {
     prefix: &'a str,
@@ -100,7 +122,7 @@ struct Page<'a> {
 struct ListedUploads {
     uploads: Vec<crate::catalog::Upload>,
     common_prefixes: BTreeSet<String>,
-    next: Option<(String, Option<String>)>,
+    next: Option<Place>,
 }
 
 impl Page<'_> {
@@ -110,33 +132,32 @@ impl Page<'_> {
         Some(format!("{}{}", self.prefix, &rest[..end]))
     }
 
-    /// Reads the catalog's pages until this one is full.
-    async fn collect(
+    /// Reads the catalog's pages until this one is full, or has read enough.
+    async fn collect<Asked>(
         &self,
-        scope: &crate::ops::scope::BucketScope,
-        key_marker: Option<&str>,
-        upload_marker: Option<&UploadId>,
-    ) -> Result<ListedUploads, OpError> {
+        mut after: Option<Place>,
+        rows: impl Fn(Option<Place>) -> Asked,
+    ) -> Result<ListedUploads, OpError>
+    where
+        Asked: Future<Output = Result<UploadPage, OpError>>,
+    {
         let mut listed = ListedUploads::default();
-        let mut after = key_marker.map(|key| (key.to_owned(), upload_marker.cloned()));
         if self.rows_max == 0 {
             return Ok(listed);
         }
-        loop {
-            let from = after
-                .as_ref()
-                .map(|(key, upload)| (key.as_str(), upload.as_ref()));
-            let page = multipart::list_uploads(scope, self.prefix, from, 1000).await?;
+        let begins_at = after.as_ref().map(|(key, _)| key.clone());
+        for _ in 0..CATALOG_PAGES_MAX {
+            let page = rows(after.clone()).await?;
             for upload in page.uploads {
                 let key = upload.new.key.as_str().to_owned();
                 let folded = self.fold(&key);
                 let is_new = folded.as_ref().is_none_or(|folded| {
+                    let is_passed = |marker: &String| marker.starts_with(folded.as_str());
                     !listed.common_prefixes.contains(folded)
-                        && key_marker.is_none_or(|marker| !marker.starts_with(folded.as_str()))
+                        && !begins_at.as_ref().is_some_and(is_passed)
                 });
                 if is_new && listed.uploads.len() + listed.common_prefixes.len() == self.rows_max {
-                    listed.next =
-                        after.map(|(key, upload)| (key, upload.map(|upload| upload.to_string())));
+                    listed.next = after;
                     return Ok(listed);
                 }
                 after = Some((key, Some(upload.new.id.clone())));
@@ -152,5 +173,11 @@ impl Page<'_> {
                 return Ok(listed);
             }
         }
+        listed.next = after;
+        Ok(listed)
     }
 }
+
+#[cfg(test)]
+#[path = "uploads/tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! What browsers are told, with and without rules, for requests that succeed and that do not.
 
-use super::harness::{KEY, REGION, Reply, Server, Signer};
+use super::harness::{KEY, REGION, Reply, SUSPENDED, Server, Signer};
 use super::trivial_s3::RULED;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -190,30 +190,78 @@ async fn answer_carries_what_the_rules_say_also_when_it_is_an_error() {
         ("access-control-expose-headers", "ETag, x-amz-request-id"),
         ("access-control-max-age", "77"),
     ]);
-    let (signer, other) = (
-        Signer::default(),
-        Signer {
-            secret: "wrong",
-            ..Signer::default()
-        },
-    );
+    let of = |key| Signer {
+        key,
+        ..Signer::default()
+    };
+    for (status, request) in [
+        (200, of(KEY).sign("GET", "/ruled/key", &[])),
+        // Verified, and refused then.
+        (501, of(KEY).sign("GET", "/ruled/key?torrent", &[])),
+        (403, of(SUSPENDED).sign("GET", "/ruled/key", &[])),
+    ] {
+        let reply = server.send(&request.plus("origin", APP), b"").await;
+        assert_eq!((reply.status, told(&reply)), (status, expected.clone()));
+    }
+    let missing = of(KEY).sign("HEAD", "/ruled/key", &[]).plus("origin", APP);
+    let any = table(&[
+        ("access-control-allow-origin", "*"),
+        ("access-control-allow-methods", "HEAD"),
+    ]);
+    let reply = server.send(&missing, b"").await;
+    assert_eq!((reply.status, told(&reply)), (404, any));
+}
+
+#[tokio::test]
+async fn answer_to_who_only_names_a_key_says_nothing_of_rules_and_looks_none_up() {
+    let server = Server::start().await;
+    let other = Signer {
+        secret: "wrong",
+        ..Signer::default()
+    };
     let late = Signer {
         expires: Some(Duration::from_secs(60)),
         age: Duration::from_secs(120),
         ..Signer::default()
     };
     for (status, request) in [
-        (200, signer.sign("GET", "/ruled/key", &[])),
         (403, other.sign("GET", "/ruled/key", &[])),
         (403, late.sign("GET", "/ruled/key", &[])),
-        (501, signer.sign("GET", "/ruled/key?torrent", &[])),
-        (
-            501,
-            signer.sign("PUT", "/ruled/key?of-tomorrow", &[("content-length", "0")]),
-        ),
     ] {
         let reply = server.send(&request.plus("origin", APP), b"").await;
-        assert_eq!((reply.status, told(&reply)), (status, expected.clone()));
+        assert_eq!((reply.status, told(&reply)), (status, BTreeMap::new()));
+    }
+    let named = format!(
+        "GET /ruled/key?{} HTTP/1.1\r\nhost: localhost\r\norigin: {APP}\r\n\r\n",
+        credential(KEY)
+    );
+    let reply = server.send_raw(named.as_bytes()).await;
+    assert_eq!(told(&reply), BTreeMap::new());
+    assert_eq!(server.s3.rules_asked(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn preflight_asks_for_each_header_once_and_for_so_many() {
+    let server = Server::start().await;
+    let target = format!("/{RULED}/key?{}", credential(KEY));
+    let names = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("x-amz-{n}")).collect();
+        names.join(",")
+    };
+    let ask = async |target: &str, names: &str| {
+        let mut headers = asking(APP, "PUT").to_vec();
+        headers.push(("access-control-request-headers", names));
+        preflight(&server, "localhost", target, &headers).await
+    };
+    let thrice = ask(&target, "x-amz-a, X-Amz-B,x-amz-A,x-amz-b,,x-amz-a").await;
+    let allowed = &told(&thrice)["access-control-allow-headers"];
+    assert_eq!(allowed, "x-amz-a, x-amz-b");
+    assert_eq!(ask(&target, &names(100)).await.status, 200);
+    let repeated = [names(100), names(100)].join(",");
+    assert_eq!(ask(&target, &repeated).await.status, 200);
+    for target in [target.as_str(), "/ruled/key"] {
+        let refused = ask(target, &names(101)).await;
+        assert_eq!((refused.status, refused.code()), (403, "AccessForbidden"));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::edge::forms::VerifiedForm;
 use crate::edge::guard::body::Declared;
 use crate::edge::verified::Verification;
 use crate::edge::{Browsers, RequestContext, RequestId, error};
-use crate::ops::cors::{CorsRule, StoredRules};
+use crate::ops::cors::{CorsRule, Rules, StoredRules};
 use crate::ops::put_object::PutAnswer;
 use crate::ops::sealing::PlainStream;
 use crate::ops::{ClientEtag, OpError};
@@ -206,7 +206,7 @@ impl Browsers for TrivialS3 {
         &self,
         caller: &Caller,
         bucket: &str,
-    ) -> Result<Option<StoredRules>, OpError> {
+    ) -> Result<Option<Arc<Rules>>, OpError> {
         let asked = format!("{bucket} of {}", caller.access_key_id);
         self.seen.lock().unwrap().rules_asked.push(asked);
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
@@ -224,7 +224,7 @@ impl Browsers for TrivialS3 {
             ..CorsRule::default()
         };
         match bucket {
-            RULED => StoredRules::of(&[own, any]).map(Some),
+            RULED => Ok(Some(Arc::new(Rules::of(StoredRules::of(&[own, any])?)?))),
             "away" => Err(OpError::unavailable("away", "away")),
             _ => Ok(None),
         }

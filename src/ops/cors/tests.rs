@@ -1,3 +1,4 @@
+use super::rules::matches;
 use super::*;
 use proptest::prelude::*;
 
@@ -21,12 +22,15 @@ fn decided(
     method: &str,
     headers: &[&str],
 ) -> Option<(usize, bool)> {
+    let names: Vec<String> = headers.iter().map(|n| n.to_ascii_lowercase()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let request = CorsRequest {
         origin,
         method,
-        headers,
+        headers: &names,
     };
-    let verdict = decide(rules, &request)?;
+    let read = Rules::of(StoredRules::of(rules).unwrap()).unwrap();
+    let verdict = read.decide(&request)?;
     let number = rules.iter().position(|rule| rule == verdict.rule)?;
     Some((number, verdict.any_origin))
 }
@@ -87,6 +91,59 @@ fn wildcard_does_not_count_its_sides_twice() {
     let rules = [rule(&["ab*ba"], &["GET"], &[])];
     assert_eq!(decided(&rules, "aba", "GET", &[]), None);
     assert_eq!(decided(&rules, "abba", "GET", &[]), Some((0, false)));
+}
+
+#[test]
+fn wildcard_headers_have_a_bound_over_all_rules() {
+    let patterns = |count: usize| (0..count).map(|n| format!("x{n}-*")).collect();
+    let of = |counts: [usize; 2]| {
+        let rules = counts.map(|count| CorsRule {
+            allowed_headers: patterns(count),
+            ..rule(&["*"], &["GET"], &[])
+        });
+        StoredRules::of(&rules).map(drop).map_err(|e| e.code())
+    };
+    assert_eq!(of([500, 500]), Ok(()));
+    assert_eq!(of([500, 501]), Err(Code::InvalidRequest));
+    // Names without a wildcard cost nothing.
+    let names = (0..2_000).map(|n| format!("x{n}")).collect();
+    let plain = CorsRule {
+        allowed_headers: names,
+        ..rule(&["*"], &["GET"], &[])
+    };
+    assert!(StoredRules::of(&[plain]).is_ok());
+}
+
+#[tokio::test]
+async fn rules_are_parsed_once_and_again_when_they_change() {
+    use crate::ops::scope::Access;
+    use crate::ops::testing::{Testbed, bucket_scope};
+    let bed = Testbed::new().await;
+    let scope = bucket_scope(&bed.gateway, &bed.acme, "docs", Access::Write).await;
+    let scope = scope.unwrap();
+    let cache = RulesCache::default();
+    let read = async || {
+        let rules = cache.rules(&*bed.catalog, scope.tenant, &scope.bucket.name);
+        rules.await.unwrap()
+    };
+    assert!(read().await.is_none());
+    set_rules(&scope, vec![rule(&["https://a.test"], &["GET"], &[])])
+        .await
+        .unwrap();
+    let (first, again) = (read().await.unwrap(), read().await.unwrap());
+    assert!(Arc::ptr_eq(&first, &again));
+    let request = CorsRequest {
+        origin: "https://b.test",
+        method: "GET",
+        headers: &[],
+    };
+    assert!(first.decide(&request).is_none());
+    set_rules(&scope, vec![rule(&["https://b.test"], &["GET"], &[])])
+        .await
+        .unwrap();
+    assert!(read().await.unwrap().decide(&request).is_some());
+    delete_rules(&scope).await.unwrap();
+    assert!(read().await.is_none());
 }
 
 #[test]

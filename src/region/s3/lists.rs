@@ -7,7 +7,9 @@ use super::S3Store;
 use super::errors::{Call, from_sdk};
 use super::headers::{unix_ms, unquoted};
 use super::retry::until_done;
-use crate::region::{ListRequest, ListedObject, Listing, Missing, RegionError, UpstreamBucket};
+use crate::region::{
+    ListRequest, ListedObject, Listing, Missing, RegionError, UpstreamBucket, VERSIONS,
+};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object};
 use std::cmp::Ordering;
@@ -15,7 +17,7 @@ use std::collections::BTreeSet;
 
 pub(super) const KEYS_MAX: usize = 1_000;
 /// Sorts behind every key that begins as the text before it.
-const LAST_CHARACTER: char = '\u{10FFFF}';
+pub(super) const LAST_CHARACTER: char = '\u{10FFFF}';
 
 /// Decodes a text of a listing with `encoding-type=url`, where a space may be `+`.
 pub(super) fn decoded(call: Call, text: &str) -> Result<String, RegionError> {
@@ -46,10 +48,12 @@ pub(super) fn folded<'a>(key: &'a str, prefix: &str, delimiter: Option<&str>) ->
 }
 
 /// One answer's entries, decoded.
-struct Page {
-    objects: Vec<ListedObject>,
-    prefixes: Vec<String>,
-    truncated: bool,
+pub(super) struct Page {
+    pub(super) objects: Vec<ListedObject>,
+    pub(super) prefixes: Vec<String>,
+    pub(super) truncated: bool,
+    /// The store's own for the next page.
+    pub(super) token: Option<String>,
 }
 
 impl S3Store {
@@ -60,9 +64,29 @@ impl S3Store {
     ) -> Result<Listing, RegionError> {
         let call = Call::read("list", Missing::Bucket);
         let keys_max = request.keys_max.clamp(1, KEYS_MAX);
-        let below = self.folded_start(call, bucket, request).await?;
+        if request.start_after.is_none() {
+            let page = self.page(call, bucket, request, keys_max).await?;
+            let is_full = page.objects.len() + page.common_prefixes.len() >= keys_max;
+            // A whole listing in one page is right whatever its order.
+            if page.next_start_after.is_none() && !is_full {
+                return Ok(page);
+            }
+            return match self.lists_late(bucket).await? {
+                true => self.list_late(call, bucket, request, keys_max).await,
+                false => Ok(page),
+            };
+        }
+        let is_late = self.lists_late(bucket).await?;
+        let is_passed = is_late && self.is_late_start(call, bucket, request).await?;
+        let below = match is_passed {
+            true => None,
+            false => self.folded_start(call, bucket, request).await?,
+        };
         let Some(below) = below else {
-            return self.page(call, bucket, request, keys_max).await;
+            return match is_late {
+                true => self.list_late(call, bucket, request, keys_max).await,
+                false => self.page(call, bucket, request, keys_max).await,
+            };
         };
         let mut listing = Listing {
             common_prefixes: vec![below.clone()],
@@ -74,7 +98,10 @@ impl S3Store {
                 start_after: listing.next_start_after.take(),
                 ..request.clone()
             };
-            let rest = self.page(call, bucket, &rest, keys_max - 1).await?;
+            let rest = match is_late {
+                true => self.list_late(call, bucket, &rest, keys_max - 1).await?,
+                false => self.page(call, bucket, &rest, keys_max - 1).await?,
+            };
             listing.objects = rest.objects;
             listing.common_prefixes.extend(rest.common_prefixes);
             listing.next_start_after = rest.next_start_after;
@@ -100,16 +127,11 @@ impl S3Store {
         {
             return Ok(None);
         }
-        let one = ListRequest {
-            prefix: below.clone(),
-            keys_max: 1,
-            ..ListRequest::default()
-        };
-        let found = self.page(call, bucket, &one, 1).await?;
-        Ok((!found.objects.is_empty()).then_some(below))
+        let found = self.anything_below(call, bucket, below.clone()).await?;
+        Ok(found.then_some(below))
     }
 
-    /// One page as the store gives it.
+    /// One page, and where the next one begins.
     async fn page(
         &self,
         call: Call,
@@ -122,6 +144,28 @@ impl S3Store {
             .start_after
             .as_deref()
             .map(|text| self.starting_point(text, &request.prefix, delimiter));
+        let page = self.asked(call, bucket, request, start_after, keys_max);
+        let page = page.await?;
+        let end = self.doubtful_end(&page, request.delimiter.as_deref(), keys_max);
+        let mut listing = self.listing(call, page, request, keys_max)?;
+        if let Some(end) = end.filter(|_| listing.next_start_after.is_none()) {
+            let below = format!("{end}/");
+            let found = self.anything_below(call, bucket, below).await?;
+            listing.next_start_after = found.then_some(end);
+        }
+        Ok(listing)
+    }
+
+    /// One page as the store gives it.
+    pub(super) async fn asked(
+        &self,
+        call: Call,
+        bucket: &UpstreamBucket,
+        request: &ListRequest,
+        start_after: Option<String>,
+        keys_max: usize,
+    ) -> Result<Page, RegionError> {
+        let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());
         let answer = until_done(&self.retries, || async {
             self.sdk
                 .list_objects_v2()
@@ -140,12 +184,46 @@ impl S3Store {
         for object in &mut page.objects {
             object.key = self.listed_key(std::mem::take(&mut object.key));
         }
-        self.listing(call, page, request, keys_max)
+        Ok(page)
+    }
+
+    /// The object at which a store that walks a tree of directories may have ended a listing too early: it counts the folder of an
+    /// object's name as done with the object, and says that nothing follows when a full page ends there.
+    fn doubtful_end(
+        &self,
+        page: &Page,
+        delimiter: Option<&str>,
+        keys_max: usize,
+    ) -> Option<String> {
+        if self.profile.keys.byte_order
+            || page.truncated
+            || delimiter.is_some_and(|text| !matches!(text, "" | "/"))
+            || page.objects.len() + page.prefixes.len() < keys_max
+        {
+            return None;
+        }
+        let objects = page.objects.iter().map(|object| &object.key);
+        let last = objects.max_by(|a, b| segment_order(a, b))?;
+        let is_last = page
+            .prefixes
+            .iter()
+            .all(|prefix| segment_order(prefix, last) == Ordering::Less);
+        (is_last && !last.ends_with('/')).then(|| last.clone())
     }
 
     /// Where the store shall begin: behind a common prefix means behind everything that folds into it. A store that
     /// walks a tree of directories takes a key for one and skips what lies below it, unless it is told to enter.
-    fn starting_point(&self, text: &str, prefix: &str, delimiter: Option<&str>) -> String {
+    pub(super) fn starting_point(
+        &self,
+        text: &str,
+        prefix: &str,
+        delimiter: Option<&str>,
+    ) -> String {
+        let text = match text.find("//") {
+            // A store without empty segments would enter the folder before them, whose own object is what comes before.
+            Some(end) if !self.profile.keys.empty_segments => &text[..=end],
+            _ => text,
+        };
         if folded(text, prefix, delimiter) == Some(text) {
             format!("{text}{LAST_CHARACTER}")
         } else if !self.profile.keys.byte_order && delimiter.is_none() && !text.ends_with('/') {
@@ -155,7 +233,7 @@ impl S3Store {
         }
     }
 
-    fn listing(
+    pub(super) fn listing(
         &self,
         call: Call,
         page: Page,
@@ -197,7 +275,13 @@ impl S3Store {
             }
         }
         for object in page.objects {
-            if self.only_stored_name_has(&request.prefix, &object.key) {
+            let is_elsewhere = || {
+                let name = format!("{}{VERSIONS}", self.stored_start(&object.key));
+                !self.profile.keys.housekeeping_names
+                    && !object.key.starts_with(&request.prefix)
+                    && name.starts_with(&request.prefix)
+            };
+            if self.only_stored_name_has(&request.prefix, &object.key) || is_elsewhere() {
                 continue;
             }
             if !object.key.starts_with(&request.prefix) {
@@ -243,7 +327,7 @@ fn byte_order(a: &str, b: &str) -> Ordering {
 }
 
 /// The order of stores that walk a tree of directories: segment by segment.
-fn segment_order(a: &str, b: &str) -> Ordering {
+pub(super) fn segment_order(a: &str, b: &str) -> Ordering {
     a.split('/')
         .map(str::as_bytes)
         .cmp(b.split('/').map(str::as_bytes))
@@ -275,6 +359,7 @@ fn read_page(call: Call, answer: ListObjectsV2Output) -> Result<Page, RegionErro
         objects,
         prefixes,
         truncated: answer.is_truncated.unwrap_or_default(),
+        token: answer.next_continuation_token,
     })
 }
 

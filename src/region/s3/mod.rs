@@ -14,6 +14,7 @@ mod identity;
 mod lean;
 mod lifecycle;
 mod lists;
+mod lists_late;
 mod locks;
 mod objects;
 mod retry;
@@ -34,6 +35,8 @@ mod tests_bodies;
 mod tests_faults;
 #[cfg(test)]
 mod tests_weed;
+#[cfg(test)]
+mod tests_weed_lists;
 #[cfg(test)]
 mod tests_weed_parts;
 

@@ -1,8 +1,8 @@
 //! The store against SeaweedFS. One server, and so one test, for all that a plain store must do.
 
 use super::testbed::{Testbed, seaweed_profile};
-use super::tests_weed_parts;
 use super::{RegionIdentity, S3Store};
+use super::{tests_weed_lists, tests_weed_parts};
 use crate::region::{
     Body, ByteRange, DeleteRequest, GetRequest, HeadFields, ListRequest, Missing, ObjectRef,
     PutCondition, PutRequest, RegionError, RegionStore, UpstreamBucket, VersionListRequest,
@@ -95,6 +95,7 @@ async fn seaweed_plain_calls_behave() {
     objects_round_trip(&bench).await;
     conditions_hold(&bench).await;
     listings_are_complete(&bench).await;
+    tests_weed_lists::random_keys_are_listed_as_by_the_embedded_store(&testbed).await;
     tests_weed_parts::uploads_complete(&bench).await;
     tests_weed_parts::copies_have_their_own_head(&bench).await;
     buckets_come_and_go(&testbed, &bench).await;
@@ -517,6 +518,7 @@ async fn seaweed_suite_passes() {
         listing::pages_hold_every_key_once
         listing::prefix_and_delimiter_fold
         listing::common_prefixes_page_one_by_one
+        listing::folder_of_an_objects_name_pages_one_by_one
         listing::start_after_begins_behind_it
         listing::folder_markers_page_one_by_one
         listing::tells_stored_bytes_and_etag

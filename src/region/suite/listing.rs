@@ -221,3 +221,34 @@ pub async fn folder_markers_page_one_by_one(store: Arc<dyn RegionStore>) {
         assert_eq!(listed, strings(&[]));
     }
 }
+
+/// An object, and what lies in a folder of its name, at the end of a page: the listing goes on.
+pub async fn folder_of_an_objects_name_pages_one_by_one(store: Arc<dyn RegionStore>) {
+    if !store.profile().keys.object_below_object {
+        return;
+    }
+    let ground = Ground::new(store).await;
+    let keys = strings(&["0", "a", "a/1", "a/2", "a/2/x"]);
+    fill(&ground, &keys).await;
+    for keys_max in [1, 2, 3, 4, 5, 1000] {
+        let all = ListRequest {
+            keys_max,
+            ..ListRequest::default()
+        };
+        let (listed, _, _) = pages(&ground, all.clone()).await;
+        assert_eq!(ordered(&ground, listed), keys, "by {keys_max}");
+        let below = ListRequest {
+            prefix: "a/2".to_owned(),
+            ..all.clone()
+        };
+        let (listed, _, _) = pages(&ground, below).await;
+        assert_eq!(ordered(&ground, listed), keys[3..], "by {keys_max}");
+        let top = ListRequest {
+            delimiter: Some("/".to_owned()),
+            ..all
+        };
+        let (listed, folded, _) = pages(&ground, top).await;
+        assert_eq!(ordered(&ground, listed), keys[..2], "by {keys_max}");
+        assert_eq!(folded, strings(&["a/"]), "by {keys_max}");
+    }
+}

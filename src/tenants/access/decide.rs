@@ -161,15 +161,16 @@ impl Authorized {
         self.0.source.as_ref()
     }
 
-    /// Whether the answer may be that there is no such object. As in S3, whoever reads and may not list is not told.
+    /// Whether the answer may be that there is no such object. As in S3, whoever reads and may not list is not told; nor is who changes
+    /// what is told of an object that must be there.
     #[must_use]
     pub fn tells_what_is_missing(&self) -> bool {
-        match self.0.operation.demand() {
-            Demand::Key(Permission::Read) | Demand::Copy => {
-                self.0.caller.grant.permissions.contains(Permission::List)
-            }
-            _ => true,
-        }
+        let needs_object = self.0.operation.changes_what_is_there()
+            || matches!(
+                self.0.operation.demand(),
+                Demand::Key(Permission::Read) | Demand::Copy
+            );
+        !needs_object || self.0.caller.grant.permissions.contains(Permission::List)
     }
 }
 

@@ -50,6 +50,21 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Whether it writes something about an object that must be there.
+    #[must_use]
+    pub const fn changes_what_is_there(self) -> bool {
+        matches!(
+            self,
+            Self::PutObjectTagging
+                | Self::DeleteObjectTagging
+                | Self::PutObjectAcl
+                | Self::PutObjectRetention
+                | Self::PutObjectLegalHold
+        )
+    }
+}
+
 operations! {
     ListBuckets: Buckets(List);
 

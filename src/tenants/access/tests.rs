@@ -410,6 +410,16 @@ fn reader_without_list_is_not_told_what_is_missing() {
     }
     assert!(!told("read,write", "CopyObject", On::KeyFromSource));
     assert!(told("read,write,list", "CopyObject", On::KeyFromSource));
+    for name in [
+        "PutObjectTagging",
+        "DeleteObjectTagging",
+        "PutObjectAcl",
+        "PutObjectRetention",
+        "PutObjectLegalHold",
+    ] {
+        assert!(!told("write", name, On::Key), "{name}");
+        assert!(told("write,list", name, On::Key), "{name}");
+    }
     assert!(told("write", "UploadPart", On::Key));
 }
 
