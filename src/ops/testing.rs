@@ -36,6 +36,7 @@ pub fn profile() -> RegionProfile {
         object_lock_copy: false,
         content_disposition_bytes_max: 2000,
         user_metadata_bytes_max: 2048,
+        version_paging: None,
     }
 }
 

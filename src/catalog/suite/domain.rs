@@ -74,6 +74,7 @@ fn check(missing: &[&str]) -> RegionCheck {
             object_lock_copy: false,
             content_disposition_bytes_max: 2_000,
             user_metadata_bytes_max: 2_048,
+            version_paging: None,
         },
         missing: missing.iter().map(|text| (*text).to_owned()).collect(),
     }

@@ -10,6 +10,7 @@ mod keys;
 mod locks;
 #[cfg(test)]
 mod tests;
+mod version_pages;
 
 use crate::region::{ConnectError, KeyRules, RegionError, RegionProfile, S3Store, UpstreamConfig};
 use bench::Bench;
@@ -151,6 +152,7 @@ pub(crate) fn assumed() -> RegionProfile {
         object_lock_copy: false,
         content_disposition_bytes_max: 0,
         user_metadata_bytes_max: 0,
+        version_paging: None,
     }
 }
 
@@ -175,6 +177,10 @@ async fn probe(
     profile.tagging = capacity::tagging(bench).await?;
     profile.put_checksum = capacity::put_checksum(bench).await?;
     profile.versioning = capacity::versioning(bench).await?;
+    if profile.versioning {
+        let paging = version_pages::paging(bench, &mut findings).await?;
+        profile.version_paging = Some(paging);
+    }
     progress(CheckStep::ObjectLock);
     locks::probe(bench, &mut profile, &mut findings).await?;
     findings.note(

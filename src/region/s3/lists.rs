@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 pub(super) const KEYS_MAX: usize = 1_000;
 /// Sorts behind every key that begins as the text before it.
-const LAST_CHARACTER: char = '\u{10FFFF}';
+pub(super) const LAST_CHARACTER: char = '\u{10FFFF}';
 
 /// Decodes a text of a listing with `encoding-type=url`, where a space may be `+`.
 pub(super) fn decoded(call: Call, text: &str) -> Result<String, RegionError> {

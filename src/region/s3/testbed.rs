@@ -42,6 +42,7 @@ pub(crate) fn full_profile() -> RegionProfile {
         object_lock_copy: false,
         content_disposition_bytes_max: 2_000,
         user_metadata_bytes_max: 2_000,
+        version_paging: None,
     }
 }
 
