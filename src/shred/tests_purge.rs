@@ -80,10 +80,8 @@ async fn bucket_is_there(world: &World) -> bool {
 async fn write_that_lands_behind_the_purge_is_deleted_whatever_is_held_elsewhere() {
     let world = World::open(1).await;
     write_late(&world.bench.region, world.victims[0], 1);
-    let progress = Progress {
-        held: vec![held_elsewhere()],
-        ..Progress::begun(NOW.0)
-    };
+    let mut progress = Progress::begun(NOW.0);
+    progress.held.push(held_elsewhere());
     let (over, progress) = purged(&world, progress).await;
     assert!(over.unwrap());
     assert!(

@@ -28,11 +28,12 @@ pub(super) struct Answer {
 /// The store that is asked.
 #[async_trait]
 pub(super) trait VersionPages: Sync {
-    /// A page of what has the prefix, behind a key, or behind a version of it.
+    /// A page of what has the prefix, behind a key, or behind a version of it; without what folds at the delimiter.
     async fn ask(
         &self,
         prefix: &str,
         behind: Option<(&str, Option<&VersionId>)>,
+        delimiter: Option<&str>,
     ) -> Result<Answer, RegionError>;
 }
 
@@ -136,6 +137,7 @@ impl<P: VersionPages> Walk<'_, P> {
         &mut self,
         prefix: &str,
         behind: Option<(&str, Option<&VersionId>)>,
+        delimiter: Option<&str>,
     ) -> Result<Answer, Stop> {
         self.questions += 1;
         if self.questions > QUESTIONS_MAX {
@@ -144,13 +146,13 @@ impl<P: VersionPages> Walk<'_, P> {
                 reason: "one page of versions took too many questions".to_owned(),
             }));
         }
-        Ok(self.store.ask(prefix, behind).await?)
+        Ok(self.store.ask(prefix, behind, delimiter).await?)
     }
 
     async fn ask_below(&mut self, prefix: &str) -> Result<Answer, Stop> {
         let start = just_before(prefix);
         let behind = start.as_deref().map(|start| (start, None));
-        let mut answer = self.ask(prefix, behind).await?;
+        let mut answer = self.ask(prefix, behind, None).await?;
         // A prefix that ends inside `.versions` fits the directories of shorter keys.
         let fits = |one: &ListedVersion| one.object.key.starts_with(prefix);
         answer.versions.retain(fits);
@@ -200,46 +202,74 @@ impl<P: VersionPages> Walk<'_, P> {
     async fn rest_of(
         &mut self,
         key: &str,
-        mut behind: Option<VersionId>,
+        behind: Option<VersionId>,
         known: Vec<ListedVersion>,
     ) -> Result<(), Stop> {
-        let name = format!("{key}{VERSIONS_SUFFIX}");
         let is_null = |one: &ListedVersion| one.version.0 == NULL_VERSION;
         if behind.as_ref().is_some_and(|one| one.0 == NULL_VERSION) {
             return Ok(());
         }
-        let begins_behind = behind.is_some();
-        let mut null = None;
+        let mut null = known.into_iter().find(is_null);
+        if behind.is_some() {
+            // As a plain object it has the name of the key itself, the first of all that begin so.
+            let found = self.ask_below(key).await?.versions.into_iter();
+            null = found.filter(|one| one.object.key == key).find(is_null);
+        }
         // A key that ends in `/` is a directory's own, without versions.
-        while !key.is_empty() && !key.ends_with('/') {
-            let start = just_before(key);
-            let from = match &behind {
-                Some(version) => Some((key, Some(version))),
-                None => start.as_deref().map(|start| (start, None)),
-            };
-            let mut page = self.ask(&name, from).await?;
-            page.versions.retain(|one| one.object.key == key);
-            // A prefix that fits no more than this is asked for it too.
-            let ends = page.is_complete || page.versions.is_empty();
-            behind = page.versions.last().map(|one| one.version.clone());
-            for one in page.versions {
-                if is_null(&one) {
+        if !key.is_empty() && !key.ends_with('/') {
+            let null_version = self.versions_of(key, behind).await?;
+            null = null_version.or(null);
+        }
+        null.map_or(Ok(()), |one| self.give(one))
+    }
+
+    /// Gives what lies in a key's directory of versions behind one of them, but for the null version, which is the answer.
+    async fn versions_of(
+        &mut self,
+        key: &str,
+        mut behind: Option<VersionId>,
+    ) -> Result<Option<ListedVersion>, Stop> {
+        // With a marker the store would pass over the key, which is shorter than this name.
+        let name = format!("{key}{VERSIONS_SUFFIX}");
+        let mut page = self.ask(&name, None, None).await?;
+        let is_of = |one: &ListedVersion| one.object.key == key;
+        let mut is_over = page.is_complete || !page.versions.last().is_some_and(is_of);
+        page.versions.retain(is_of);
+        let passed = |one: &ListedVersion| Some(&one.version) == behind.as_ref();
+        let mut found = match (&behind, page.versions.iter().position(passed)) {
+            (None, _) => page.versions,
+            (Some(_), Some(at)) => page.versions.split_off(at + 1),
+            // It is gone, or there are more before it than a page.
+            (Some(_), None) => {
+                is_over = false;
+                Vec::new()
+            }
+        };
+        let mut null = None;
+        loop {
+            behind = found.last().map(|one| one.version.clone()).or(behind);
+            for one in found {
+                if one.version.0 == NULL_VERSION {
                     null = Some(one);
                 } else {
                     self.give(one)?;
                 }
             }
-            if ends {
-                break;
+            let Some(last) = behind.clone().filter(|_| !is_over) else {
+                return Ok(null);
+            };
+            // The directory's content folds into one entry; what else is listed before the rest of the versions does not.
+            let page = self.ask(key, Some((key, Some(&last))), Some("/")).await?;
+            found = page.versions;
+            found.retain(is_of);
+            is_over = page.is_complete;
+            if found.is_empty() && !is_over {
+                return Err(Stop::Failed(RegionError::Unsupported {
+                    operation: "list_versions",
+                    what: "listing more than a page of versions of a key among many that begin like it",
+                }));
             }
         }
-        if null.is_none() && begins_behind {
-            // As a plain object it has the name of the key itself, the first of all that begin so.
-            let found = self.ask_below(key).await?.versions.into_iter();
-            null = found.filter(|one| one.object.key == key).find(is_null);
-        }
-        let null = null.or_else(|| known.into_iter().find(is_null));
-        null.map_or(Ok(()), |one| self.give(one))
     }
 
     /// All longer keys that begin with `head`, whose next character is behind `passed`.
@@ -256,7 +286,7 @@ impl<P: VersionPages> Walk<'_, P> {
                 None => format!("{head}\0"),
                 Some(last) => format!("{head}{last}{LAST_CHARACTER}"),
             };
-            let page = self.ask(head, Some((&start, None))).await?;
+            let page = self.ask(head, Some((&start, None)), None).await?;
             let next = |key: &str| key.strip_prefix(head)?.chars().next();
             let mut found: Vec<(char, ListedVersion)> = page
                 .versions
@@ -304,6 +334,8 @@ fn just_before(prefix: &str) -> Option<String> {
     let before = match last {
         // Behind the directory's name, as which the store would take another character there, it would not enter it.
         '/' | '\0' => return (!head.is_empty()).then(|| head.to_owned()),
+        // Told to begin in the directory `a`, the store finds nothing that begins with `a0`.
+        '0' => '.',
         '\u{e000}' => '\u{d7ff}',
         last => char::from_u32(u32::from(last) - 1)?,
     };

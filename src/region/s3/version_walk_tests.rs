@@ -17,8 +17,16 @@ struct Tree {
 struct Collected<'a> {
     prefix: &'a str,
     marker: Option<(&'a str, Option<&'a VersionId>)>,
+    delimiter: Option<&'a str>,
+    folded: BTreeSet<String>,
     max: usize,
     found: Vec<(String, String)>,
+}
+
+impl Collected<'_> {
+    fn is_full(&self) -> bool {
+        self.found.len() + self.folded.len() >= self.max
+    }
 }
 
 fn listed((key, version): (String, String)) -> ListedVersion {
@@ -73,7 +81,7 @@ impl Tree {
         let below = marker.and_then(|key| key.strip_prefix(directory));
         let from = below.map(|rest| rest.split('/').next().unwrap_or(rest));
         for (name, key) in self.entries(directory) {
-            if into.found.len() >= into.max {
+            if into.is_full() {
                 return;
             }
             if from.is_some_and(|from| name.as_str() < from) {
@@ -91,6 +99,10 @@ impl Tree {
                 Some(key) => self.collect_versions(key, name.ends_with(VERSIONS_SUFFIX), into),
                 None => {
                     let inside = format!("{path}/");
+                    if folded(&inside, into.prefix, into.delimiter) == Some(&inside) {
+                        into.folded.insert(inside);
+                        continue;
+                    }
                     let passed = |key: &str| !key.starts_with(&inside) && inside.as_str() < key;
                     if !marker.is_some_and(passed) {
                         self.collect(&inside, into);
@@ -103,12 +115,14 @@ impl Tree {
     fn collect_versions(&self, key: &str, named: bool, into: &mut Collected<'_>) {
         for version in &self.keys[key] {
             let seen = match into.marker {
+                // A marker before the prefix is taken for the prefix.
+                Some(_) if key < into.prefix => true,
                 Some((marker, _)) if key < marker => true,
                 Some((marker, None)) if key == marker => true,
                 Some((marker, Some(last))) if key == marker => version <= &last.0,
                 _ => false,
             };
-            if !seen && (version != NULL_VERSION) == named && into.found.len() < into.max {
+            if !seen && (version != NULL_VERSION) == named && !into.is_full() {
                 into.found.push((key.to_owned(), version.clone()));
             }
         }
@@ -134,18 +148,28 @@ impl VersionPages for Tree {
         &self,
         prefix: &str,
         behind: Option<(&str, Option<&VersionId>)>,
+        delimiter: Option<&str>,
     ) -> Result<Answer, RegionError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let mut into = Collected {
             prefix,
             marker: behind,
+            delimiter,
+            folded: BTreeSet::new(),
             max: self.page + 1,
             found: Vec::new(),
         };
         self.collect("", &mut into);
+        // Folded entries are sorted in among the others, and take their places.
+        let folded = into
+            .folded
+            .into_iter()
+            .map(|prefix| (prefix, String::new()));
+        into.found.extend(folded);
         into.found.sort();
         let is_complete = into.found.len() <= self.page;
         into.found.truncate(self.page);
+        into.found.retain(|(_, version)| !version.is_empty());
         Ok(Answer {
             versions: into.found.into_iter().map(listed).collect(),
             is_complete,
@@ -200,7 +224,7 @@ async fn marker_pages(tree: &Tree) -> BTreeSet<String> {
         let behind = last
             .as_ref()
             .map(|(key, version)| (key.as_str(), Some(version)));
-        let page = tree.ask("", behind).await.unwrap();
+        let page = tree.ask("", behind, None).await.unwrap();
         for one in &page.versions {
             all.insert(format!("{}:{}", one.object.key, one.version.0));
         }
@@ -235,7 +259,7 @@ async fn walk_of_any_keys_gives_each_version_once_at_any_page_size() {
     ];
     for case in 0..250 {
         let mut tree = Tree {
-            page: 1 + draw(6) as usize,
+            page: 4 + draw(6) as usize,
             ..Tree::default()
         };
         for _ in 0..2 + draw(24) {

@@ -217,10 +217,11 @@ impl VersionPages for StorePages<'_> {
         &self,
         prefix: &str,
         behind: Option<(&str, Option<&VersionId>)>,
+        delimiter: Option<&str>,
     ) -> Result<Answer, RegionError> {
         let request = VersionListRequest {
             prefix: prefix.to_owned(),
-            delimiter: None,
+            delimiter: delimiter.map(str::to_owned),
             key_marker: behind.map(|(key, _)| key.to_owned()),
             version_marker: behind.and_then(|(_, version)| version.cloned()),
             keys_max: self.page_keys,
