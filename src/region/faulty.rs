@@ -159,10 +159,12 @@ impl Cut {
                 if let Some(ends) = self.ends.take() {
                     ends();
                 }
-                match std::mem::take(&mut self.persisted) {
-                    true => Some(Fault::FailedButPersisted),
-                    false => Some(Fault::Lost),
-                }
+                let persisted = std::mem::take(&mut self.persisted);
+                Some(if persisted {
+                    Fault::FailedButPersisted
+                } else {
+                    Fault::Lost
+                })
             }
         }
     }

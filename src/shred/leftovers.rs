@@ -26,8 +26,8 @@ impl<'a> Leftover<'a> {
         region: JobRegion,
     ) -> Result<Self, RegionError> {
         let (store, spool) = (&*region.store, &region.spool);
+        let bucket = bucket.filter(|_| upload.state != UploadState::Completed);
         let open = match (bucket, &upload.upstream) {
-            _ if upload.state == UploadState::Completed => Vec::new(),
             (None, _) => Vec::new(),
             (Some(_), Some(upstream)) => vec![upstream.clone()],
             (Some(bucket), None) => {
