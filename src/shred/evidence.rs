@@ -77,7 +77,7 @@ pub struct Inventory {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rekeyed {
-    /// When the key store was moved, in milliseconds since 1970.
+    /// When the step began, in milliseconds since 1970.
     pub started_ms: i64,
     /// The epoch that is left.
     pub epoch_from: u64,

@@ -172,8 +172,13 @@ impl Held<'_> {
 
     async fn rekey(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
         let victims: Vec<TenantId> = members.iter().map(|one| one.tenant).collect();
+        let started_ms = self.now_ms();
         let rekeyed = self.domain.keys.rekey(&victims, self.shred.epoch_from);
-        Ok(vec![of(ShredState::Rekeyed, None, &rekeyed.await?)?])
+        let rekeyed = Rekeyed {
+            started_ms,
+            ..rekeyed.await?
+        };
+        Ok(vec![of(ShredState::Rekeyed, None, &rekeyed)?])
     }
 
     async fn refence(&self) -> Result<Vec<Evidence>, ShredError> {

@@ -194,7 +194,7 @@ impl ShredKeys for ModelKeys {
                 }
             }
             Ok(Rekeyed {
-                started_ms: NOW.0 + 1_500,
+                started_ms: 0,
                 epoch_from,
                 epoch_to: epoch_from + 1,
                 nodes: 1025,

@@ -313,8 +313,8 @@ async fn purge_cut_off_counts_nothing_twice() {
     let world = World::open(1).await;
     world.doom().await;
     let catalog = &world.bench.catalog;
-    // Each slice ends at its first note.
-    for after in 0..2 {
+    // Each slice ends at its first note; one before them is the inventory's.
+    for after in 1..3 {
         catalog.inject(crate::catalog::Fault {
             operation: Some("note_evidence"),
             after,

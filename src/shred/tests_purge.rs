@@ -7,7 +7,7 @@ use super::purge::{Ledger, purge};
 use super::testing::{OBJECTS, SPOOLED_PARTS, UPLOADS, World, upstream};
 use crate::catalog::{
     CatalogError, Fault, FaultKind, NewUpload, ReceiptStore as _, ShredState, ShredStore as _,
-    UploadStore as _,
+    TenantStore as _, UploadStore as _,
 };
 use crate::jobs::FinishError;
 use crate::jobs::testing::NOW;
@@ -15,7 +15,7 @@ use crate::region::faulty::{Fault as RegionFault, FaultyStore, Op};
 use crate::region::{
     Body, HeadFields, ObjectRef, PutCondition, PutRequest, RegionError, RegionStore as _,
 };
-use crate::tenants::{ObjectKey, TenantId};
+use crate::tenants::{ObjectKey, TenantId, TenantState};
 use async_trait::async_trait;
 use lethe_envelope::{KekId, ObjectId};
 use std::sync::{Arc, Mutex};
@@ -37,6 +37,13 @@ async fn purged(world: &World, progress: Progress) -> (Result<bool, FinishError>
     let notes = Notes(Mutex::new(progress.clone()));
     let until = Instant::now() + Duration::from_secs(60);
     let tenant = world.victims[0];
+    let (active, ended) = ([TenantState::Active], TenantState::Terminating);
+    // The second call finds it so.
+    let _moved = world
+        .bench
+        .catalog
+        .move_tenant(tenant, &active, ended)
+        .await;
     match purge(&world.bench.domain, &notes, tenant, progress, until).await {
         Ok((over, progress)) => (Ok(over), progress),
         Err(error) => (Err(error), notes.0.into_inner().unwrap()),

@@ -209,26 +209,32 @@ impl<P: VersionPages> Walk<'_, P> {
         if behind.as_ref().is_some_and(|one| one.0 == NULL_VERSION) {
             return Ok(());
         }
-        let mut null = known.into_iter().find(is_null);
-        if behind.is_some() {
-            // As a plain object it has the name of the key itself, the first of all that begin so.
-            let found = self.ask_below(key).await?.versions.into_iter();
-            null = found.filter(|one| one.object.key == key).find(is_null);
-        }
         // A key that ends in `/` is a directory's own, without versions.
-        if !key.is_empty() && !key.ends_with('/') {
-            let null_version = self.versions_of(key, behind).await?;
-            null = null_version.or(null);
+        let (mut null, last) = if key.is_empty() || key.ends_with('/') {
+            (None, None)
+        } else {
+            self.versions_of(key, behind).await?
+        };
+        match last {
+            _ if null.is_some() => {}
+            None => null = known.into_iter().find(is_null),
+            // As a plain object it has the name of the key itself: the first that is met, and listed behind all other versions.
+            Some(last) => {
+                let page = self.ask(key, Some((key, Some(&last))), Some("/")).await?;
+                let mut found = page.versions.into_iter();
+                null = found.find(|one| one.object.key == key && is_null(one));
+            }
         }
         null.map_or(Ok(()), |one| self.give(one))
     }
 
-    /// Gives what lies in a key's directory of versions behind one of them, but for the null version, which is the answer.
+    /// Gives what lies in a key's directory of versions behind one of them. Answers the null version, if it is there, which
+    /// is not given, and the last that was passed.
     async fn versions_of(
         &mut self,
         key: &str,
         mut behind: Option<VersionId>,
-    ) -> Result<Option<ListedVersion>, Stop> {
+    ) -> Result<(Option<ListedVersion>, Option<VersionId>), Stop> {
         // With a marker the store would pass over the key, which is shorter than this name.
         let name = format!("{key}{VERSIONS_SUFFIX}");
         let mut page = self.ask(&name, None, None).await?;
@@ -247,16 +253,16 @@ impl<P: VersionPages> Walk<'_, P> {
         };
         let mut null = None;
         loop {
-            behind = found.last().map(|one| one.version.clone()).or(behind);
             for one in found {
                 if one.version.0 == NULL_VERSION {
                     null = Some(one);
                 } else {
+                    behind = Some(one.version.clone());
                     self.give(one)?;
                 }
             }
             let Some(last) = behind.clone().filter(|_| !is_over) else {
-                return Ok(null);
+                return Ok((null, behind));
             };
             // The directory's content folds into one entry; what else is listed before the rest of the versions does not.
             let page = self.ask(key, Some((key, Some(&last))), Some("/")).await?;
