@@ -37,7 +37,7 @@ async fn purged(world: &World, progress: Progress) -> (Result<bool, FinishError>
     let notes = Notes(Mutex::new(progress.clone()));
     let until = Instant::now() + Duration::from_secs(60);
     let tenant = world.victims[0];
-    let (active, ended) = ([TenantState::Active], TenantState::Terminating);
+    let (active, ended) = ([TenantState::Active], TenantState::Shredded);
     // The second call finds it so.
     let _moved = world
         .bench
