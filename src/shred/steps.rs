@@ -16,7 +16,7 @@ use crate::catalog::{
 };
 use crate::tenants::{TenantId, TenantState};
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use lethe_keys::{KeysError, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,10 +134,12 @@ impl Held<'_> {
             .iter()
             .map(|member| self.inventory_of(member).boxed())
             .collect();
-        stream::iter(inventories)
+        // Each to its end, also when another failed: what is counted is noted.
+        let taken: Vec<Result<(), ShredError>> = stream::iter(inventories)
             .buffered(INVENTORIES_AT_ONCE)
-            .try_collect::<()>()
-            .await?;
+            .collect()
+            .await;
+        taken.into_iter().collect::<Result<(), _>>()?;
         Ok(Vec::new())
     }
 
