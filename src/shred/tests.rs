@@ -123,7 +123,7 @@ async fn shred_killed_before_every_call_of_the_catalog_is_finished_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shred_killed_after_every_call_of_the_catalog_is_finished_once() {
-    assert!(kills(Part::Catalog, true, 1).await >= 40);
+    assert!(kills(Part::Catalog, true, 2).await >= 40);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
