@@ -105,7 +105,7 @@ pub struct DomainStores {
 pub struct RegionConfig {
     /// The domain that it belongs to.
     pub domain: DomainName,
-    /// The region of the same domain that holds its replicas.
+    /// The region of the same domain for its replicas, where the stores make them: Lethe makes none.
     pub pair: Option<RegionName>,
     /// Its store; absent when this gateway does not serve it.
     pub backend: Option<Backend>,

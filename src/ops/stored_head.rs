@@ -101,6 +101,7 @@ mod tests {
     fn profile(user_metadata: usize, content_disposition: usize) -> RegionProfile {
         RegionProfile {
             user_metadata_bytes_max: user_metadata,
+            version_paging: None,
             content_disposition_bytes_max: content_disposition,
             ..crate::ops::testing::profile()
         }

@@ -37,6 +37,7 @@ pub fn profile() -> RegionProfile {
         lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 2000,
         user_metadata_bytes_max: 2048,
+        version_paging: None,
     }
 }
 

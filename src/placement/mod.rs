@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub struct MapRegion {
     /// Its domain.
     pub domain: DomainName,
-    /// The region of the same domain that holds its replicas.
+    /// The region of the same domain for its replicas, where the stores make them: Lethe makes none.
     pub pair: Option<RegionName>,
     /// Whether this gateway serves it.
     pub served: bool,
@@ -73,7 +73,7 @@ pub enum Refusal {
 impl Map {
     /// The region that serves what lies in `region`.
     ///
-    /// The pair holds replicas only and is never served in its stead: a write there would be a second truth.
+    /// The pair holds replicas at most and is never served in its stead: a write there would be a second truth.
     ///
     /// # Errors
     /// [`Refusal::Elsewhere`] with the domain's endpoint when this gateway does not serve it, [`Refusal::RegionUnknown`].

@@ -142,6 +142,36 @@ struct Plan {
     hooks: Vec<(Op, u64, Hook)>,
     calls: HashMap<Op, u64>,
     lock: Option<ObjectLock>,
+    cut: Option<Cut>,
+}
+
+/// Where everything ends: how many calls go before, whether the one there is carried out, and what else ends then.
+struct Cut {
+    calls: u64,
+    persisted: bool,
+    ends: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Cut {
+    fn next(&mut self) -> Option<Fault> {
+        match self.calls.checked_sub(1) {
+            Some(left) => {
+                self.calls = left;
+                None
+            }
+            None => {
+                if let Some(ends) = self.ends.take() {
+                    ends();
+                }
+                let persisted = std::mem::take(&mut self.persisted);
+                Some(if persisted {
+                    Fault::FailedButPersisted
+                } else {
+                    Fault::Lost
+                })
+            }
+        }
+    }
 }
 
 /// A region store with faults by operation and count. Clones share faults and counts.
@@ -199,9 +229,21 @@ impl FaultyStore {
         self.plan().lock = Some(lock);
     }
 
+    /// After so many more calls of any operation, every call is lost, the first of them carried out or not: as for a process that is
+    /// killed there. `ends` is run then, and must not call the store.
+    pub fn cut_after(&self, calls: u64, persisted: bool, ends: impl FnOnce() + Send + 'static) {
+        self.plan().cut = Some(Cut {
+            calls,
+            persisted,
+            ends: Some(Box::new(ends)),
+        });
+    }
+
     /// Removes all faults.
     pub fn heal(&self) {
-        self.plan().rules.clear();
+        let mut plan = self.plan();
+        plan.rules.clear();
+        plan.cut = None;
     }
 
     /// How often `op` was called.
@@ -233,6 +275,8 @@ impl FaultyStore {
             .iter()
             .find(|rule| rule.op == op && count >= rule.from && count - rule.from < rule.calls)
             .map(|rule| rule.fault);
+        let cut = plan.cut.as_mut().and_then(Cut::next);
+        let fault = cut.or(fault);
         let due = plan
             .hooks
             .iter()

@@ -30,7 +30,7 @@ pub use lock::{
 #[cfg(test)]
 pub(crate) use s3::testbed;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
-pub use spool::{delete_spooled, drop_spooled};
+pub use spool::{count_spooled, delete_spooled, drop_spooled};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
     DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,
@@ -357,6 +357,33 @@ pub struct RegionProfile {
     pub content_disposition_bytes_max: usize,
     /// Bytes of user metadata (names and values) that survive a round trip.
     pub user_metadata_bytes_max: usize,
+    /// How listings of versions go on past a page; absent in what older checks stored, and without versioning.
+    #[serde(default)]
+    pub version_paging: Option<VersionPaging>,
+}
+
+/// How a store's listings of versions go on past a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionPaging {
+    /// Pages lose and repeat nothing.
+    Exact,
+    /// Pages lose keys, but each prefix can be asked for by itself.
+    ByPrefix,
+    /// Nothing can be relied on but a first page.
+    FirstOnly,
+}
+
+impl RegionProfile {
+    /// How listings of versions go on. Where nobody has tried, a store that lists out of order is taken for one that loses keys.
+    #[must_use]
+    pub fn version_pages(&self) -> VersionPaging {
+        self.version_paging.unwrap_or(if self.keys.byte_order {
+            VersionPaging::Exact
+        } else {
+            VersionPaging::ByPrefix
+        })
+    }
 }
 
 /// Keys that a store would change or refuse, so that they are refused here first with a clear error.

@@ -128,7 +128,7 @@ pub struct Destroyed {
 /// One version that the store does not let go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Held {
+pub struct HeldVersion {
     /// SHA-256 of the upstream bucket's name, in hexadecimal.
     pub bucket: String,
     /// SHA-256 of the object's key, in hexadecimal.
@@ -138,6 +138,13 @@ pub struct Held {
     /// Until when, in milliseconds since 1970; absent for a hold without an end.
     #[serde(default)]
     pub until_ms: Option<i64>,
+}
+
+impl HeldVersion {
+    /// Whether both are the same version, until whenever.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        (&self.bucket, &self.key, &self.version) == (&other.bucket, &other.key, &other.version)
+    }
 }
 
 /// What was deleted of a tenant's ciphertext so far.

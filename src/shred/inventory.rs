@@ -1,6 +1,6 @@
 //! What of a tenant's ciphertext there is before its keys go: counted by streaming listings, and never waited for.
 //!
-//! Every entry is hashed under a random key that the tenant gets and that is dropped here afterwards: whoever holds the
+//! Every entry is hashed under a random key that the tenant gets and that the live catalog drops afterwards: whoever holds the
 //! key and a listing can check the root, and nobody else can guess paths from it.
 
 use super::evidence::Inventory;
@@ -187,6 +187,9 @@ impl Count<'_> {
                 missing: Missing::Bucket,
                 ..
             })) => {}
+            Err(Stop::Region(RegionError::Unsupported { .. })) => {
+                self.uncounted(bucket, "its store does not list all of its versions");
+            }
             Err(Stop::Region(error)) => {
                 tracing::warn!(tenant = %self.tenant, op = "inventory", outcome = "partial", %error, "a bucket was not counted");
                 self.uncounted(bucket, "its region failed");

@@ -76,24 +76,24 @@ impl DomainKeys {
     async fn answered(&self, fence: Fence, raised: UnixMs) -> Result<FenceRecord, KeysError> {
         loop {
             let evidence = self.keys.fence_evidence(fence).await?;
-            if evidence.is_complete() {
+            let answers = evidence.gateways.iter().map(|(gateway, state)| {
+                // None as long as one of them may still use the keys.
+                let outcome = match state {
+                    GatewayFence::Acknowledged => Some(FenceOutcome::Acknowledged),
+                    GatewayFence::Expired => Some(FenceOutcome::Expired),
+                    GatewayFence::Waiting => None,
+                };
+                outcome.map(|outcome| FencedGateway {
+                    gateway: gateway.to_string(),
+                    outcome,
+                })
+            });
+            if let Some(gateways) = answers.collect::<Option<Vec<_>>>() {
                 return Ok(FenceRecord {
                     number: fence.number,
                     raised_ms: raised.0,
                     lease_s: self.lease.as_secs(),
-                    gateways: evidence
-                        .gateways
-                        .iter()
-                        .map(|(gateway, state)| FencedGateway {
-                            gateway: gateway.to_string(),
-                            outcome: match state {
-                                GatewayFence::Acknowledged => FenceOutcome::Acknowledged,
-                                GatewayFence::Expired | GatewayFence::Waiting => {
-                                    FenceOutcome::Expired
-                                }
-                            },
-                        })
-                        .collect(),
+                    gateways,
                 });
             }
             tokio::time::sleep(FENCE_POLL).await;

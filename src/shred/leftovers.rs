@@ -1,49 +1,75 @@
 //! What multipart uploads of a shredded tenant have left in the store.
 
-use crate::catalog::{Bucket, Spooled, Upload};
+use crate::catalog::{Bucket, Upload, UploadState};
 use crate::jobs::JobRegion;
-use crate::region::{DeleteRequest, ObjectRef, RegionError, UpstreamUploadId};
-use crate::tenants::{SPOOL_OWNER, TenantId};
+use crate::region::{ObjectRef, RegionError, UpstreamUploadId, count_spooled, drop_spooled};
+use crate::tenants::TenantId;
 
 /// What there is of a multipart upload.
 pub(super) struct Leftover<'a> {
     /// Its row.
     pub(super) upload: &'a Upload,
-    /// Where it is open upstream, and as what.
-    pub(super) open: Option<(&'a Bucket, &'a UpstreamUploadId)>,
-    /// Its region, where the spool is.
-    pub(super) region: JobRegion,
-    /// Its spooled parts.
-    pub(super) spooled: Vec<Spooled>,
+    /// As what it is open upstream. The tenant is fenced, so whatever is open under the key of one that was never recorded is its own.
+    pub(super) open: Vec<UpstreamUploadId>,
+    /// How many bodies lie in the spool for it, recorded or not.
+    pub(super) spooled: u64,
+    bucket: Option<&'a Bucket>,
+    region: JobRegion,
 }
 
-impl Leftover<'_> {
+impl<'a> Leftover<'a> {
+    /// Looks at what is there; `region` is the one of the spool.
+    pub(super) async fn find(
+        tenant: TenantId,
+        upload: &'a Upload,
+        bucket: Option<&'a Bucket>,
+        region: JobRegion,
+    ) -> Result<Self, RegionError> {
+        let (store, spool) = (&*region.store, &region.spool);
+        let bucket = bucket.filter(|_| upload.state != UploadState::Completed);
+        let open = match (bucket, &upload.upstream) {
+            (None, _) => Vec::new(),
+            (Some(_), Some(upstream)) => vec![upstream.clone()],
+            (Some(bucket), None) => {
+                match store.uploads_at(tenant, &place(bucket, upload)).await {
+                    // A store that lists no uploads: what is left there is its own rules' (docs/operations.md).
+                    Err(RegionError::NotFound { .. } | RegionError::Unsupported { .. }) => {
+                        Vec::new()
+                    }
+                    open => open?,
+                }
+            }
+        };
+        let spooled = count_spooled(store, spool, &upload.new.id).await?;
+        Ok(Self {
+            upload,
+            open,
+            spooled,
+            bucket,
+            region,
+        })
+    }
+
     /// Drops all of it; what is gone already was dropped before.
     pub(super) async fn drop_from(&self, tenant: TenantId) -> Result<(), RegionError> {
-        let store = &self.region.store;
-        if let Some((bucket, upstream)) = self.open {
-            let at = ObjectRef {
-                bucket: bucket.upstream.clone(),
-                key: self.upload.new.key.clone(),
-            };
-            ignore_missing(store.abort_upload(tenant, &at, upstream).await)?;
+        let store = &*self.region.store;
+        if let Some(bucket) = self.bucket {
+            for upstream in &self.open {
+                let at = place(bucket, self.upload);
+                match store.abort_upload(tenant, &at, upstream).await {
+                    Err(RegionError::NotFound { .. }) => {}
+                    aborted => aborted?,
+                }
+            }
         }
-        for spooled in &self.spooled {
-            let at = ObjectRef {
-                bucket: self.region.spool.clone(),
-                key: spooled.key.clone(),
-            };
-            let request = DeleteRequest::default();
-            let deleted = store.delete(SPOOL_OWNER, &at, &request).await;
-            ignore_missing(deleted.map(drop))?;
-        }
+        drop_spooled(store, &self.region.spool, &self.upload.new.id).await?;
         Ok(())
     }
 }
 
-fn ignore_missing(outcome: Result<(), RegionError>) -> Result<(), RegionError> {
-    match outcome {
-        Err(RegionError::NotFound { .. }) => Ok(()),
-        other => other,
+fn place(bucket: &Bucket, upload: &Upload) -> ObjectRef {
+    ObjectRef {
+        bucket: bucket.upstream.clone(),
+        key: upload.new.key.clone(),
     }
 }

@@ -12,6 +12,7 @@ mod keys;
 mod leftovers;
 mod log;
 mod merkle;
+mod progress;
 mod purge;
 mod receipts;
 pub mod rules;
@@ -26,8 +27,8 @@ pub use domain::{
 };
 pub use error::{LogAway, ShredError};
 pub use evidence::{
-    BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, Held, Inventory, PurgeCounts,
-    Rekeyed,
+    BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, HeldVersion, Inventory,
+    PurgeCounts, Rekeyed,
 };
 pub use inventory::InventoryKey;
 pub use keys::{DomainKeys, Unopened};
@@ -40,3 +41,5 @@ pub use terminate::{Requested, TerminationView};
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_purge;

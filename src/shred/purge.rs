@@ -1,23 +1,21 @@
 //! Deleting what is left of a shredded tenant: versions, delete markers, objects, open uploads, spooled parts, buckets. It goes by
-//! pages, and each page is written down before it is deleted, so that a purge that was cut off counts nothing twice.
+//! pages, and each page is written down before it is deleted, so that a purge that was cut off counts nothing twice. It is over when
+//! the buckets are gone, or a fresh listing of one shows nothing but what the store holds on to.
 
-use super::evidence::{Held, PurgeCounts};
+use super::evidence::HeldVersion;
 use super::held::{Holding, lock_on};
-use super::inventory::{hashed, versioned};
+use super::inventory::versioned;
 use super::leftovers::Leftover;
-use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState, UploadState};
+use super::progress::{Doomed, Place, Progress};
+use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState};
 use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
 use crate::region::{
-    DeleteRequest, ListRequest, ListedObject, Missing, ObjectRef, RegionError, VersionId,
-    VersionListRequest,
+    DeleteRequest, ListRequest, Missing, ObjectRef, RegionError, VersionId, VersionListRequest,
 };
 use crate::tenants::{ObjectKey, TenantId};
 use async_trait::async_trait;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 /// Entries of one page.
@@ -26,39 +24,8 @@ const PAGE_KEYS: usize = 500;
 const DELETES_AT_ONCE: usize = 16;
 /// Uploads of one page.
 const PAGE_UPLOADS: u32 = 100;
-/// Held versions that are listed; the rest are counted.
-pub const HELD_MAX: usize = 1000;
-
-/// Where a purge is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Progress {
-    /// When it began, in milliseconds since 1970.
-    pub started_ms: i64,
-    /// When it was over.
-    pub finished_ms: Option<i64>,
-    /// What was deleted.
-    pub counts: PurgeCounts,
-    /// What the store holds on to.
-    pub held: Vec<Held>,
-    /// How much more it holds on to than `held` lists.
-    pub held_more: u64,
-    /// The page that is being deleted.
-    place: Option<Place>,
-    /// What of that page is counted already.
-    counted: BTreeSet<String>,
-    /// Uploads of the page that is being dropped, which are counted already.
-    #[serde(default)]
-    uploads_counted: BTreeSet<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    bucket: String,
-    key: Option<String>,
-    version: Option<String>,
-}
+/// How often one call looks again at a bucket that is not empty when it should be; after that it waits, with the reason.
+const ROUNDS_MAX: usize = 3;
 
 /// Keeps a purge's progress; an error ends the purge.
 #[async_trait]
@@ -70,35 +37,19 @@ pub trait Ledger: Send + Sync {
     async fn note(&self, progress: &Progress) -> Result<(), CatalogError>;
 }
 
-/// One thing to delete.
-struct Doomed {
-    object: ListedObject,
-    version: Option<VersionId>,
-    marker: bool,
-}
-
-impl Doomed {
-    fn mark(&self) -> String {
-        let version = self.version.as_ref().map_or("", |version| &version.0);
-        let digest = Sha256::new()
-            .chain_update((self.object.key.len() as u64).to_be_bytes())
-            .chain_update(&self.object.key)
-            .chain_update(version)
-            .finalize();
-        hex::encode(digest.get(..16).unwrap_or_default())
-    }
-}
+/// Behind which key and version a page begins.
+type Start = (Option<String>, Option<String>);
 
 struct Page {
     doomed: Vec<Doomed>,
-    next: Option<(Option<String>, Option<String>)>,
+    next: Option<Start>,
 }
 
 enum Gone {
     Deleted,
-    Held(Held),
+    Held(HeldVersion),
     /// By object lock, or because nothing may be deleted here at all.
-    Forbidden(Held, RegionError),
+    Forbidden(HeldVersion, RegionError),
 }
 
 struct Purge<'a> {
@@ -128,25 +79,26 @@ pub async fn purge(
         progress,
     };
     domain.catalog.end_uploads(tenant).await?;
-    let buckets = domain.catalog.buckets_in_any_state(tenant).await?;
-    let reached = purge.progress.place.as_ref().map(|at| at.bucket.clone());
-    for bucket in &buckets {
-        // Buckets before the one that was reached are held, or they would be gone.
-        if reached
-            .as_ref()
-            .is_some_and(|reached| bucket.name.as_str() < reached.as_str())
-        {
-            continue;
-        }
-        if !purge.empty(bucket).await? {
+    let mut left = domain.catalog.buckets_in_any_state(tenant).await?;
+    for round in 0.. {
+        if !purge.empty_all(&left).await? || !purge.uploads(&left).await? {
             return Ok((false, purge.progress));
         }
-    }
-    if !purge.uploads(&buckets).await? {
-        return Ok((false, purge.progress));
-    }
-    for bucket in &buckets {
-        purge.remove(bucket).await?;
+        left = purge.remove_all(left).await?;
+        let Some(full) = left.first() else {
+            break;
+        };
+        // Something came after its page was passed: a write that was late, a listing that skipped it.
+        tracing::warn!(%tenant, op = "purge", outcome = "again", bucket = %full.name, "a bucket is not empty after its purge");
+        purge.progress.begin_again();
+        for bucket in &left {
+            purge.progress.forget_held(bucket.upstream.as_str());
+        }
+        ledger.note(&purge.progress).await?;
+        if round + 1 >= ROUNDS_MAX {
+            let operation = "purge";
+            return Err(RegionError::BucketNotEmpty { operation }.into());
+        }
     }
     purge.credentials().await?;
     Ok((true, purge.progress))
@@ -156,6 +108,19 @@ impl Purge<'_> {
     fn region(&self, bucket: &Bucket) -> Result<JobRegion, FinishError> {
         let served = self.domain.regions.get(&bucket.region).cloned();
         served.ok_or_else(|| FinishError::RegionElsewhere(bucket.region.clone()))
+    }
+
+    /// Deletes the buckets' content, from where it got to; `false` when the time is up before it is done.
+    async fn empty_all(&mut self, buckets: &[Bucket]) -> Result<bool, FinishError> {
+        let reached = self.progress.place.as_ref().map(|at| at.bucket.clone());
+        for bucket in buckets {
+            // Those before were emptied in this round; whether nothing came after is seen when they are removed.
+            let is_passed = |reached: &String| bucket.name.as_str() < reached.as_str();
+            if !reached.as_ref().is_some_and(is_passed) && !self.empty(bucket).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Deletes a bucket's content; `false` when the time is up before it is done.
@@ -171,26 +136,45 @@ impl Purge<'_> {
             Some(place) if place.bucket == here => (place.key.clone(), place.version.clone()),
             _ => (None, None),
         };
+        let mut gained = at.0.is_some();
         loop {
             if Instant::now() >= self.until {
                 return Ok(false);
             }
-            let page = if versions {
-                self.versions(bucket, &region, at.clone()).await?
-            } else {
-                self.objects(bucket, &region, at.0.clone()).await?
+            let page = match self.page(bucket, &region, versions, at.clone()).await {
+                // A store that can't go on behind a key shows what is left from the beginning, if less is there by now.
+                Err(FinishError::Region(RegionError::Unsupported { .. })) if gained => {
+                    (at, gained) = ((None, None), false);
+                    continue;
+                }
+                page => page?,
             };
             let place = Place {
                 bucket: here.to_owned(),
                 key: at.0,
                 version: at.1,
             };
-            self.delete_page(bucket, &region, place, &page.doomed)
+            gained |= self
+                .delete_page(bucket, &region, place, &page.doomed)
                 .await?;
             match page.next {
                 Some(next) => at = next,
                 None => return Ok(true),
             }
+        }
+    }
+
+    async fn page(
+        &self,
+        bucket: &Bucket,
+        region: &JobRegion,
+        versions: bool,
+        start: Start,
+    ) -> Result<Page, FinishError> {
+        if versions {
+            self.versions(bucket, region, start).await
+        } else {
+            self.objects(bucket, region, start.0).await
         }
     }
 
@@ -222,7 +206,7 @@ impl Purge<'_> {
         &self,
         bucket: &Bucket,
         region: &JobRegion,
-        (key_marker, version_marker): (Option<String>, Option<String>),
+        (key_marker, version_marker): Start,
     ) -> Result<Page, FinishError> {
         let request = VersionListRequest {
             keys_max: PAGE_KEYS,
@@ -245,27 +229,15 @@ impl Purge<'_> {
         })
     }
 
+    /// Whether anything of the page went.
     async fn delete_page(
         &mut self,
         bucket: &Bucket,
         region: &JobRegion,
         place: Place,
         doomed: &[Doomed],
-    ) -> Result<(), FinishError> {
-        let marks: BTreeSet<String> = doomed.iter().map(Doomed::mark).collect();
-        // The same page again, of a purge that was cut off: what is left of it was counted then.
-        let again = self.progress.place.as_ref() == Some(&place);
-        for one in doomed {
-            if !again || !self.progress.counted.contains(&one.mark()) {
-                self.progress.counts.add(one);
-            }
-        }
-        if again {
-            self.progress.counted.extend(marks);
-        } else {
-            self.progress.counted = marks;
-        }
-        self.progress.place = Some(place);
+    ) -> Result<bool, FinishError> {
+        self.progress.count_page(place, doomed);
         self.ledger.note(&self.progress).await?;
         let (tenant, now) = (self.tenant, self.domain.clock.now());
         let deletes: Vec<_> = doomed
@@ -273,10 +245,10 @@ impl Purge<'_> {
             .map(|one| async move { (one, delete(region, tenant, bucket, one, now).await) }.boxed())
             .collect();
         let mut deletes = stream::iter(deletes).buffer_unordered(DELETES_AT_ONCE);
-        let (mut failed, mut forbidden) = (None, Vec::new());
+        let (mut deleted, mut failed, mut forbidden) = (false, None, Vec::new());
         while let Some((one, gone)) = deletes.next().await {
             match gone {
-                Ok(Gone::Deleted) => {}
+                Ok(Gone::Deleted) => deleted = true,
                 Ok(Gone::Held(held)) => self.progress.hold(one, held),
                 Ok(Gone::Forbidden(held, error)) => forbidden.push((one, held, error)),
                 // The others of the page may go all the same.
@@ -292,7 +264,7 @@ impl Purge<'_> {
                 failed = Some(error);
             }
         }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        failed.map_or(Ok(deleted), |error| Err(error.into()))
     }
 
     /// Whether the upstream credential may delete versions here. S3 answers AccessDenied to that as to a locked version, and
@@ -337,25 +309,18 @@ impl Purge<'_> {
             let mut leftovers = Vec::with_capacity(page.len());
             for upload in &page {
                 let bucket = buckets.iter().find(|one| one.name == upload.new.bucket);
-                leftovers.push(Leftover {
-                    upload,
-                    open: bucket.zip(match upload.state {
-                        UploadState::Completed => None,
-                        _ => upload.upstream.as_ref(),
-                    }),
-                    region: match bucket {
-                        Some(bucket) => self.region(bucket)?,
-                        None => self.home().await?,
-                    },
-                    spooled: catalog.spooled(tenant, &upload.new.id).await?,
-                });
+                let region = match bucket {
+                    Some(bucket) => self.region(bucket)?,
+                    None => self.home().await?,
+                };
+                leftovers.push(Leftover::find(tenant, upload, bucket, region).await?);
             }
             // Rows outlive a kill before they are forgotten: what is here again was counted then.
             for one in &leftovers {
                 let id = one.upload.new.id.as_str();
                 if !self.progress.uploads_counted.contains(id) {
-                    self.progress.counts.uploads += u64::from(one.open.is_some());
-                    self.progress.counts.spooled += one.spooled.len() as u64;
+                    self.progress.counts.uploads += one.open.len() as u64;
+                    self.progress.counts.spooled += one.spooled;
                 }
             }
             let ids = page.iter().map(|upload| upload.new.id.as_str().to_owned());
@@ -375,19 +340,27 @@ impl Purge<'_> {
         served.ok_or(FinishError::RegionElsewhere(region))
     }
 
-    /// Deletes a bucket unless something in it is held.
-    async fn remove(&self, bucket: &Bucket) -> Result<(), FinishError> {
+    /// Removes the buckets, and answers those that have something in them that nothing holds.
+    async fn remove_all(&self, buckets: Vec<Bucket>) -> Result<Vec<Bucket>, FinishError> {
+        let mut left = Vec::new();
+        for bucket in buckets {
+            if !self.remove(&bucket).await? {
+                left.push(bucket);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Deletes a bucket unless something in it is held; `false` when there is something else.
+    async fn remove(&self, bucket: &Bucket) -> Result<bool, FinishError> {
         let catalog = &self.domain.catalog;
         let region = self.region(bucket)?;
-        match region
-            .store
-            .delete_bucket(self.tenant, &bucket.upstream)
-            .await
-        {
+        let store = &region.store;
+        match store.delete_bucket(self.tenant, &bucket.upstream).await {
             Ok(()) => {}
             Err(error) if bucket_is_gone(&error) => {}
-            Err(RegionError::BucketNotEmpty { .. }) if !self.progress.held.is_empty() => {
-                return Ok(());
+            Err(RegionError::BucketNotEmpty { .. }) => {
+                return self.shows_only_held(bucket, &region).await;
             }
             Err(error) => return Err(error.into()),
         }
@@ -400,9 +373,61 @@ impl Purge<'_> {
         catalog
             .move_bucket(self.tenant, &bucket.name, &bucket.upstream, &any, deleting)
             .await?;
-        Ok(catalog
+        catalog
             .forget_bucket(self.tenant, &bucket.name, &bucket.upstream)
-            .await?)
+            .await?;
+        Ok(true)
+    }
+
+    /// Whether a fresh listing of a bucket shows something, and nothing but what this purge has found to be held in it.
+    async fn shows_only_held(
+        &self,
+        bucket: &Bucket,
+        region: &JobRegion,
+    ) -> Result<bool, FinishError> {
+        let upstream = bucket.upstream.as_str();
+        let versions = versioned(region, self.tenant, bucket).await?;
+        let (mut listed, mut unlisted) = (0_u64, 0_u64);
+        let mut at = (None, None);
+        loop {
+            let page = self.page(bucket, region, versions, at).await?;
+            for one in &page.doomed {
+                if self.progress.lists(&one.held(upstream, None)) {
+                    listed += 1;
+                } else if self.is_locked(bucket, region, one).await? {
+                    unlisted += 1;
+                } else {
+                    return Ok(false);
+                }
+            }
+            match page.next {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        Ok(listed + unlisted > 0 && unlisted == self.progress.unlisted(upstream))
+    }
+
+    /// Whether the store says that a lock is on what the progress has no room to list.
+    async fn is_locked(
+        &self,
+        bucket: &Bucket,
+        region: &JobRegion,
+        one: &Doomed,
+    ) -> Result<bool, FinishError> {
+        if self.progress.unlisted(bucket.upstream.as_str()) == 0 {
+            return Ok(false);
+        }
+        let Ok(key) = ObjectKey::new(one.object.key.clone()) else {
+            return Ok(true);
+        };
+        let at = ObjectRef {
+            bucket: bucket.upstream.clone(),
+            key,
+        };
+        let (store, now) = (&*region.store, self.domain.clock.now());
+        let holding = lock_on(store, self.tenant, &at, one.version.as_ref(), now).await?;
+        Ok(holding != Holding::Nothing)
     }
 
     /// The directory forgets the tenant's access keys.
@@ -418,57 +443,6 @@ impl Purge<'_> {
     }
 }
 
-impl Progress {
-    /// A purge that begins.
-    #[must_use]
-    pub fn begun(started_ms: i64) -> Self {
-        Self {
-            started_ms,
-            ..Self::default()
-        }
-    }
-
-    /// Takes back what was counted as deleted, and lists it. Its mark goes too, so that the page may come again.
-    fn hold(&mut self, one: &Doomed, held: Held) {
-        self.counts.subtract(one);
-        self.counted.remove(&one.mark());
-        let same = |known: &&mut Held| {
-            (&known.bucket, &known.key, &known.version) == (&held.bucket, &held.key, &held.version)
-        };
-        // A purge that was cut off meets it again, and the lock may have been set anew in between.
-        if let Some(known) = self.held.iter_mut().find(same) {
-            known.until_ms = held.until_ms;
-            return;
-        }
-        if self.held.len() < HELD_MAX {
-            self.held.push(held);
-        } else {
-            self.held_more = self.held_more.saturating_add(1);
-        }
-    }
-}
-
-impl PurgeCounts {
-    fn kind(&mut self, one: &Doomed) -> &mut u64 {
-        match (&one.version, one.marker) {
-            (Some(_), true) => &mut self.delete_markers,
-            (Some(_), false) => &mut self.versions,
-            (None, _) => &mut self.objects,
-        }
-    }
-
-    fn add(&mut self, one: &Doomed) {
-        *self.kind(one) += 1;
-        self.bytes = self.bytes.saturating_add(one.object.stored_bytes);
-    }
-
-    fn subtract(&mut self, one: &Doomed) {
-        let kind = self.kind(one);
-        *kind = kind.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(one.object.stored_bytes);
-    }
-}
-
 async fn delete(
     region: &JobRegion,
     tenant: TenantId,
@@ -476,13 +450,8 @@ async fn delete(
     one: &Doomed,
     now: UnixMs,
 ) -> Result<Gone, RegionError> {
-    let held = |until_ms| Held {
-        bucket: hashed(bucket.upstream.as_str()),
-        key: hashed(&one.object.key),
-        version: one.version.as_ref().map(|version| version.0.clone()),
-        until_ms,
-    };
-    // A key that Lethe could not have written, and that it can't name to the store.
+    let held = |until_ms| one.held(bucket.upstream.as_str(), until_ms);
+    // Longer than S3's keys are: Lethe could not have written it, and can't name it to the store.
     let Ok(key) = ObjectKey::new(one.object.key.clone()) else {
         return Ok(Gone::Held(held(None)));
     };

@@ -3,9 +3,9 @@
 use super::domain::{RootBackups, ShredDomain};
 use super::error::ShredError;
 use super::evidence::{
-    BackedUp, Destroyed, FenceOutcome, FenceRecord, Fenced, Held, Inventory, Rekeyed,
+    BackedUp, Destroyed, FenceOutcome, FenceRecord, Fenced, HeldVersion, Inventory, Rekeyed,
 };
-use super::purge::Progress;
+use super::progress::Progress;
 use super::times;
 use crate::catalog::{ApprovalMode, ReceiptId, Termination};
 use crate::clock::UnixMs;
@@ -91,10 +91,8 @@ pub(super) fn revoked(
 ) -> Result<Statement, ShredError> {
     let certificate = &domain.certificate;
     let pair = certificate.pairs.get(&tenant.region).cloned().flatten();
-    let media = match &pair {
-        Some(pair) => format!("objects in region {}, replicas in {pair}", tenant.region),
-        None => format!("objects in region {}", tenant.region),
-    };
+    // Nothing here copies objects to the pair: what the stores themselves do is among what a receipt does not cover.
+    let media = format!("objects in region {}", tenant.region);
     Ok(Statement::revoked(said::Revoked {
         receipt_id: Hex(*id.as_bytes()),
         domain: Domain {
@@ -205,7 +203,13 @@ fn root(destroyed: &Destroyed) -> Result<RootDestruction, ShredError> {
         assurance: match destroyed.assurance.as_str() {
             "hardware" => ProviderAssurance::Hardware,
             "service" => ProviderAssurance::Service,
-            _ => ProviderAssurance::Software,
+            "software" => ProviderAssurance::Software,
+            other => {
+                return Err(ShredError::Unreadable {
+                    what: "evidence",
+                    reason: format!("no assurance is called {other}"),
+                });
+            }
         },
         epoch_destroyed: destroyed.epoch_destroyed,
         epoch_current: destroyed.epoch_current,
@@ -259,7 +263,7 @@ fn held_until(until_ms: i64) -> Option<UtcTime> {
     time(until_ms.saturating_add(999)).ok()
 }
 
-fn held(one: &Held) -> Result<HeldObject, ShredError> {
+fn held(one: &HeldVersion) -> Result<HeldObject, ShredError> {
     Ok(HeldObject {
         bucket: hex(&one.bucket)?,
         key: hex(&one.key)?,

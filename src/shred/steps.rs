@@ -7,7 +7,8 @@ use super::evidence::{
     self, BackedUp, Destroyed, FenceRecord, Fenced, Inventory, Rekeyed, Span, encode,
 };
 use super::inventory::{self, InventoryKey};
-use super::purge::{self, Ledger, Progress};
+use super::progress::Progress;
+use super::purge::{self, Ledger};
 use super::rules::Forbidden;
 use super::statements::{self, Erasure};
 use super::times;
@@ -17,7 +18,7 @@ use crate::catalog::{
 };
 use crate::tenants::{TenantId, TenantState};
 use async_trait::async_trait;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, stream};
 use lethe_keys::{KeysError, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -138,14 +139,22 @@ impl Held<'_> {
             .iter()
             .map(|member| self.inventory_of(member).boxed())
             .collect();
-        stream::iter(inventories)
+        // Each to its end, also when another failed: what is counted is noted.
+        let taken: Vec<Result<(), ShredError>> = stream::iter(inventories)
             .buffered(INVENTORIES_AT_ONCE)
-            .try_collect()
-            .await
+            .collect()
+            .await;
+        taken.into_iter().collect::<Result<(), _>>()?;
+        Ok(Vec::new())
     }
 
-    async fn inventory_of(&self, member: &Termination) -> Result<Evidence, ShredError> {
+    /// Counts one tenant's ciphertext, unless that was done before a kill: counting many may take hours.
+    async fn inventory_of(&self, member: &Termination) -> Result<(), ShredError> {
         let domain = self.domain;
+        let known = self.found::<Inventory>(ShredState::Inventoried, Some(member.tenant));
+        if known.await?.is_some() {
+            return Ok(());
+        }
         let sealed = member
             .sealed_inventory_key
             .as_deref()
@@ -158,7 +167,14 @@ impl Held<'_> {
             .ok_or(ShredError::EvidenceMissing("inventory key"))?;
         let time = domain.inventory_time;
         let found = inventory::take(&domain.stores, member.tenant, &key, time).await?;
-        of(ShredState::Inventoried, Some(member.tenant), &found)
+        let evidence = of(ShredState::Inventoried, Some(member.tenant), &found)?;
+        self.note(&evidence).await
+    }
+
+    async fn note(&self, evidence: &Evidence) -> Result<(), ShredError> {
+        let (id, fence) = (self.shred.id, self.shred.fence);
+        let catalog = &self.domain.stores.catalog;
+        Ok(catalog.note_evidence(id, fence, evidence).await?)
     }
 
     async fn rekey(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
@@ -312,31 +328,48 @@ impl Held<'_> {
         Ok(Vec::new())
     }
 
-    /// Deletes ciphertext for a while; the evidence of all tenants once everything is gone that can go.
+    /// Deletes ciphertext for a while; the evidence of all tenants once everything is gone that can go. What fails for one of them
+    /// keeps none of the others from its receipt.
     async fn purge(&self, members: &[Termination]) -> Result<Option<Vec<Evidence>>, ShredError> {
         let until = Instant::now() + self.domain.purge_slice;
+        let (mut is_over, mut failed) = (true, None);
         for member in members {
             if member.state == TerminationState::Purged {
                 continue;
             }
-            let tenant = member.tenant;
-            let known: Option<Progress> = self.found(ShredState::Purged, Some(tenant)).await?;
-            let progress = known.unwrap_or_else(|| Progress::begun(self.now_ms()));
-            if progress.finished_ms.is_none() {
-                let ledger = PurgeLedger { held: self, tenant };
-                let stores = &self.domain.stores;
-                let (over, mut progress) =
-                    purge::purge(stores, &ledger, tenant, progress, until).await?;
-                progress.finished_ms = over.then(|| self.now_ms());
-                ledger.note(&progress).await?;
-                if !over {
-                    return Ok(None);
+            match self.purge_one(member.tenant, until).await {
+                Ok(over) => is_over &= over,
+                Err(error @ (ShredError::TakenOver | ShredError::Catalog(_))) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(tenant = %member.tenant, op = "purge", outcome = "failed", %error, "a tenant's purge goes on later");
+                    failed.get_or_insert(error);
                 }
             }
-            self.purged(tenant).await?;
         }
         self.log_what_can_be().await;
-        Ok(Some(Vec::new()))
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(is_over.then(Vec::new)),
+        }
+    }
+
+    /// Whether the tenant's purge is over, and its receipt issued.
+    async fn purge_one(&self, tenant: TenantId, until: Instant) -> Result<bool, ShredError> {
+        let known: Option<Progress> = self.found(ShredState::Purged, Some(tenant)).await?;
+        let progress = known.unwrap_or_else(|| Progress::begun(self.now_ms()));
+        if progress.finished_ms.is_none() {
+            let ledger = PurgeLedger { held: self, tenant };
+            let stores = &self.domain.stores;
+            let (over, mut progress) =
+                purge::purge(stores, &ledger, tenant, progress, until).await?;
+            progress.finished_ms = over.then(|| self.now_ms());
+            ledger.note(&progress).await?;
+            if !over {
+                return Ok(false);
+            }
+        }
+        self.purged(tenant).await?;
+        Ok(true)
     }
 
     async fn purged(&self, tenant: TenantId) -> Result<(), ShredError> {

@@ -398,6 +398,7 @@ pub(crate) enum Part {
     Catalog,
     Keys,
     Log,
+    Region,
 }
 
 /// A domain with two tenants that are to be shredded and one that stays.
@@ -578,11 +579,31 @@ impl World {
             }
             Part::Keys => self.keys.fuse.blow_after(calls, persisted),
             Part::Log => self.log.fuse.blow_after(calls, persisted),
+            // A region that is away does not keep a shred from going on: nothing else may answer either.
+            Part::Region => {
+                let (catalog, keys, log) = (
+                    self.bench.catalog.clone(),
+                    self.keys.clone(),
+                    self.log.clone(),
+                );
+                let region = &self.bench.region;
+                region.cut_after(calls.into(), persisted, move || {
+                    catalog.inject(Fault {
+                        operation: None,
+                        after: 0,
+                        times: u32::MAX,
+                        kind: FaultKind::NotPersisted,
+                    });
+                    keys.fuse.blow_after(0, false);
+                    log.fuse.blow_after(0, false);
+                });
+            }
         }
     }
 
     pub(crate) fn heal(&self) {
         self.bench.heal();
+        self.bench.region.heal();
         self.keys.fuse.mend();
         self.log.fuse.mend();
     }

@@ -128,6 +128,12 @@ async fn shred_killed_after_every_call_of_the_catalog_is_finished_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shred_killed_at_every_call_of_the_region_is_finished_once() {
+    assert!(kills(Part::Region, false, 1).await >= 20);
+    assert!(kills(Part::Region, true, 1).await >= 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_tenants_run_by_two_runners_are_one_shred() {
     let world = World::open(3).await;
     world.doom().await;
@@ -308,8 +314,8 @@ async fn purge_cut_off_counts_nothing_twice() {
     let world = World::open(1).await;
     world.doom().await;
     let catalog = &world.bench.catalog;
-    // Each slice ends at its first note.
-    for after in 0..2 {
+    // Each slice ends at its first note; one before them is the inventory's.
+    for after in 1..3 {
         catalog.inject(crate::catalog::Fault {
             operation: Some("note_evidence"),
             after,

@@ -22,6 +22,14 @@ pytestmark = [pytest.mark.no_server, pytest.mark.lethe_only("shreds"), pytest.ma
 KEYS = 560
 MARKED = 40
 NAMES = ("victim", "locked", "forbidden", "survivor")
+# A store that walks directories has them in another order than that of bytes, and its own pages lose some.
+MIXED = [f"{name}{sign}{n}" for name in ("a", "a b", "ab") for sign in ("!", "/", "-", ".", " ", "0", "/x/", "/x!") for n in range(4)]
+MIXED += ["a", "ab", "a/x", "é/1", "é!1", "z/a/b/c", "z/a!b", "z"]
+PAGES = (1, 7, 50, 1000)
+
+
+def mixed(n: int) -> str:
+    return f"k{n % 20}{'/!-'[n % 3]}{n}"
 
 
 @dataclass
@@ -141,15 +149,18 @@ def test_purge_killed_twice_leaves_nothing_and_counts_nothing_twice(site):
     s3.create_bucket(Bucket="victim-plain")
     versioned(site, "victim")
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: s3.put_object(Bucket=bucket, Key=f"k{n % (KEYS - MARKED)}", Body=b"x" * 10), range(KEYS)))
-        list(pool.map(lambda n: s3.delete_object(Bucket=bucket, Key=f"k{n}"), range(MARKED)))
+        list(pool.map(lambda n: s3.put_object(Bucket=bucket, Key=mixed(n % (KEYS - MARKED)), Body=b"x" * 10), range(KEYS)))
+        list(pool.map(lambda n: s3.delete_object(Bucket=bucket, Key=mixed(n)), range(MARKED)))
         list(pool.map(lambda n: s3.put_object(Bucket="victim-plain", Key=f"p{n}", Body=b"x"), range(30)))
     open_uploads(s3, bucket)
     with site.catalog() as rows:
         (spooled,) = rows.execute("SELECT count(*) FROM attempts WHERE tenant = ? AND spool_key IS NOT NULL",
                                   (bytes.fromhex(site.ids["victim"]),)).fetchone()  # fmt: skip
         (spool,) = {upstream for (upstream,) in rows.execute("SELECT spool_bucket FROM regions WHERE spool_bucket IS NOT NULL")}
+        (upload,) = rows.execute("SELECT id FROM uploads WHERE tenant = ? LIMIT 1", (bytes.fromhex(site.ids["victim"]),)).fetchone()
     assert spooled == 3 and len(site.store.client().list_objects_v2(Bucket=spool)["Contents"]) == 3
+    # What an attempt leaves whose gateway was killed before it wrote it down.
+    site.store.client().put_object(Bucket=spool, Key=f"{upload}/9/9", Body=b"nobody knows")
     buckets = list(site.upstream("victim").values())
     assert len(buckets) == 2 and left(site.store, buckets)
     site.terminate("victim")
@@ -157,10 +168,43 @@ def test_purge_killed_twice_leaves_nothing_and_counts_nothing_twice(site):
     print("killed at", [progress["counts"] for progress in killed])
     purge = site.purged("victim")
     counted = {name: purge[name] for name in ("objects", "versions", "deleteMarkers", "uploads", "spooled")}
-    assert counted == {"objects": 30, "versions": KEYS, "deleteMarkers": MARKED, "uploads": 2, "spooled": 3}
+    assert counted == {"objects": 30, "versions": KEYS, "deleteMarkers": MARKED, "uploads": 2, "spooled": 4}
     assert (purge["status"], purge["held"]) == ("complete", [])
     assert left(site.store, buckets) == {}, "not even the buckets"
     assert "Contents" not in site.store.client().list_objects_v2(Bucket=spool)
+
+
+def listed(s3, bucket: str, size: int, **more) -> list[tuple[str, str]]:
+    """All versions, delete markers and common prefixes, by pages of one size."""
+    found, marker = [], {}
+    while True:
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=size, **more, **marker)
+        rows = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
+        found += [(row["Key"], row["VersionId"]) for row in rows]
+        found += [(row["Prefix"], "") for row in page.get("CommonPrefixes", [])]
+        if not page["IsTruncated"]:
+            return found
+        marker = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page.get("NextVersionIdMarker", "")}
+
+
+def test_versions_are_listed_once_each_at_every_page_size(site):
+    s3, bucket = site.s3("survivor"), "survivor-docs"
+    versioned(site, "survivor")
+    wanted = set()
+    with ThreadPoolExecutor(8) as pool:
+        for key, done in zip(MIXED, pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"x"), MIXED)):
+            wanted.add((key, done["VersionId"]))
+    again = [("a", s3.put_object(Bucket=bucket, Key="a", Body=b"y")["VersionId"]) for _ in range(9)]
+    marker = ("z/a!b", s3.delete_object(Bucket=bucket, Key="z/a!b")["VersionId"])
+    wanted |= {*again, marker}
+    assert len(MIXED) == 104 and len(wanted) == 114
+    for size in PAGES:
+        found = listed(s3, bucket, size)
+        assert len(found) == len(set(found)) and set(found) == wanted, size
+        folded = [key for key, version in listed(s3, bucket, size, Delimiter="/") if not version]
+        assert sorted(folded) == ["a b/", "a/", "ab/", "z/", "é/"], size
+        below = listed(s3, bucket, size, Prefix="a/")
+        assert sorted(below) == sorted(one for one in wanted if one[0].startswith("a/")), size
 
 
 def credentials(site, pair: tuple[str, str]) -> None:
@@ -199,7 +243,9 @@ def shred_of(site, tenant: str) -> dict:
 def test_version_under_object_lock_is_held_and_the_rest_is_deleted(site):
     versioned(site, "locked")
     s3, client = site.s3("locked"), site.store.client()
-    (bucket,) = site.upstream("locked").values()
+    s3.create_bucket(Bucket="locked-again")
+    s3.put_object(Bucket="locked-again", Key="k", Body=b"x")
+    bucket, plain = (site.upstream("locked")[name] for name in ("locked-docs", "locked-again"))
     client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration={"ObjectLockEnabled": "Enabled"})
     for _ in range(3):
         s3.put_object(Bucket="locked-docs", Key="k", Body=b"x")
@@ -212,4 +258,5 @@ def test_version_under_object_lock_is_held_and_the_rest_is_deleted(site):
     assert (purge["status"], purge["versions"]) == ("held", 2)
     assert [held["versionId"] for held in purge["held"]] == [version]
     assert [one["VersionId"] for one in left(site.store, [bucket])[bucket]] == [version]
+    assert left(site.store, [plain]) == {}, "nothing in it was held"
     site.s3("survivor").put_object(Bucket="survivor-docs", Key="k", Body=b"still served")

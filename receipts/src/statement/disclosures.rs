@@ -76,7 +76,7 @@ pub(super) fn residual_risks(predicate: &Predicate) -> Vec<Text> {
         && purge.status == PurgeStatus::Held
     {
         lines.push(format!(
-            "Stores hold {} object versions until their locks end, without a key.",
+            "Stores hold {} object versions, without a key: until their locks end, or under names that can't be asked for.",
             purge.held_objects
         ));
     }

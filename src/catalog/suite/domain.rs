@@ -75,6 +75,7 @@ fn check(missing: &[&str]) -> RegionCheck {
             lifecycle: std::collections::BTreeSet::new(),
             content_disposition_bytes_max: 2_000,
             user_metadata_bytes_max: 2_048,
+            version_paging: None,
         },
         missing: missing.iter().map(|text| (*text).to_owned()).collect(),
     }

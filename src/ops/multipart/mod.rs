@@ -91,7 +91,8 @@ fn spool_at(scope: &BucketScope, key: &ObjectKey) -> ObjectRef {
 /// Deletes what an upload has spooled, with what attempts left there that never finished; what can't be deleted now is the
 /// sweeping job's.
 pub(super) async fn drop_spooled(region: &Region, id: &UploadId) -> Result<(), OpError> {
-    Ok(crate::region::drop_spooled(region.store.as_ref(), &region.spool, id).await?)
+    crate::region::drop_spooled(region.store.as_ref(), &region.spool, id).await?;
+    Ok(())
 }
 
 async fn delete_spooled(region: &Region, key: ObjectKey) -> Result<(), OpError> {

@@ -11,6 +11,7 @@ mod lifecycle;
 mod locks;
 #[cfg(test)]
 mod tests;
+mod version_pages;
 
 use crate::region::{ConnectError, KeyRules, RegionError, RegionProfile, S3Store, UpstreamConfig};
 use bench::Bench;
@@ -156,6 +157,7 @@ pub(crate) fn assumed() -> RegionProfile {
         lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 0,
         user_metadata_bytes_max: 0,
+        version_paging: None,
     }
 }
 
@@ -180,6 +182,10 @@ async fn probe(
     profile.tagging = capacity::tagging(bench).await?;
     profile.put_checksum = capacity::put_checksum(bench).await?;
     profile.versioning = capacity::versioning(bench).await?;
+    if profile.versioning {
+        let paging = version_pages::paging(bench, &mut findings).await?;
+        profile.version_paging = Some(paging);
+    }
     progress(CheckStep::ObjectLock);
     locks::probe(bench, &mut profile, &mut findings).await?;
     progress(CheckStep::Lifecycle);

@@ -25,6 +25,11 @@ async fn check_region_seaweed_accepted_with_its_limits() {
         profile.versioning && profile.tagging && !profile.equal_parts,
         "{report:?}"
     );
+    assert_eq!(
+        profile.version_paging,
+        Some(crate::region::VersionPaging::ByPrefix),
+        "{report:?}"
+    );
     assert!(profile.content_disposition_bytes_max >= 2_000, "{report:?}");
     assert!(profile.user_metadata_bytes_max >= 2_000, "{report:?}");
     let keys = &profile.keys;

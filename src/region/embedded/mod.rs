@@ -325,5 +325,6 @@ fn profile() -> RegionProfile {
         lifecycle: RuleKind::all(),
         content_disposition_bytes_max: CONTENT_DISPOSITION_BYTES_MAX,
         user_metadata_bytes_max: USER_METADATA_BYTES_MAX,
+        version_paging: None,
     }
 }

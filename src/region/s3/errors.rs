@@ -30,7 +30,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn read(operation: &'static str, about: Missing) -> Self {
+    pub(super) const fn read(operation: &'static str, about: Missing) -> Self {
         Self {
             operation,
             effect: Effect::Read,

@@ -22,6 +22,7 @@ mod sdk;
 mod trailing;
 mod transport;
 mod uploads;
+mod version_walk;
 mod versions;
 mod xml;
 

@@ -43,6 +43,7 @@ pub(crate) fn full_profile() -> RegionProfile {
         lifecycle: std::collections::BTreeSet::new(),
         content_disposition_bytes_max: 2_000,
         user_metadata_bytes_max: 2_000,
+        version_paging: None,
     }
 }
 

@@ -6,12 +6,14 @@ use super::headers::{unix_ms, unquoted};
 use super::lean::Template;
 use super::lists::{KEYS_MAX, decoded, folded, literal};
 use super::sdk::ANSWER_BYTES_MAX;
+use super::version_walk::{Answer, VersionPages, walk as walk_pages};
 use super::xml::{Element, walk};
 use crate::clock::UnixMs;
 use crate::region::{
     ListedObject, ListedVersion, Missing, RegionError, UpstreamBucket, VersionId,
-    VersionListRequest, VersionListing,
+    VersionListRequest, VersionListing, VersionPaging,
 };
+use async_trait::async_trait;
 use aws_smithy_types::date_time::{DateTime, Format};
 use http::Method;
 
@@ -109,20 +111,81 @@ impl Entry {
 }
 
 impl S3Store {
+    /// A page of versions: as the store gives it, or in the order of bytes where its own pages lose some.
     pub(super) async fn list_object_versions(
         &self,
         bucket: &UpstreamBucket,
         request: &VersionListRequest,
     ) -> Result<VersionListing, RegionError> {
-        let call = Call::read("list_versions", Missing::Bucket);
-        // What the store is asked and answers are stored names.
-        let request = &VersionListRequest {
-            key_marker: request
-                .key_marker
-                .as_deref()
-                .map(|key| self.stored_start(key)),
-            ..request.clone()
+        let pages = self.profile.version_pages();
+        let is_first = request.key_marker.as_deref().unwrap_or_default().is_empty();
+        match pages {
+            VersionPaging::Exact => self.page_of_versions(bucket, request).await,
+            VersionPaging::FirstOnly if is_first => self.page_of_versions(bucket, request).await,
+            VersionPaging::FirstOnly => Err(RegionError::Unsupported {
+                operation: "list_versions",
+                what: "listing versions past the first page",
+            }),
+            VersionPaging::ByPrefix => self.walk_versions(bucket, request, KEYS_MAX).await,
+        }
+    }
+
+    async fn page_of_versions(
+        &self,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+    ) -> Result<VersionListing, RegionError> {
+        let asked = self.as_stored(request);
+        let mut listing = self.ask_for_versions(bucket, &asked).await?;
+        check_prefix(&listing, &asked)?;
+        self.rename(&mut listing, &request.prefix);
+        Ok(listing)
+    }
+
+    /// A page of versions, made of pages of at most `page_keys` that are asked for by prefixes; folds at slashes only.
+    pub(in crate::region) async fn walk_versions(
+        &self,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+        page_keys: usize,
+    ) -> Result<VersionListing, RegionError> {
+        let asked = self.as_stored(request);
+        let pages = StorePages {
+            store: self,
+            bucket,
+            page_keys,
         };
+        let mut listing = walk_pages(&pages, &asked).await?;
+        self.rename(&mut listing, &request.prefix);
+        Ok(listing)
+    }
+
+    /// What the store is asked and answers are stored names.
+    fn as_stored(&self, request: &VersionListRequest) -> VersionListRequest {
+        let key_marker = request.key_marker.as_deref();
+        VersionListRequest {
+            key_marker: key_marker.map(|key| self.stored_start(key)),
+            ..request.clone()
+        }
+    }
+
+    fn rename(&self, listing: &mut VersionListing, prefix: &str) {
+        for version in &mut listing.versions {
+            let key = &mut version.object.key;
+            *key = self.listed_key(std::mem::take(key));
+        }
+        listing
+            .versions
+            .retain(|version| !self.only_stored_name_has(prefix, &version.object.key));
+        let next = listing.next_key_marker.take();
+        listing.next_key_marker = next.map(|key| self.listed_key(key));
+    }
+
+    async fn ask_for_versions(
+        &self,
+        bucket: &UpstreamBucket,
+        request: &VersionListRequest,
+    ) -> Result<VersionListing, RegionError> {
         let delimiter = request.delimiter.as_deref().filter(|text| !text.is_empty());
         let keys_max = request.keys_max.clamp(1, KEYS_MAX).to_string();
         let version = request.version_marker.as_ref().map(|id| id.0.as_str());
@@ -134,18 +197,50 @@ impl S3Store {
             .maybe_query("delimiter", delimiter)
             .maybe_query("key-marker", request.key_marker.as_deref())
             .maybe_query("version-id-marker", version);
-        let body = self.ask_for_text(call, &template, ANSWER_BYTES_MAX).await?;
-        let mut listing = read_listing(call, &body, request)?;
-        for version in &mut listing.versions {
-            let key = &mut version.object.key;
-            *key = self.listed_key(std::mem::take(key));
-        }
-        listing
-            .versions
-            .retain(|version| !self.only_stored_name_has(&request.prefix, &version.object.key));
-        listing.next_key_marker = listing.next_key_marker.map(|key| self.listed_key(key));
-        Ok(listing)
+        let body = self.ask_for_text(CALL, &template, ANSWER_BYTES_MAX).await?;
+        read_listing(CALL, &body, request)
     }
+}
+
+const CALL: Call = Call::read("list_versions", Missing::Bucket);
+
+/// A store's pages of at most so many versions.
+struct StorePages<'a> {
+    store: &'a S3Store,
+    bucket: &'a UpstreamBucket,
+    page_keys: usize,
+}
+
+#[async_trait]
+impl VersionPages for StorePages<'_> {
+    async fn ask(
+        &self,
+        prefix: &str,
+        behind: Option<(&str, Option<&VersionId>)>,
+        delimiter: Option<&str>,
+    ) -> Result<Answer, RegionError> {
+        let request = VersionListRequest {
+            prefix: prefix.to_owned(),
+            delimiter: delimiter.map(str::to_owned),
+            key_marker: behind.map(|(key, _)| key.to_owned()),
+            version_marker: behind.and_then(|(_, version)| version.cloned()),
+            keys_max: self.page_keys,
+        };
+        let listing = self.store.ask_for_versions(self.bucket, &request).await?;
+        Ok(Answer {
+            versions: listing.versions,
+            is_complete: listing.next_key_marker.is_none(),
+        })
+    }
+}
+
+fn check_prefix(listing: &VersionListing, request: &VersionListRequest) -> Result<(), RegionError> {
+    let keys = listing.versions.iter().map(|one| &one.object.key);
+    let strays = keys.filter(|key| !key.starts_with(&request.prefix));
+    if strays.count() > 0 {
+        return Err(CALL.lying("a key without the prefix"));
+    }
+    Ok(())
 }
 
 fn read_listing(
@@ -174,9 +269,6 @@ fn read_listing(
     for (mut entry, delete_marker) in page.entries {
         let key = entry.key.take();
         let key = name(key.ok_or_else(|| call.lying("a version without a key"))?)?;
-        if !key.starts_with(&request.prefix) {
-            return Err(call.lying("a key without the prefix"));
-        }
         listing
             .versions
             .push(entry.listed(call, key, delete_marker)?);

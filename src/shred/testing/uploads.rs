@@ -57,7 +57,7 @@ impl World {
         }
     }
 
-    async fn spool(&self, key: &ObjectKey) {
+    pub(crate) async fn spool(&self, key: &ObjectKey) {
         let at = ObjectRef {
             bucket: self.bench.domain.regions[&eu()].spool.clone(),
             key: key.clone(),
