@@ -3,7 +3,7 @@
 use super::domain::ShredDomain;
 use super::error::ShredError;
 use super::steps::{Held, Stepped};
-use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination, TerminationState};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState, TerminationState};
 use crate::tenants::TenantId;
 use std::future::Future;
 use std::sync::Arc;
