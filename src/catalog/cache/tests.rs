@@ -20,6 +20,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// Longer than a poll may take on a busy machine.
 const NOTICED: Duration = Duration::from_millis(1_500);
 
+fn upstream() -> UpstreamBucket {
+    UpstreamBucket::from_catalog("lethe-1".to_owned())
+}
+
 struct Setup {
     _directory: tempfile::TempDir,
     /// Another gateway's way to the same database.

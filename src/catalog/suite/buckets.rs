@@ -83,7 +83,8 @@ pub(super) async fn bucket_forgotten_gives_its_place_back(world: &World) {
     let name = bucket_name("docs");
     let old = bucket(catalog, acme, "docs").await;
     let forget = async |upstream| catalog.forget_bucket(acme, &name, upstream).await;
-    forget(&new_bucket("docs").upstream).await.unwrap();
+    let unknown = new_bucket("docs").upstream;
+    forget(&unknown).await.unwrap();
     assert_refused!(forget(&old.upstream).await, Conflict);
     let active = [BucketState::Active];
     catalog

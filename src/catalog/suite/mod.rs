@@ -152,6 +152,7 @@ suite!(
     buckets::bucket_quota_holds_in_a_race,
     buckets::bucket_forgotten_gives_its_place_back,
     buckets::bucket_forgotten_aborts_its_uploads,
+    buckets::bucket_of_a_name_used_again_is_another,
     buckets::bucket_being_deleted_takes_no_upload,
     buckets::bucket_settings_are_each_their_own_and_go_with_the_bucket,
     isolation::another_tenant_finds_nothing,

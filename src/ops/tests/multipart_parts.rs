@@ -240,9 +240,9 @@ async fn parts_are_listed_as_their_last_attempts_in_pages() {
     let page = list_parts(&bed.gateway, &acme.scope, &key, &upload, 0, 2, None)
         .await
         .unwrap();
-    let numbers: Vec<_> = page.parts.iter().map(|part| part.number).collect();
+    let numbers: Vec<_> = page.parts.iter().map(|part| part.attempt.number).collect();
     assert_eq!((numbers, page.truncated), (vec![2, 5], true));
-    assert_eq!(page.parts[0].stored.plaintext_bytes, 3);
+    assert_eq!(page.parts[0].attempt.stored.plaintext_bytes, 3);
     let page = list_parts(&bed.gateway, &acme.scope, &key, &upload, 5, 2, None)
         .await
         .unwrap();
