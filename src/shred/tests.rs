@@ -10,6 +10,7 @@ use crate::catalog::{
     TerminationState,
 };
 use crate::clock::Clock as _;
+use crate::jobs::testing::NOW;
 use crate::region::{ListRequest, RegionStore as _};
 use crate::tenants::{TenantId, TenantState};
 use futures::future::join_all;
@@ -393,6 +394,8 @@ async fn shred_that_a_fast_clock_began_waits_for_the_end_of_the_grace() {
         "{shred:?}"
     );
     assert!(world.keys.model.lock().unwrap().fenced.is_empty());
+    let victim = catalog.termination(world.victims[0]).await.unwrap();
+    world.keys.model.lock().unwrap().wrong_ms = victim.grace_end.0 - NOW.0;
     world.finish("the grace is over").await;
     assert_shredded_once(&world, "the grace is over").await;
 }

@@ -344,12 +344,12 @@ async fn fences_raised_at_once_get_different_numbers(url: &StoreUrl) {
 
 async fn schema_outside_the_range_is_refused(url: &StoreUrl) {
     let store = initialised(url).await;
-    sqlx::query("UPDATE _sqlx_migrations SET version = 1999")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 1999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(&store.pool)
         .await
         .unwrap();
     assert!(store.head().await.is_ok(), "an additive schema was refused");
-    sqlx::query("UPDATE _sqlx_migrations SET version = 2000")
+    sqlx::query("UPDATE _sqlx_migrations SET version = 2000 WHERE version = 1999")
         .execute(&store.pool)
         .await
         .unwrap();

@@ -161,10 +161,21 @@ async fn store_attempt(
     let (etag, sealed, checksum) =
         send(scope, upload, part, sealer, algorithm, spool_key.as_ref()).await?;
     let sealed_checksum = match &checksum {
-        None => None,
+        None => Ok(None),
         Some(checksum) => {
             let (key, of) = (customer_key.as_deref(), (number, &sealed));
-            Some(checksums::seal(gateway, scope, upload, key, of, checksum).await?)
+            let sealed = checksums::seal(gateway, scope, upload, key, of, checksum).await;
+            sealed.map(Some)
+        }
+    };
+    let sealed_checksum = match sealed_checksum {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            // It is recorded nowhere; what can't be deleted now is the sweeping job's.
+            if let Some(key) = spool_key {
+                let _ = super::delete_spooled(&scope.region, key).await;
+            }
+            return Err(error);
         }
     };
     let finished = NewAttempt {
