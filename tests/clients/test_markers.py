@@ -115,7 +115,8 @@ def test_records_of_uploads_confirm_no_guess_at_a_part(target, s3, make_bucket):
 def test_secrets_lie_in_no_file_but_dev_json(target, planted):
     for name, tenant in target.tenants.items():
         holders = files_with(tenant.secret_access_key.encode(), *roots(target))
-        assert [path.name for path in holders] == ["dev.json"], name
+        # Credentials that tests have issued since are in none.
+        assert [path.name for path in holders] == (["dev.json"] if name in ("acme", "globex") else []), name
     holders = files_with(target.admin_token.encode(), *roots(target))
     assert [path.name for path in holders] == ["dev.json"]
 
