@@ -50,11 +50,11 @@ pub fn head(text: &str) {
     }
     let _ = conditions::parse_tags(line);
     let _ = conditions::parse_date(line);
-    if let Ok(rules) = HostRules::new(&["s3.example.com"]) {
-        if let Addressing::Bucket(bucket) = rules.addressing(line) {
-            let domain = format!("{bucket}.s3.example.com");
-            assert!(line.to_ascii_lowercase().starts_with(&domain), "{bucket}");
-        }
+    if let Ok(rules) = HostRules::new(&["s3.example.com"])
+        && let Addressing::Bucket(bucket) = rules.addressing(line)
+    {
+        let domain = format!("{bucket}.s3.example.com");
+        assert!(line.to_ascii_lowercase().starts_with(&domain), "{bucket}");
     }
     let mut fields = Fields::default();
     if fields.add("tagging", line.to_owned()).is_ok() {

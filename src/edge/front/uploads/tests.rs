@@ -8,7 +8,7 @@ use std::cell::Cell;
 fn upload(key: &str, number: usize) -> Upload {
     Upload {
         new: NewUpload {
-            id: UploadId::new(&format!("{number:032x}")).unwrap(),
+            id: UploadId::new(format!("{number:032x}")).unwrap(),
             bucket: BucketName::new("docs").unwrap(),
             key: ObjectKey::new(key).unwrap(),
             object_id: ObjectId::from_bytes([1; 16]),
