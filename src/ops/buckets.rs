@@ -250,11 +250,13 @@ async fn holds_something(
         outcome => outcome?,
     };
     let versions = VersionListRequest {
-        keys_max: 1,
+        keys_max: 10,
         ..VersionListRequest::default()
     };
     let found = store.list_versions(tenant, bucket, &versions).await?;
-    Ok(!found.versions.is_empty())
+    // Of a `null` marker only the store can say whether it is more than a trace.
+    let mut listed = found.versions.iter();
+    Ok(listed.any(|one| !one.delete_marker || one.version.0 != "null"))
 }
 
 fn not_empty() -> OpError {

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import threading
+from urllib.parse import unquote
 
 import pytest
 
@@ -235,4 +236,5 @@ def test_prefix_that_no_key_may_have_lists_nothing(s3, bucket):
                 s3.list_multipart_uploads(**arguments),
             ):  # fmt: skip
                 found = [page.get(name) for name in ("Contents", "Versions", "Uploads", "CommonPrefixes") if page.get(name)]
-                assert (found, page["IsTruncated"], page["Prefix"]) == ([], False, prefix), arguments
+                # boto3 asks for encoded listings, and decodes the prefix of some of them only.
+                assert (found, page["IsTruncated"], unquote(page["Prefix"])) == ([], False, prefix), arguments

@@ -1,5 +1,5 @@
-//! Checksums of parts and the digest of a part list. The catalog keeps both sealed under the upload's DEK (`docs/format.md` §8.1), which
-//! is unwrapped for each of them and not kept: a request may wait for hours between two.
+//! Checksums of parts and the digest of a part list. The catalog keeps both under the upload's DEK (`docs/format.md` §8.1), which is
+//! unwrapped when it is needed and not kept: a Complete may wait for long between two uses.
 
 use crate::catalog::{Attempt, Upload};
 use crate::ops::error::OpError;
@@ -7,8 +7,9 @@ use crate::ops::gateway::Gateway;
 use crate::ops::scope::BucketScope;
 use crate::tenants::TenantId;
 use lethe_envelope::{
-    AttemptContext, Checksum, CustomerKey, PartRecord, SealedPart, part_list_digest,
+    AttemptContext, Checksum, CustomerKey, Dek, PartRecord, SealedPart, part_list_digest,
 };
+use lethe_keys::Leased;
 
 /// A finished attempt at a part, with its plaintext's checksum.
 #[derive(Clone, Debug)]
@@ -42,19 +43,18 @@ fn context(tenant: TenantId, upload: &Upload, number: u16, commitment: [u8; 32])
     }
 }
 
-/// Seals the checksum of one attempt.
-pub(super) async fn seal(
+/// Seals the checksum of one attempt. It does not wait: what is stored next at the part's number must not be recorded before it.
+pub(super) fn seal(
     gateway: &Gateway,
     scope: &BucketScope,
     upload: &Upload,
-    customer_key: Option<&CustomerKey>,
+    dek: &Leased<Dek>,
     (number, sealed): (u16, &SealedPart),
     checksum: &Checksum,
 ) -> Result<Vec<u8>, OpError> {
-    let dek = super::unwrap(scope, upload, customer_key).await?;
     let context = context(scope.tenant, upload, number, sealed.commitment);
-    let sealed = checksum.seal(gateway.engine, &dek, &context);
-    sealed.map_err(OpError::internal)
+    dek.with(|dek| checksum.seal(gateway.engine, dek, &context))?
+        .map_err(OpError::internal)
 }
 
 /// Opens the checksums of attempts.

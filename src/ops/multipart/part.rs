@@ -141,7 +141,7 @@ async fn store_attempt(
     };
     let sealer = Sealer::new(gateway.engine, dek.expose(), &context.to_bytes())
         .map_err(OpError::internal)?;
-    drop(dek);
+    let dek = scope.domain.keys.hold(tenant, dek);
     let attempt = catalog
         .begin_attempt(tenant, &upload.new.id, number, gateway.clock().now())
         .await
@@ -157,18 +157,13 @@ async fn store_attempt(
         .checksum
         .map_or(ChecksumAlgorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let asked = upload.new.checksum.is_some() || part.declared.algorithm().is_some();
-    let customer_key = part.customer_key.clone();
     let (etag, sealed, checksum) =
         send(scope, upload, part, sealer, algorithm, spool_key.as_ref()).await?;
-    let sealed_checksum = match &checksum {
-        None => Ok(None),
-        Some(checksum) => {
-            let (key, of) = (customer_key.as_deref(), (number, &sealed));
-            let sealed = checksums::seal(gateway, scope, upload, key, of, checksum).await;
-            sealed.map(Some)
-        }
-    };
-    let sealed_checksum = match sealed_checksum {
+    let sealed_checksum = checksum.as_ref().map(|checksum| {
+        let of = (number, &sealed);
+        checksums::seal(gateway, scope, upload, &dek, of, checksum)
+    });
+    let sealed_checksum = match sealed_checksum.transpose() {
         Ok(sealed) => sealed,
         Err(error) => {
             // It is recorded nowhere; what can't be deleted now is the sweeping job's.
