@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Peer {
     cached: CachedCatalog,
     faulty: Arc<FaultyCatalog>,
+    /// Before the first poll, which a runtime of one thread begins no earlier than the next await.
+    started: Instant,
 }
 
 async fn peer(setup: &Setup, options: CacheOptions) -> Peer {
@@ -27,11 +29,25 @@ async fn peer(setup: &Setup, options: CacheOptions) -> Peer {
     let inner: Arc<dyn Catalog> = faulty.clone();
     let cached = CachedCatalog::start(inner, Arc::new(SystemClock), THERE, options);
     let cached = cached.await.unwrap();
-    Peer { cached, faulty }
+    Peer {
+        cached,
+        faulty,
+        started: Instant::now(),
+    }
 }
 
-/// Waits until the first poll is over, so that no other comes before the test asks for it.
-async fn settled(setup: &Setup, gateway: GatewayId) {
+/// Waits until the first poll is over, so that no other comes before the test asks for it. Its row says so earlier: that is written
+/// first, and the poll would still find what changes meanwhile.
+async fn settled(peer: &Peer) {
+    let patience = Instant::now() + NOTICED;
+    while peer.cached.shared.polled().sent < peer.started {
+        assert!(Instant::now() < patience, "no first poll in time");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until a gateway's row says that it has the newest revision.
+async fn acknowledged(setup: &Setup, gateway: GatewayId) {
     let newest = setup.elsewhere.revision().await.unwrap();
     let patience = Instant::now() + NOTICED;
     loop {
@@ -42,7 +58,7 @@ async fn settled(setup: &Setup, gateway: GatewayId) {
         {
             return;
         }
-        assert!(Instant::now() < patience, "no first poll in time");
+        assert!(Instant::now() < patience, "no poll in time");
         sleep(Duration::from_millis(5)).await;
     }
 }
@@ -57,7 +73,7 @@ async fn revoke(setup: &Setup) -> crate::catalog::Revision {
 async fn change_is_effective_only_when_the_slowest_gateway_acknowledged() {
     let setup = setup(quick()).await;
     let there = peer(&setup, never_polling()).await;
-    settled(&setup, THERE).await;
+    settled(&there).await;
     there.cached.credential(&setup.key).await.unwrap();
     let revision = revoke(&setup).await;
     let short = Duration::from_millis(400);
@@ -102,7 +118,7 @@ async fn gateway_that_lost_the_catalog_has_stopped_serving_when_the_change_is_ef
     assert_eq!(effect.count(GatewayEffect::Expired), 1);
     // Back again, it is a gateway like any other.
     there.faulty.heal();
-    settled(&setup, THERE).await;
+    acknowledged(&setup, THERE).await;
     let effect = setup.cached.effective(revision, PATIENCE).await.unwrap();
     assert_eq!(effect.count(GatewayEffect::Acknowledged), 2);
 }
