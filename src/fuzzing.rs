@@ -1,6 +1,6 @@
 //! Bodies of the fuzz targets in `fuzz/`, each panicking when its property is broken. Ordinary tests run them too.
 
-pub use crate::edge::fuzzing::{chunked, document, form, guard, head};
+pub use crate::edge::fuzzing::{chunked, document, form, guard, head, lifecycle};
 
 use crate::config::{self, Environment};
 use crate::tenants::access::{Scope, ScopeEntry};
