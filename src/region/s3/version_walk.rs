@@ -9,8 +9,6 @@
 use super::lists::{LAST_CHARACTER, folded};
 use crate::region::{ListedVersion, RegionError, VersionId, VersionListRequest, VersionListing};
 use async_trait::async_trait;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 
 /// What the store adds to a key's name for the directory of its versions.
 const VERSIONS_SUFFIX: &str = ".versions";
@@ -49,6 +47,43 @@ impl From<RegionError> for Stop {
     }
 }
 
+/// What is still to be listed. One stack of them and no recursion: keys that begin alike for long are as many steps deep, and whoever
+/// writes keys must not choose how deep ours goes.
+enum Step {
+    /// All that begins with a prefix.
+    Below(String),
+    /// All longer keys that begin with a head, by the character that follows it.
+    Children(Children),
+    /// What was found on the way.
+    Found(Vec<ListedVersion>),
+}
+
+struct Children {
+    head: String,
+    /// The last character that is done.
+    last: Option<char>,
+    /// Whether the directory of the head's name is still to come.
+    directory_due: bool,
+}
+
+impl Children {
+    /// Those whose next character is behind `passed`.
+    fn of(head: &str, passed: Option<char>) -> Self {
+        let mut children = Self {
+            head: head.to_owned(),
+            last: passed,
+            directory_due: false,
+        };
+        children.directory_due =
+            children.has_directory() && passed.is_none_or(|passed| passed < '/');
+        children
+    }
+
+    fn has_directory(&self) -> bool {
+        !self.head.is_empty() && !self.head.ends_with('/')
+    }
+}
+
 struct Walk<'a, P> {
     store: &'a P,
     request: &'a VersionListRequest,
@@ -57,6 +92,8 @@ struct Walk<'a, P> {
     last: Option<(String, Option<VersionId>)>,
     listing: VersionListing,
     questions: u32,
+    /// The next step is the last of them.
+    steps: Vec<Step>,
 }
 
 /// One page, in the order of bytes; exact at any size.
@@ -75,15 +112,10 @@ pub(super) async fn walk<P: VersionPages>(
         last: None,
         listing: VersionListing::default(),
         questions: 0,
+        steps: Vec::new(),
     };
-    let prefix = &request.prefix;
     walk.given = marker.and_then(|key| walk.folded(key));
-    let walked = match marker {
-        Some(key) if key.starts_with(prefix) => walk.behind(key).await,
-        Some(key) if key > prefix.as_str() => Ok(()),
-        _ => walk.below(prefix).await,
-    };
-    match walked {
+    match walk.run(marker).await {
         Ok(()) => {}
         Err(Stop::Failed(error)) => return Err(error),
         Err(Stop::Full) => {
@@ -96,6 +128,23 @@ pub(super) async fn walk<P: VersionPages>(
 }
 
 impl<P: VersionPages> Walk<'_, P> {
+    async fn run(&mut self, marker: Option<&str>) -> Result<(), Stop> {
+        let prefix = &self.request.prefix;
+        match marker {
+            Some(key) if key.starts_with(prefix) => self.behind(key).await?,
+            Some(key) if key > prefix.as_str() => {}
+            _ => self.steps.push(Step::Below(prefix.clone())),
+        }
+        while let Some(step) = self.steps.pop() {
+            match step {
+                Step::Below(prefix) => self.below(prefix).await?,
+                Step::Children(children) => self.children(children).await?,
+                Step::Found(found) => self.give_all(found)?,
+            }
+        }
+        Ok(())
+    }
+
     fn folded(&self, key: &str) -> Option<String> {
         let delimiter = self.request.delimiter.as_deref();
         folded(key, &self.request.prefix, delimiter).map(str::to_owned)
@@ -171,31 +220,30 @@ impl<P: VersionPages> Walk<'_, P> {
             rest.retain(|one| one.object.key.as_str() > key);
             return self.give_all(rest);
         }
-        for end in (prefix.len()..=key.len()).rev() {
+        // The longest head is the next step, and so the last here.
+        for end in prefix.len()..=key.len() {
             if let Some((head, tail)) = key.split_at_checked(end) {
-                self.children(head, tail.chars().next()).await?;
+                let children = Children::of(head, tail.chars().next());
+                self.steps.push(Step::Children(children));
             }
         }
         Ok(())
     }
 
-    /// All that begins with a prefix.
-    fn below<'b>(&'b mut self, prefix: &'b str) -> BoxFuture<'b, Result<(), Stop>> {
-        async move {
-            if self.is_given(prefix) {
-                return Ok(());
-            }
-            let page = self.ask_below(prefix).await?;
-            let folds = self.folded(prefix).is_some() && !page.versions.is_empty();
-            if page.is_complete || folds {
-                return self.give_all(page.versions);
-            }
-            let of_prefix = page.versions.into_iter();
-            let of_prefix = of_prefix.filter(|one| one.object.key == prefix).collect();
-            self.rest_of(prefix, None, of_prefix).await?;
-            self.children(prefix, None).await
+    async fn below(&mut self, prefix: String) -> Result<(), Stop> {
+        if self.is_given(&prefix) {
+            return Ok(());
         }
-        .boxed()
+        let page = self.ask_below(&prefix).await?;
+        let folds = self.folded(&prefix).is_some() && !page.versions.is_empty();
+        if page.is_complete || folds {
+            return self.give_all(page.versions);
+        }
+        let of_prefix = page.versions.into_iter();
+        let of_prefix = of_prefix.filter(|one| one.object.key == prefix).collect();
+        self.rest_of(&prefix, None, of_prefix).await?;
+        self.steps.push(Step::Children(Children::of(&prefix, None)));
+        Ok(())
     }
 
     /// The versions of one key behind one of them, and what else is `known` to be there.
@@ -278,57 +326,54 @@ impl<P: VersionPages> Walk<'_, P> {
         }
     }
 
-    /// All longer keys that begin with `head`, whose next character is behind `passed`.
-    async fn children(&mut self, head: &str, passed: Option<char>) -> Result<(), Stop> {
-        if self.is_given(head) {
+    /// One page of children, and the steps that follow from it.
+    async fn children(&mut self, mut children: Children) -> Result<(), Stop> {
+        let (head, last) = (children.head.clone(), children.last);
+        if self.is_given(&head) {
             return Ok(());
         }
-        let has_directory = !head.is_empty() && !head.ends_with('/');
-        let mut directory_due = has_directory && passed.is_none_or(|passed| passed < '/');
-        let mut last = passed;
-        loop {
-            let start = match last {
-                // Behind the directory's name; keys with control characters are none of such a store's.
-                None => format!("{head}\0"),
-                Some(last) => format!("{head}{last}{LAST_CHARACTER}"),
-            };
-            let page = self.ask(head, Some((&start, None)), None).await?;
-            let next = |key: &str| key.strip_prefix(head)?.chars().next();
-            let mut found: Vec<(char, ListedVersion)> = page
-                .versions
-                .into_iter()
-                .filter_map(|one| Some((next(&one.object.key)?, one)))
-                .filter(|(next, _)| last.is_none_or(|last| *next > last))
-                .collect();
-            // What is missing from a page is behind all that is in it, or begins with the same character as the last.
-            let horizon = found.iter().map(|(next, _)| *next).max();
-            let horizon = horizon.filter(|_| !page.is_complete);
-            if horizon.is_none() && !page.is_complete {
-                return Err(Stop::Failed(RegionError::Lying {
-                    operation: "list_versions",
-                    reason: "a page that does not advance".to_owned(),
-                }));
-            }
-            found.retain(|(next, _)| Some(*next) != horizon && !(has_directory && *next == '/'));
-            let (before, behind) = found.into_iter().partition(|(next, _)| *next < '/');
-            self.give_found(before)?;
-            let is_past = |horizon: char| horizon >= '/';
-            if directory_due && horizon.is_none_or(is_past) {
-                directory_due = false;
-                self.below(&format!("{head}/")).await?;
-            }
-            self.give_found(behind)?;
-            match horizon {
-                None => return Ok(()),
-                Some('/') if has_directory => {}
-                Some(next) => self.below(&format!("{head}{next}")).await?,
-            }
-            last = horizon;
+        let has_directory = children.has_directory();
+        let start = match last {
+            // Behind the directory's name; keys with control characters are none of such a store's.
+            None => format!("{head}\0"),
+            Some(last) => format!("{head}{last}{LAST_CHARACTER}"),
+        };
+        let page = self.ask(&head, Some((&start, None)), None).await?;
+        let next = |key: &str| key.strip_prefix(head.as_str())?.chars().next();
+        let mut found: Vec<(char, ListedVersion)> = page
+            .versions
+            .into_iter()
+            .filter_map(|one| Some((next(&one.object.key)?, one)))
+            .filter(|(next, _)| last.is_none_or(|last| *next > last))
+            .collect();
+        // What is missing from a page is behind all that is in it, or begins with the same character as the last.
+        let horizon = found.iter().map(|(next, _)| *next).max();
+        let horizon = horizon.filter(|_| !page.is_complete);
+        if horizon.is_none() && !page.is_complete {
+            return Err(Stop::Failed(RegionError::Lying {
+                operation: "list_versions",
+                reason: "a page that does not advance".to_owned(),
+            }));
         }
-    }
-
-    fn give_found(&mut self, found: Vec<(char, ListedVersion)>) -> Result<(), Stop> {
-        self.give_all(found.into_iter().map(|(_, one)| one).collect())
+        found.retain(|(next, _)| Some(*next) != horizon && !(has_directory && *next == '/'));
+        let versions = |found: Vec<(char, ListedVersion)>| found.into_iter().map(|(_, one)| one);
+        let (before, behind) = found.into_iter().partition(|(next, _)| *next < '/');
+        self.give_all(versions(before).collect())?;
+        let enters = children.directory_due && horizon.is_none_or(|horizon| horizon >= '/');
+        children.directory_due &= !enters;
+        // In the reverse of their order.
+        if let Some(next) = horizon {
+            children.last = horizon;
+            self.steps.push(Step::Children(children));
+            if !(has_directory && next == '/') {
+                self.steps.push(Step::Below(format!("{head}{next}")));
+            }
+        }
+        self.steps.push(Step::Found(versions(behind).collect()));
+        if enters {
+            self.steps.push(Step::Below(format!("{head}/")));
+        }
+        Ok(())
     }
 }
 

@@ -315,3 +315,21 @@ async fn walk_of_a_small_bucket_takes_one_question_and_of_a_large_one_few_a_page
     let asked = large.asked.load(Ordering::Relaxed);
     assert!(asked < 500, "{asked} questions for five pages");
 }
+
+/// Keys that differ only at their ends cost a step for each character before: the walk must not cost a frame of the stack for each.
+#[test]
+fn walk_of_keys_that_begin_alike_for_long_needs_no_deep_stack() {
+    for common in ["a".repeat(500), "a/".repeat(250)] {
+        let keys: Vec<String> = (0..6).map(|n| format!("{common}{n}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let tree = Tree::of(&keys, 5);
+        let walking = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let expected = tree.expected("", None);
+            let found = runtime.unwrap().block_on(all_pages(&tree, "", None, 1000));
+            assert_eq!(found, expected);
+        };
+        let thread = std::thread::Builder::new().stack_size(512 << 10);
+        thread.spawn(walking).unwrap().join().unwrap();
+    }
+}
