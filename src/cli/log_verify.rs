@@ -160,7 +160,7 @@ async fn reader(
             .parse()
             .map_err(|error| CommandError::Usage(format!("{error}")))?;
         let (_, stores) = stores::domain_stores(&config, &name)?;
-        let log = log_store::open(&config, &name, stores).await?;
+        let log = log_store::reader(&config, &name, stores).await?;
         let log = log.ok_or_else(|| {
             CommandError::Usage(format!("{}: [domains.{name}] names no log", file.display()))
         })?;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use lethe_receipts::log::TilePath;
 use sha2::{Digest, Sha256};
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -40,7 +41,7 @@ impl DirLog {
     async fn call<T: Send + 'static>(
         &self,
         operation: &'static str,
-        path: &LogPath,
+        path: impl fmt::Display,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> Result<T, LogStoreError> {
         let done = tokio::time::timeout(CALL_DEADLINE, tokio::task::spawn_blocking(work)).await;
@@ -98,11 +99,10 @@ impl LogReader for DirLog {
         max: usize,
     ) -> Result<Vec<ReceiptId>, LogStoreError> {
         let dir = self.root.join("statements");
-        let listed = tokio::task::spawn_blocking(move || statements(&dir, after, max)).await;
-        listed
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(|error| LogStoreError::away("listing", "statements", error))
+        let listing = self.call("listing", "statements", move || {
+            statements(&dir, after, max)
+        });
+        listing.await
     }
 }
 

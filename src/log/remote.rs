@@ -53,29 +53,37 @@ impl RemoteLog {
         })
     }
 
-    async fn get(&self, path: &str, max: usize) -> Result<Option<Bytes>, LogStoreError> {
+    async fn get(&self, path: &str, max: usize) -> Result<(StatusCode, Bytes), LogStoreError> {
         let url = format!("{}/{path}", self.base);
         let token = self.token.as_ref().map(|token| token.as_str());
         let answer = self
             .client
             .exchange(Method::GET, &url, token, Bytes::new(), max);
-        match answer.await {
-            Ok((StatusCode::OK, bytes)) => Ok(Some(bytes)),
-            Ok((StatusCode::NOT_FOUND, _)) => Ok(None),
-            Ok((status, _)) => Err(LogStoreError::away(
-                "reading",
-                path,
-                format!("HTTP status {status}"),
-            )),
-            Err(error) => Err(LogStoreError::away("reading", path, error)),
-        }
+        answer
+            .await
+            .map_err(|error| LogStoreError::away("reading", path, error))
+    }
+
+    /// Whether an answer means that this server has no list of statements, as one of mere files has none.
+    fn lists_none(&self, status: StatusCode) -> bool {
+        let refused = status.is_redirection()
+            || matches!(
+                status,
+                StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
+            );
+        // The admin API has one: where it refuses, the token is wrong.
+        refused && self.token.is_none()
     }
 }
 
 #[async_trait]
 impl LogReader for RemoteLog {
     async fn read(&self, path: &LogPath) -> Result<Option<Bytes>, LogStoreError> {
-        self.get(&path.to_string(), path.bytes_max()).await
+        match self.get(&path.to_string(), path.bytes_max()).await? {
+            (StatusCode::OK, bytes) => Ok(Some(bytes)),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, _) => Err(unexpected(path, status)),
+        }
     }
 
     async fn statements(
@@ -85,13 +93,22 @@ impl LogReader for RemoteLog {
     ) -> Result<Vec<ReceiptId>, LogStoreError> {
         let after = after.map_or_else(String::new, |id| format!("after={id}&"));
         let path = format!("statements?{after}limit={max}");
-        let Some(listing) = self.get(&path, LISTING_BYTES_MAX).await? else {
-            return Ok(Vec::new());
-        };
+        let (status, listing) = self.get(&path, LISTING_BYTES_MAX).await?;
+        if self.lists_none(status) {
+            let reason = format!("HTTP status {status}");
+            return Err(LogStoreError::Unlisted { reason });
+        }
+        if status != StatusCode::OK {
+            return Err(unexpected(&path, status));
+        }
         let lying =
             |reason: &dyn fmt::Display| LogStoreError::lying("listing", "statements", reason);
         let ids: Vec<String> = serde_json::from_slice(&listing).map_err(|error| lying(&error))?;
         let ids = ids.iter().map(|id| id.parse::<ReceiptId>());
         ids.collect::<Result<_, _>>().map_err(|error| lying(&error))
     }
+}
+
+fn unexpected(path: impl fmt::Display, status: StatusCode) -> LogStoreError {
+    LogStoreError::away("reading", path, format!("HTTP status {status}"))
 }

@@ -155,6 +155,12 @@ pub enum LogStoreError {
         /// What is wrong.
         reason: String,
     },
+    /// A server of tiles alone, which lists no statements. What lies beside the log can't be checked there.
+    #[error("the log's server lists no statements: {reason}")]
+    Unlisted {
+        /// What it answered.
+        reason: String,
+    },
 }
 
 impl LogStoreError {
@@ -195,7 +201,7 @@ pub trait LogReader: Send + Sync + fmt::Debug + 'static {
     /// Up to `max` ids of stored statements after `after`, ascending.
     ///
     /// # Errors
-    /// [`LogStoreError`] when that can't be known.
+    /// [`LogStoreError::Unlisted`] of a server that has no such list, else [`LogStoreError`] when that can't be known.
     async fn statements(
         &self,
         after: Option<ReceiptId>,

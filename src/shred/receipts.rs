@@ -123,7 +123,7 @@ impl ShredDomain {
         self.log.sequence().await?;
         // Once for all of them: each time may wait for a witness that hangs.
         let Some(newest) = self.log.newest().await? else {
-            return Ok(None);
+            return Ok(failed);
         };
         let tenants: BTreeSet<TenantId> = waiting.iter().map(|one| one.tenant).collect();
         for tenant in tenants {

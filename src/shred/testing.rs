@@ -55,7 +55,7 @@ pub(crate) struct Model {
     pub(crate) wrong_ms: i64,
     fence: u64,
     backups: u64,
-    queued: Vec<[u8; 32]>,
+    pub(crate) queued: Vec<[u8; 32]>,
     logged: BTreeMap<[u8; 32], u64>,
 }
 

@@ -6,8 +6,8 @@ use super::merkle::Tree;
 use super::rules::Forbidden;
 use super::testing::{Move, OBJECT_BYTES, OBJECTS, Part, SPOOLED_PARTS, UPLOADS, World, upstream};
 use crate::catalog::{
-    FaultKind, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _, TenantStore as _,
-    TerminationState,
+    FaultKind, ReceiptId, ReceiptRow, ReceiptStage, ReceiptStore as _, ShredState, ShredStore as _,
+    TenantStore as _, TerminationState,
 };
 use crate::clock::Clock as _;
 use crate::jobs::testing::NOW;
@@ -442,4 +442,27 @@ async fn tenant_whose_proof_fails_keeps_no_other_from_being_proven() {
     world.keys.requeue(forgotten);
     world.finish("queued again").await;
     assert!(proven(world.victims[1]).await);
+}
+
+#[tokio::test]
+async fn receipt_that_the_log_does_not_take_is_told_of() {
+    let world = World::open(0).await;
+    world.keys.model.lock().unwrap().queued.clear();
+    let receipt = ReceiptRow {
+        id: ReceiptId::from_bytes([7; 16]),
+        tenant: world.stays,
+        stage: ReceiptStage::Revoked,
+        envelope: "{}".to_owned(),
+        entry: [7; 32],
+        issued: NOW,
+        logged: None,
+        proof: None,
+    };
+    world.bench.catalog.keep_receipt(&receipt).await.unwrap();
+    let statements = world.dir.path().join("log/statements");
+    std::fs::create_dir_all(&statements).unwrap();
+    let place = statements.join(format!("{}.json", hex::encode([7; 16])));
+    std::fs::write(place, "something else").unwrap();
+    let failed = world.domain.log_receipts().await.unwrap_err();
+    assert!(failed.to_string().contains("something else"), "{failed}");
 }
