@@ -106,6 +106,10 @@ bench-memory: $(VENV)/installed
 bench-rekey: apt-packages
 	LETHE_BENCH_TENANTS="$${LETHE_BENCH_TENANTS:-1000,100000,1000000}" cargo test --release -p lethe-keys --lib rekey_benchmark -- --ignored --nocapture --test-threads 1
 
+# What the inventory of a tenant costs with 1,000, 100,000 and a million objects. LETHE_BENCH_OBJECTS names other numbers.
+bench-inventory: $(VENV)/installed
+	PATH="$(abspath $(VENV))/bin:$$PATH" LETHE_BENCH_OBJECTS="$${LETHE_BENCH_OBJECTS:-1000,100000,1000000}" cargo test --release -p lethe --lib inventory_benchmark -- --ignored --nocapture --test-threads 1
+
 # Debian's packages, asked for only where their programs are missing.
 apt-packages:
 	missing=(); \

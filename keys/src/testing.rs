@@ -1,4 +1,6 @@
-//! For tests: a clock that is moved by hand, and faults in key store and root provider.
+//! For tests: a clock that is moved by hand, faults in key store and root provider, and what a benchmark costs.
+
+pub mod cost;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -38,6 +38,8 @@ pub use runner::{ShredRunner, ShredRunnerSettings};
 pub use terminate::{Requested, TerminationView};
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

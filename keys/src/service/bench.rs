@@ -1,8 +1,7 @@
 //! What a move of the root costs with many tenants: `make bench-rekey`.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lethe_envelope::{KekContext, KekId, TenantId, kek_commitment};
 use tokio::sync::mpsc;
@@ -15,6 +14,7 @@ use crate::config::{KeyServiceConfig, RootConfig, Sequencing, StoreUrl};
 use crate::root::NodeToWrap;
 use crate::secret::{KeyBytes, NodeKey};
 use crate::store::{EntryRecord, Imported, KekRow, NodeRow, Record, StoreRecord};
+use crate::testing::cost::{Cost, cost};
 use crate::tree::{Epoch, Place};
 use crate::types::{CreationEntry, EntrySubject, FenceScope, KekInfo, KekState, KeyStoreIdentity};
 
@@ -156,53 +156,6 @@ fn tenant_records(nodes: &[(Place, NodeKey)], tenant: TenantId, number: u64) -> 
         creation: Some(creation),
     };
     [Record::Entry(entry), Record::Kek(row)]
-}
-
-fn cpu() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(
-        now.tv_sec.unsigned_abs(),
-        u32::try_from(now.tv_nsec).unwrap(),
-    )
-}
-
-/// A number of `/proc/self/status`, in KiB.
-fn status_kib(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// What a phase cost this process.
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-    /// The most memory that it had, beyond what it had before, in KiB.
-    more_kib: u64,
-}
-
-impl std::fmt::Display for Cost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (wall, cpu) = (self.wall.as_secs_f64(), self.cpu.as_secs_f64());
-        let more_mib = self.more_kib.div_ceil(1_024);
-        write!(
-            f,
-            "{cpu:.2} s cpu, {wall:.2} s, {more_mib} MiB more memory at most"
-        )
-    }
-}
-
-async fn cost<T>(phase: impl Future<Output = T>) -> (T, Cost) {
-    // Takes the peak back to what there is now.
-    std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let (began, cpu_before, before_kib) = (Instant::now(), cpu(), status_kib("VmRSS:"));
-    let outcome = phase.await;
-    let cost = Cost {
-        wall: began.elapsed(),
-        cpu: cpu() - cpu_before,
-        more_kib: status_kib("VmHWM:").saturating_sub(before_kib),
-    };
-    (outcome, cost)
 }
 
 async fn measure(name: &str, store: StoreUrl, tenants: u64) {
