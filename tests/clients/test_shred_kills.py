@@ -1,98 +1,68 @@
 """kill -9 of the gateway at every state and every kind of write of a shred: it is finished once, and no copy made on the way gives more.
 
-What is killed when is not left to chance: a trigger in the gateway's own database fails one write, or makes the row that was just
-written unreadable, so that the process is killed between two known statements.
+What is killed when is not left to chance: the process is killed between two known statements (`testbed/cuts.py`).
 """
 
 import json
 import shutil
-import sqlite3
-import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from testbed import independent
+from testbed.cuts import Cut, Stores, after, before
 from testbed.independent import NotOpened
 from testbed.shredding import STAGES, Operator, receipt_stages, wait_until_purged
 from testbed.target import Gateway
 
 pytestmark = [pytest.mark.no_server, pytest.mark.lethe_only("shreds"), pytest.mark.timeout(600)]
 
-STATES = ("requested", "fenced", "inventoried", "rekeyed", "refenced", "backed-up", "destroyed", "receipted", "purged")
-CATALOG, KEYS = "catalog/catalog.db", "keys/keys.db"
+CATALOG, KEYS = "catalog", "keys"
+KEY_STORE = "eu/keys/keys.db"
 REGION = "eu-central-1"
 CONTENT = {"victim": b"the victim's own words " * 100, "acme": b"what stays " * 200}
 BUCKETS = {"victim": "victims-docs", "acme": "docs"}
 
 
-@dataclass(frozen=True)
-class Cut:
-    """Where the gateway is killed: at a write that fails, so that what came before it is done and it is not; or right after one."""
-
-    name: str
-    database: str
-    event: str
-    when: str
-    after: bool = False
-
-    @property
-    def trigger(self) -> str:
-        if self.after:
-            # A row that can't be read: nothing goes on from it.
-            return (f"CREATE TRIGGER cut AFTER {self.event} ON shreds WHEN {self.when}"
-                    " BEGIN UPDATE shreds SET epoch_from = -epoch_from WHERE id = NEW.id; END")  # fmt: skip
-        return f"CREATE TRIGGER cut BEFORE {self.event} WHEN {self.when} BEGIN SELECT RAISE(ABORT, 'cut'); END"
-
-
-def fails(name: str, database: str, event: str, when: str = "1") -> Cut:
-    return Cut(name, database, event, when)
-
-
-def around(state: str) -> tuple[Cut, Cut]:
-    """Everything for a state done and the state not written; and the state written and nothing of the next step begun."""
-    when = f"NEW.state = '{state}'"
-    return (Cut(f"before {state}", CATALOG, "UPDATE OF state ON shreds", when),
-            Cut(f"after {state}", CATALOG, "UPDATE OF state", when, after=True))  # fmt: skip
+def both(state: str) -> tuple[Cut, Cut]:
+    return before(state), after(state)
 
 
 def receipt(stage: str) -> Cut:
-    return fails(f"receipt {stage}", CATALOG, "INSERT ON receipts", f"NEW.stage = '{stage}'")
+    return Cut(f"receipt {stage}", CATALOG, "INSERT ON receipts", f"NEW.stage = '{stage}'")
 
 
 def evidence(state: str) -> Cut:
-    return fails(f"evidence {state}", CATALOG, "INSERT ON shred_evidence", f"NEW.state = '{state}'")
+    return Cut(f"evidence {state}", CATALOG, "INSERT ON shred_evidence", f"NEW.state = '{state}'")
 
 
 # In the order in which a shred comes to them.
 CUTS = (
-    fails("before requested", CATALOG, "INSERT ON shreds"),
-    Cut("after requested", CATALOG, "INSERT", "1", after=True),
-    fails("fence of the tenant", KEYS, "INSERT ON fences", "NEW.kind = 'tenant'"),
-    *around("fenced"),
+    Cut("before requested", CATALOG, "INSERT ON shreds"),
+    Cut("after requested", CATALOG, "INSERT ON shreds", after=True),
+    Cut("fence of the tenant", KEYS, "INSERT ON fences", "NEW.kind = 'tenant'"),
+    *both("fenced"),
     receipt("revoked"),
-    fails("entry revoked", KEYS, "INSERT ON log_entries", "NEW.kind = 'statement'"),
+    Cut("entry revoked", KEYS, "INSERT ON log_entries", "NEW.kind = 'statement'"),
     evidence("inventoried"),
-    *around("inventoried"),
-    fails("keys deleted", KEYS, "DELETE ON keks"),
-    fails("move", KEYS, "INSERT ON moves"),
-    *around("rekeyed"),
-    fails("fence of the nodes", KEYS, "INSERT ON fences", "NEW.kind = 'nodes'"),
-    *around("refenced"),
-    fails("tested backup", KEYS, "UPDATE OF backup ON moves"),
-    *around("backed-up"),
-    fails("move destroying", KEYS, "UPDATE OF state ON moves", "NEW.state = 'destroying'"),
-    fails("move destroyed", KEYS, "UPDATE OF state ON moves", "NEW.state = 'destroyed'"),
-    *around("destroyed"),
+    *both("inventoried"),
+    Cut("keys deleted", KEYS, "DELETE ON keks"),
+    Cut("move", KEYS, "INSERT ON moves"),
+    *both("rekeyed"),
+    Cut("fence of the nodes", KEYS, "INSERT ON fences", "NEW.kind = 'nodes'"),
+    *both("refenced"),
+    Cut("tested backup", KEYS, "UPDATE OF backup ON moves"),
+    *both("backed-up"),
+    Cut("move destroying", KEYS, "UPDATE OF state ON moves", "NEW.state = 'destroying'"),
+    Cut("move destroyed", KEYS, "UPDATE OF state ON moves", "NEW.state = 'destroyed'"),
+    *both("destroyed"),
     receipt("erased"),
-    fails("tenant shredded", CATALOG, "UPDATE OF state ON tenants", "NEW.state = 'shredded'"),
-    *around("receipted"),
+    Cut("tenant shredded", CATALOG, "UPDATE OF state ON tenants", "NEW.state = 'shredded'"),
+    *both("receipted"),
     evidence("purged"),
     receipt("purged"),
-    *around("purged"),
+    *both("purged"),
 )
 NAMES = [cut.name for cut in CUTS]
 
@@ -105,7 +75,6 @@ class World:
     operator: Operator
     ids: dict[str, str] = field(default_factory=dict)
     places: dict[str, dict] = field(default_factory=dict)
-    log_sizes: dict[str, int] = field(default_factory=dict)
     credentials: dict = field(default_factory=dict)
 
     @property
@@ -121,15 +90,9 @@ class World:
         """Everything but the root, as it was at a kill."""
         return self.gateway.directory / "copies" / name.replace(" ", "-")
 
-    @contextmanager
-    def database(self, which: str) -> Iterator[sqlite3.Connection]:
-        """Closed at the end: a connection that is still there when its files are copied loses its locks."""
-        with closing(sqlite3.connect(self.dir / "eu" / which, timeout=20)) as connection, connection:
-            yield connection
-
-    def shred(self) -> tuple | None:
-        with self.database(CATALOG) as rows:
-            return rows.execute("SELECT state, epoch_from, last_error FROM shreds").fetchone()
+    @property
+    def stores(self) -> Stores:
+        return Stores(self.dir / "eu/catalog/catalog.db", self.dir / KEY_STORE)
 
     def log_size(self) -> int:
         return int((self.dir / "eu/log/checkpoint").read_text().splitlines()[1])
@@ -138,36 +101,17 @@ class World:
 def dies_at(world: World, cut: Cut) -> None:
     """Lets the gateway come to a cut, and kills it there."""
     if cut.name.endswith(" requested"):
-        world.operator.run("shred", "run", "--now")
-    deadline = time.monotonic() + 90
-    while True:
-        found = world.shred()
-        if cut.name == "before requested":
-            assert found is None
-            break
-        if found and (found[1] < 0 if cut.after else found[2] is not None):
-            break
-        assert time.monotonic() < deadline, f"{cut.name} is not reached: {found}\n{world.gateway.child.output_tail()}"
-        time.sleep(0.01)
-    world.gateway.child.kill()
-    if found and not cut.after:
-        assert "cut" in found[2] or "1811" in found[2], f"{cut.name} fails for another reason: {found}"
-
-
-def mend(world: World, cut: Cut) -> None:
-    """The trigger is gone, and time has gone by: the minute for which the dead runner holds the shred, and the dead gateway's lease."""
-    with world.database(cut.database) as store:
-        store.execute("DROP TRIGGER cut")
-    with world.database(CATALOG) as rows:
-        rows.execute("UPDATE shreds SET epoch_from = abs(epoch_from), lease_until = 0, last_error = NULL")
-    with world.database(KEYS) as store:
-        store.execute("UPDATE gateways SET lease_ms = 1")
+        begun = world.operator.run("shred", "run", "--now")
+        if not cut.after:
+            assert begun.returncode != 0 and world.stores.shred() is None
+            world.gateway.child.kill()
+            return
+    world.stores.dies_at(cut, world.gateway.child)
 
 
 def comes_back(world: World, cut: Cut | None) -> None:
     if cut:
-        with world.database(cut.database) as store:
-            store.execute(cut.trigger)
+        world.stores.put(cut)
     world.gateway.start()
     world.gateway.use("victim", REGION, *world.credentials["victim"])
 
@@ -209,8 +153,7 @@ def world(tmp_path_factory):
             comes_back(made, cut)
             others_work(made, turn)
             dies_at(made, cut)
-            mend(made, cut)
-            made.log_sizes[cut.name] = made.log_size()
+            made.stores.mend(cut)
             shutil.copytree(made.dir, made.copy(cut.name), ignore=lambda at, _: {"root"} if Path(at).name == "eu" else set())
         comes_back(made, None)
         yield made
@@ -227,10 +170,10 @@ def test_shred_killed_at_every_state_and_write_is_finished_once(world):
     assert receipt_stages(receipt) == list(STAGES)
     assert json.loads(operator.works("receipt", "verify", str(receipt), "--trust", str(trust)))["verdict"] == "verified"
     operator.works("log", "verify", "--domain", "eu", "--trust", str(trust))
-    with world.database(CATALOG) as rows:
+    with world.stores.open(CATALOG) as rows:
         assert sorted(stage for (stage,) in rows.execute("SELECT stage FROM receipts")) == sorted(STAGES)
         assert rows.execute("SELECT count(*), max(epoch_from) FROM shreds").fetchone() == (1, 1)
-    with world.database(KEYS) as store:
+    with world.stores.open(KEYS) as store:
         assert store.execute("SELECT epoch_from, epoch_to, state FROM moves").fetchall() == [(1, 2, "destroyed")]
         assert store.execute("SELECT count(*) FROM log_entries WHERE kind = 'statement'").fetchone() == (len(STAGES),)
     assert len(list((world.dir / "eu/log/statements").iterdir())) == len(STAGES)
@@ -245,10 +188,10 @@ def test_shred_killed_at_every_state_and_write_is_finished_once(world):
 def test_copies_of_everything_made_during_the_shred_open_nothing_of_the_victim(world):
     roots, old = independent.root_keys(world.dir / "eu/root"), independent.root_keys(world.old_root)
     victim, other = (bytes.fromhex(world.ids[name]) for name in ("victim", "acme"))
-    now = list(independent.nodes(world.dir / "eu" / KEYS, roots, "eu"))
+    now = list(independent.nodes(world.dir / KEY_STORE, roots, "eu"))
     opened_before, opened_after = 0, 0
     for name in NAMES:
-        store, region = world.copy(name) / "eu" / KEYS, world.copy(name) / f"regions/{REGION}"
+        store, region = world.copy(name) / KEY_STORE, world.copy(name) / f"regions/{REGION}"
         moved = NAMES.index(name) >= NAMES.index("before rekeyed")
         # The reader reads: with the destroyed root, what is there of the victim, and the others.
         for tenant, who in ((victim, "victim"), (other, "acme")):
