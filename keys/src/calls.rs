@@ -53,6 +53,7 @@ impl StoreCalls {
     fn failed(&self, operation: &'static str, error: StoreError) -> KeysError {
         match error {
             StoreError::Unavailable(cause) => KeysError::Unavailable { operation, cause },
+            StoreError::Restoring => Refusal::RestoreUnfinished.into(),
             StoreError::Missing => Refusal::StoreMissing {
                 store: self.name.clone(),
             }

@@ -85,7 +85,9 @@ pub enum Refusal {
         store: String,
     },
     /// An `init` was interrupted.
-    #[error("the key store is not completely initialised; run `lethe domain init` again")]
+    #[error(
+        "the key store is not completely initialised; run `lethe domain init` again, or `lethe key-store restore` if a restore began it"
+    )]
     StoreUnfinished,
     /// A restore was interrupted.
     #[error("the key store's restore is not complete; run `lethe key-store restore` again")]

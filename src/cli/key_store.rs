@@ -113,8 +113,9 @@ async fn restore(
     let mut keys = stores::key_config(&config, &asked.domain, domain_stores, false)?;
     let catalog = stores::open_catalog(&config, &asked.domain).await?;
     keys.epoch_min = stores::epoch_seen(catalog.as_ref()).await?;
+    let shredding = stores::shredding(catalog.as_ref()).await?;
     let log = logs::open_log(&config, &asked.domain, domain_config, domain_stores).await?;
-    let (newest, forget) = match &log {
+    let (newest, mut forget) = match &log {
         None => (None, Vec::new()),
         Some(log) => {
             // Without the entries since: a backup that the log has outgrown is restored by an operator's decision only.
@@ -140,6 +141,10 @@ async fn restore(
             (Some(newest), erased(reader).await?)
         }
     };
+    // Those whose shred has moved the root are said to be erased only when the epoch before is destroyed.
+    forget.extend(shredding.left_behind);
+    forget.sort_unstable_by_key(|tenant| *tenant.as_bytes());
+    forget.dedup();
     let accepted = asked.accept_behind.as_ref().map(|reason| Override {
         reason: reason.clone(),
         time: jiff::Timestamp::from_millisecond(stores::clock().now().0)
@@ -148,6 +153,7 @@ async fn restore(
     });
     let options = RestoreOptions {
         forget: &forget,
+        fence: &shredding.fenced,
         newest: newest.as_ref(),
         accept_behind: accepted.as_ref(),
     };

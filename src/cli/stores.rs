@@ -11,7 +11,7 @@ use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
 use crate::log::{LogReader, Witnesses};
 use crate::signing::Signing;
-use crate::tenants::DomainName;
+use crate::tenants::{DomainName, TenantId};
 use lethe_keys::{
     Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, NewestCheckpoint, RootConfig,
     Sequencing, StoreUrl, SystemClock, check_apart,
@@ -263,6 +263,30 @@ pub(super) async fn epoch_seen(catalog: &dyn Catalog) -> Result<Epoch, CommandEr
         _ => shred.epoch_from.saturating_add(1),
     });
     Ok(Epoch(seen.max().unwrap_or(0)))
+}
+
+/// Tenants of shreds, by what a key store that is restored must be told of them.
+#[derive(Default)]
+pub(super) struct Shredding {
+    /// Fenced, and the root has not moved yet.
+    pub(super) fenced: Vec<TenantId>,
+    /// A move of the root has left them behind.
+    pub(super) left_behind: Vec<TenantId>,
+}
+
+/// Whom the catalog's newest shreds name.
+pub(super) async fn shredding(catalog: &dyn Catalog) -> Result<Shredding, CommandError> {
+    let mut found = Shredding::default();
+    for shred in catalog.shreds(NEWEST_SHREDS).await? {
+        let members = catalog.shred_terminations(shred.id).await?;
+        let tenants = members.iter().map(|one| one.tenant);
+        match shred.state {
+            ShredState::Requested => {}
+            ShredState::Fenced | ShredState::Inventoried => found.fenced.extend(tenants),
+            _ => found.left_behind.extend(tenants),
+        }
+    }
+    Ok(found)
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.

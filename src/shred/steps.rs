@@ -180,10 +180,22 @@ impl Held<'_> {
     async fn rekey(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
         let victims: Vec<TenantId> = members.iter().map(|one| one.tenant).collect();
         let started_ms = self.now_ms();
-        let rekeyed = self.domain.keys.rekey(&victims, self.shred.epoch_from);
+        let (keys, epoch_from) = (&self.domain.keys, self.shred.epoch_from);
+        let rekeyed = match keys.rekey(&victims, epoch_from).await {
+            // A key store that was replaced since knows nothing of the fence.
+            Err(KeysError::Refused {
+                reason: Refusal::VictimNotFenced { .. },
+            }) => {
+                for evidence in self.fence(members).await? {
+                    self.note(&evidence).await?;
+                }
+                keys.rekey(&victims, epoch_from).await?
+            }
+            rekeyed => rekeyed?,
+        };
         let rekeyed = Rekeyed {
             started_ms,
-            ..rekeyed.await?
+            ..rekeyed
         };
         Ok(vec![of(ShredState::Rekeyed, None, &rekeyed)?])
     }

@@ -37,6 +37,7 @@ impl KeyService {
     /// [`KeysError::Unavailable`] when store or place fail: there is no new backup; [`KeysError::Corrupt`].
     pub async fn backup(&self, place: &dyn BackupPlace) -> Result<BackupEvidence, KeysError> {
         let core = &self.core;
+        core.check_ready().await?;
         let (pages, received) = mpsc::channel(PAGES_MAX);
         let exporting = core
             .store

@@ -29,18 +29,21 @@ impl KeyService {
             root: &core.root,
             now_ms: core.clock.unix_ms(),
         };
+        core.check_ready().await?;
         let row = mover.movement(epoch).await?;
         if row.state == MoveState::Destroyed {
             return row.destroyed();
         }
         mover.check_destroyable(&row, backup_sha256).await?;
         mover.see_canaries_open(&row).await?;
-        core.root
-            .call(
-                "destroying a root epoch",
-                core.root.root.destroy_epoch(epoch),
-            )
-            .await?;
+        for left in left_behind(&row) {
+            core.root
+                .call(
+                    "destroying a root epoch",
+                    core.root.root.destroy_epoch(left),
+                )
+                .await?;
+        }
         mover.see_canary_refused(&row).await?;
         if !mover.opens(row.to, &row.canary_to).await? {
             return Err(Refusal::CanaryLost { epoch: row.to }.into());
@@ -53,6 +56,20 @@ impl KeyService {
         }
         mover.movement(epoch).await?.destroyed()
     }
+}
+
+/// Epochs that one move may skip and have destroyed: a move a day for decades.
+const SKIPPED_MAX: u64 = 10_000;
+
+/// The epoch that was left, and those that a restored store skipped: their keys open what was in the store that was lost, and in
+/// its backups.
+fn left_behind(row: &MoveRow) -> impl Iterator<Item = Epoch> {
+    let skipped = row
+        .from
+        .0
+        .saturating_add(1)
+        .max(row.to.0.saturating_sub(SKIPPED_MAX));
+    std::iter::once(row.from).chain((skipped..row.to.0).map(Epoch))
 }
 
 impl Mover<'_> {
@@ -86,7 +103,10 @@ impl Mover<'_> {
         if row.backup.is_none_or(|(sha256, _)| sha256 != *backup) {
             return Err(Refusal::BackupUntested { epoch }.into());
         }
-        let live = self.store.store.nodes_up_to(epoch);
+        let live = self
+            .store
+            .store
+            .nodes_up_to(Epoch(row.to.0.saturating_sub(1)));
         let nodes = self.store.call("counting an epoch's nodes", live).await?;
         if nodes > 0 {
             return Err(Refusal::EpochInUse { epoch, nodes }.into());

@@ -14,7 +14,9 @@ use crate::error::{KeysError, Refusal};
 use crate::fields;
 use crate::root::{NodeToWrap, WrappedNode};
 use crate::secret::{KeyBytes, NodeKey, NodeWrap, Wrapped};
-use crate::store::{Canary, KekRow, MoveOutcome, MovePlan, MoveRow, MoveState, NodeRow, Rewrap};
+use crate::store::{
+    Canary, KekRow, MoveOutcome, MovePlan, MoveRow, MoveState, NodeRow, Phase, Rewrap,
+};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::RekeyEvidence;
 
@@ -49,6 +51,7 @@ impl KeyService {
         if victims.is_empty() {
             return Err(Refusal::NoVictims.into());
         }
+        core.check_ready().await?;
         let row = mover.move_root(victims, from, to, true).await?;
         self.core.after_move().await;
         Ok(row.evidence())
@@ -108,6 +111,17 @@ impl KeyService {
 }
 
 impl Core {
+    /// Refuses a store that is being restored under a running gateway: it has not forgotten yet whom it must.
+    pub(super) async fn check_ready(&self) -> Result<(), KeysError> {
+        let reading = self.store.store.head();
+        let head = self.store.call("reading the key store", reading).await?;
+        match head.phase {
+            Phase::Ready => Ok(()),
+            Phase::Initializing => Err(Refusal::StoreUnfinished.into()),
+            Phase::Restoring => Err(Refusal::RestoreUnfinished.into()),
+        }
+    }
+
     /// This process's own nodes are superseded; the others learn it from their renewals.
     pub(super) async fn after_move(&self) {
         self.vault.forget_tree();

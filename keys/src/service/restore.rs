@@ -17,7 +17,7 @@ use crate::config::KeyServiceConfig;
 use crate::error::{KeysError, Refusal};
 use crate::store::{Announcement, Phase, StoreError, StoreHead};
 use crate::tree::Epoch;
-use crate::types::{KeyStoreIdentity, NewestCheckpoint, RekeyEvidence};
+use crate::types::{FenceScope, KeyStoreIdentity, NewestCheckpoint, RekeyEvidence};
 
 /// An operator's decision to open a key store that is behind its log. It becomes an entry of that log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub struct Override {
 pub struct RestoreOptions<'a> {
     /// Tenants that shred statements beside the log name.
     pub forget: &'a [TenantId],
+    /// Tenants whose keys no gateway may open: those of a shred that has not moved the root yet. A backup from before its
+    /// fence knows nothing of it.
+    pub fence: &'a [TenantId],
     /// The newest checkpoint that the log and its witnesses hold.
     pub newest: Option<&'a NewestCheckpoint>,
     /// Restores what is behind the checkpoint or the newest epoch seen.
@@ -163,6 +166,7 @@ impl Restore<'_> {
         let opened = mover
             .open_all(Opening::Backup(self.name), head.epoch, &victims)
             .await?;
+        self.fence().await?;
         let finish = self.store.store.finish_restore();
         // `false`: a repetition was first.
         self.store.call("finishing a restore", finish).await?;
@@ -173,6 +177,16 @@ impl Restore<'_> {
             keks: opened.keks,
             forgotten,
         })
+    }
+
+    /// Raised before anybody holds a lease: there is no answer to wait for.
+    async fn fence(&self) -> Result<(), KeysError> {
+        for tenant in self.options.fence {
+            let scope = FenceScope::Tenant(*tenant);
+            let raise = self.store.store.raise_fence(scope, SystemClock.unix_ms());
+            self.store.call("raising a fence", raise).await?;
+        }
+        Ok(())
     }
 
     /// Compares with the newest checkpoint and epoch; behind them only by an operator's decision, which is logged.

@@ -45,6 +45,9 @@ pub(crate) enum StoreError {
     /// There is no key store.
     #[error("no key store")]
     Missing,
+    /// It is being restored: nobody holds a lease on it.
+    #[error("an unfinished restore")]
+    Restoring,
     /// Its schema is of another version.
     #[error("schema version {0}")]
     Schema(i64),

@@ -159,3 +159,23 @@ def place_of(inspected: dict, tenant: str, domain: str, bucket: str, key: str) -
         "object_id": bytes.fromhex(inspected["header"]["object_id"]),
     }  # fmt: skip
 
+
+def opens_with_any(candidates: list[bytes], key_store: Path, region: Path, place: dict) -> bool:
+    """Whether any of these keys opens a tenant's wrapped KEKs, as far as the key store has some, or the DEK of its object, as far as the region does."""
+    wrapped = []
+    try:
+        header, metadata, _ = stored(region, place)
+        wrapped.append((lethe_format.dek_context(place, header, metadata), header["wrapped_dek"]))
+    except NotOpened:
+        pass
+    with sqlite3.connect(f"file:{key_store}?mode=ro", uri=True) as store:
+        there = store.execute("SELECT count(*) FROM keks WHERE tenant = ?", (place["tenant"],)).fetchone() != (0,)
+    if there:
+        wrapped.append(wrapped_kek(key_store, place["domain"], place["tenant"]))
+    for context, sealed in wrapped:
+        try:
+            opened_by_any(candidates, context, sealed)
+        except NotOpened:
+            continue
+        return True
+    return False

@@ -1,7 +1,7 @@
 //! Gateways' leases and the fences that renewals acknowledge.
 
 use super::super::pool::store_error;
-use super::super::{FENCES_PER_RENEWAL, GatewayRow, Renewal, Renewed, StoreError};
+use super::super::{FENCES_PER_RENEWAL, GatewayRow, Phase, Renewal, Renewed, StoreError};
 use super::{SqlKeyStore, rows};
 use crate::types::{FenceScope, GatewayId};
 
@@ -32,11 +32,14 @@ impl SqlKeyStore {
         renewals: u64,
     ) -> Result<Renewed, StoreError> {
         self.gate.pass()?;
-        let head = sqlx::query("SELECT identity, epoch, fence FROM key_store WHERE id = 1")
+        let head = sqlx::query("SELECT identity, epoch, fence, state FROM key_store WHERE id = 1")
             .fetch_optional(&self.pool)
             .await
             .map_err(|error| store_error(&error))?
             .ok_or(StoreError::Missing)?;
+        if rows::text(&head, "state")? == Phase::Restoring.as_str() {
+            return Err(StoreError::Restoring);
+        }
         let newest = rows::count(&head, "fence")?;
         let mut fences = Vec::new();
         if newest > acknowledged {
