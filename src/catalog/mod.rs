@@ -296,6 +296,14 @@ pub trait UploadStore: Send + Sync {
         now: UnixMs,
         lease_ms: i64,
     ) -> Result<JobFence, CatalogError>;
+    /// Keeps the lease on completing an upload until a later time; `Conflict` when it has ended and another has the upload.
+    async fn renew_complete(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+        lease_until: UnixMs,
+    ) -> Result<(), CatalogError>;
     /// Makes the part list durable before its only trailer is sealed; the same list again succeeds, another is a `Conflict`. True when
     /// this call was the one that fixed it.
     async fn fix_part_list(

@@ -12,6 +12,7 @@ use lethe_envelope::Engine;
 use lethe_keys::KeyService;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One jurisdiction's catalog and keys.
 pub struct Domain {
@@ -57,7 +58,12 @@ pub struct Gateway {
     pub(crate) engine: Engine,
     pub(crate) trailers: TrailerCache,
     pub(crate) copies: CopyLimits,
+    /// How long a Complete holds its upload without renewing that.
+    pub(crate) complete_lease: Duration,
 }
+
+/// Long enough that a Complete loses its upload only where its gateway ended, or could not reach the catalog.
+const COMPLETE_LEASE: Duration = Duration::from_secs(20);
 
 /// Where upstreams draw the line between one copy and many.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +139,7 @@ impl Gateway {
             engine: Engine::fastest(),
             trailers: TrailerCache::new(),
             copies: CopyLimits::default(),
+            complete_lease: COMPLETE_LEASE,
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::catalog::{
     Bucket, FaultyCatalog, NewTenant, SqlCatalog, StoreOptions, TenantStore as _,
 };
-use crate::clock::{Clock as _, SystemClock, UnixMs};
+use crate::clock::{Clock, SystemClock, UnixMs};
 use crate::directory::SqlDirectory;
 use crate::ops::buckets;
 use crate::ops::error::OpError;
@@ -18,6 +18,7 @@ use crate::tenants::{AccessKeyId, BucketName, Caller, RegionName, TenantId, Tena
 use lethe_keys::{KeyService, KeyServiceConfig, RootConfig};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store that can do everything.
 pub fn profile() -> RegionProfile {
@@ -74,6 +75,25 @@ pub async fn create_bucket(
     buckets::create_bucket(gateway, &authorized, name, constraint).await
 }
 
+/// What a test wants otherwise.
+pub struct Setup {
+    pub key_clock: Arc<dyn lethe_keys::Clock>,
+    pub clock: Arc<dyn Clock>,
+    pub copies: CopyLimits,
+    pub complete_lease: Option<Duration>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            key_clock: Arc::new(lethe_keys::SystemClock),
+            clock: Arc::new(SystemClock),
+            copies: CopyLimits::default(),
+            complete_lease: None,
+        }
+    }
+}
+
 /// A gateway with tenants `acme` and `globex`, each with a bucket `docs`.
 pub struct Testbed {
     pub gateway: Arc<Gateway>,
@@ -86,10 +106,10 @@ pub struct Testbed {
 
 impl Testbed {
     pub async fn new() -> Self {
-        Self::with(Arc::new(lethe_keys::SystemClock), CopyLimits::default()).await
+        Self::with(Setup::default()).await
     }
 
-    pub async fn with(key_clock: Arc<dyn lethe_keys::Clock>, copies: CopyLimits) -> Self {
+    pub async fn with(setup: Setup) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for sub in ["keys", "catalog", "directory"] {
@@ -104,7 +124,7 @@ impl Testbed {
         config.dev = true;
         config.log = lethe_keys::Sequencing::None;
         let identity = KeyService::init(&config).await.unwrap();
-        let keys = KeyService::open(&config, identity, key_clock)
+        let keys = KeyService::open(&config, identity, setup.key_clock)
             .await
             .unwrap();
         let options = StoreOptions::default();
@@ -141,11 +161,14 @@ impl Testbed {
             vec![region],
             Self::map(),
             Arc::new(directory),
-            Arc::new(SystemClock),
+            setup.clock,
             OpsLimits { buckets_max: 100 },
         );
         let mut gateway = gateway.unwrap();
-        gateway.copies = copies;
+        gateway.copies = setup.copies;
+        if let Some(lease) = setup.complete_lease {
+            gateway.complete_lease = lease;
+        }
         let gateway = Arc::new(gateway);
         let testbed = Self {
             gateway,

@@ -23,7 +23,7 @@ pub(crate) use open::Backing;
 pub use restore::{Override, RestoreOptions, Restored};
 pub use secrets::SECRET_BYTES_MAX;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Mutex as LoadLock, Notify};
@@ -59,8 +59,8 @@ pub(crate) struct Core {
     node_loads: Vec<LoadLock<()>>,
     kek_loads: Vec<LoadLock<()>>,
     renew_now: Notify,
-    /// Whether the store has answered a renewal: the next one finds its row.
-    registered: AtomicBool,
+    /// Renewals of the lease's row as the store last answered; 0 while no lease is held, and the next renewal may make a row.
+    renewals: AtomicU64,
     peers: peers::Peers,
 }
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Mutex as LoadLock, Notify};
@@ -208,7 +208,7 @@ impl KeyService {
             node_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
             kek_loads: (0..LOAD_LOCKS).map(|_| LoadLock::new(())).collect(),
             renew_now: Notify::new(),
-            registered: AtomicBool::new(false),
+            renewals: AtomicU64::new(0),
             peers: Peers::default(),
         });
         let began = core.clock.boot();

@@ -37,6 +37,7 @@ impl Core {
         Ok(())
     }
 
+    /// Never run by two at a time: [`Core::take_lease`] is over before the renewing task begins.
     async fn renew_once(&self) -> Result<Applied, KeysError> {
         let (epoch, fence) = self.vault.acknowledged();
         let renewal = Renewal {
@@ -45,6 +46,7 @@ impl Core {
             fence,
             lease_ms: self.lease_ms,
             renewed_ms: self.clock.unix_ms(),
+            known: self.renewals.load(Ordering::SeqCst),
         };
         // The lease counts from here: the store may see the renewal any time after.
         let sent = self.clock.boot();
@@ -53,14 +55,15 @@ impl Core {
             .call("renewing the lease", self.store.store.renew(&renewal))
             .await
         {
-            Ok(renewed) => {
-                let known = self.registered.swap(true, Ordering::SeqCst);
-                if known && renewed.renewals == 1 {
-                    // Its lease counted as over, and fences were judged without it: it begins anew, with nothing.
-                    self.vault.lose(KeysError::LeaseEnded);
-                    return Err(KeysError::LeaseEnded);
-                }
+            Ok(Some(renewed)) => {
+                self.renewals.store(renewed.renewals, Ordering::SeqCst);
                 self.vault.renewed(sent, &renewed)
+            }
+            Ok(None) => {
+                // Its lease counted as over, and fences were judged without it: it begins anew, with nothing.
+                self.vault.lose(KeysError::LeaseEnded);
+                self.renewals.store(0, Ordering::SeqCst);
+                Err(KeysError::LeaseEnded)
             }
             Err(error @ KeysError::Unavailable { .. }) => {
                 self.vault.not_renewed(error.clone());

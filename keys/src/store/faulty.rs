@@ -144,10 +144,12 @@ impl KeyStore for FaultyKeyStore {
             .await
     }
 
-    async fn renew(&self, renewal: &Renewal) -> Result<Renewed, StoreError> {
-        let lie = |renewed| Renewed {
-            epoch: Epoch(0),
-            ..renewed
+    async fn renew(&self, renewal: &Renewal) -> Result<Option<Renewed>, StoreError> {
+        let lie = |renewed: Option<Renewed>| {
+            renewed.map(|renewed| Renewed {
+                epoch: Epoch(0),
+                ..renewed
+            })
         };
         self.faults
             .run(Call::StoreRenew, injected, self.inner.renew(renewal), lie)

@@ -161,6 +161,8 @@ pub(crate) struct Renewal {
     pub(crate) fence: u64,
     pub(crate) lease_ms: u64,
     pub(crate) renewed_ms: i64,
+    /// What [`Renewed::renewals`] last answered; 0 before. A known row is renewed, and never made again.
+    pub(crate) known: u64,
 }
 
 /// What a renewal answered.
@@ -168,7 +170,7 @@ pub(crate) struct Renewal {
 pub(crate) struct Renewed {
     pub(crate) identity: KeyStoreIdentity,
     pub(crate) epoch: Epoch,
-    /// Renewals of the lease's row, this one among them: 1 when there was no row.
+    /// Renewals of the lease's row, this one among them.
     pub(crate) renewals: u64,
     /// The newest fence.
     pub(crate) fence: u64,
@@ -239,8 +241,8 @@ pub(crate) trait KeyStore: Send + Sync {
     async fn keks(&self, tenant: TenantId) -> Result<Vec<KekInfo>, StoreError>;
 
     /// Renews a gateway's lease, then reads epoch and fences. In this order, each by itself: a fence that this
-    /// misses was raised after the lease row could be seen.
-    async fn renew(&self, renewal: &Renewal) -> Result<Renewed, StoreError>;
+    /// misses was raised after the lease row could be seen. `None` when the known row is gone: that lease counted as over.
+    async fn renew(&self, renewal: &Renewal) -> Result<Option<Renewed>, StoreError>;
 
     /// Ends a gateway's lease.
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError>;

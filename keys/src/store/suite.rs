@@ -267,23 +267,24 @@ async fn node_with_kek_cannot_be_deleted(url: &StoreUrl) {
 async fn renewal_reports_fences_in_order(url: &StoreUrl) {
     let store = initialised(url).await;
     let gateway = GatewayId::random().unwrap();
-    let renewal = |fence| Renewal {
+    let renewal = |fence, known| Renewal {
         gateway,
         epoch: Epoch(1),
         fence,
         lease_ms: 300_000,
         renewed_ms: 9,
+        known,
     };
-    let renewed = store.renew(&renewal(0)).await.unwrap();
+    let renewed = store.renew(&renewal(0, 0)).await.unwrap();
     assert_eq!(
         renewed,
-        Renewed {
+        Some(Renewed {
             renewals: 1,
             identity: IDENTITY,
             epoch: Epoch(1),
             fence: 0,
             fences: vec![]
-        }
+        })
     );
     let tenant = TenantId::random().unwrap();
     assert_eq!(
@@ -304,16 +305,16 @@ async fn renewal_reports_fences_in_order(url: &StoreUrl) {
             scope: FenceScope::Nodes,
         },
     ];
-    let renewed = store.renew(&renewal(0)).await.unwrap();
+    let renewed = store.renew(&renewal(0, 1)).await.unwrap().unwrap();
     assert_eq!(
         (renewed.fence, renewed.fences.as_slice()),
         (2, &expected[..])
     );
-    assert_eq!(
-        store.renew(&renewal(1)).await.unwrap().fences,
-        expected[1..]
-    );
-    assert_eq!(store.renew(&renewal(2)).await.unwrap().fences, []);
+    // The answer to the one before was lost, or to all of them: neither makes another row.
+    let renewed = store.renew(&renewal(1, 1)).await.unwrap().unwrap();
+    assert_eq!(renewed.fences, expected[1..]);
+    let renewed = store.renew(&renewal(2, 0)).await.unwrap().unwrap();
+    assert_eq!(renewed.fences, []);
     let row = GatewayRow {
         gateway,
         epoch: Epoch(1),
@@ -324,6 +325,39 @@ async fn renewal_reports_fences_in_order(url: &StoreUrl) {
     assert_eq!(store.gateways().await.unwrap(), [row]);
     store.release(gateway).await.unwrap();
     assert_eq!(store.gateways().await.unwrap(), []);
+}
+
+async fn renewal_of_a_row_that_is_gone_makes_none(url: &StoreUrl) {
+    let store = initialised(url).await;
+    let gateway = GatewayId::random().unwrap();
+    let renewal = |known| Renewal {
+        gateway,
+        epoch: Epoch(1),
+        fence: 0,
+        lease_ms: 300_000,
+        renewed_ms: 9,
+        known,
+    };
+    let mut known = 0;
+    for expected in 1..=3 {
+        known = store
+            .renew(&renewal(known))
+            .await
+            .unwrap()
+            .unwrap()
+            .renewals;
+        assert_eq!(known, expected);
+    }
+    assert!(!store.forget_gateway(gateway, 2).await.unwrap());
+    assert!(store.forget_gateway(gateway, 3).await.unwrap());
+    for _ in 0..5 {
+        assert_eq!(store.renew(&renewal(known)).await.unwrap(), None);
+        assert_eq!(store.gateways().await.unwrap(), []);
+    }
+    // One that was on its way since before the first answer makes a row, which is not the one that is known.
+    assert!(store.renew(&renewal(0)).await.unwrap().is_some());
+    assert_eq!(store.renew(&renewal(known)).await.unwrap(), None);
+    assert_eq!(store.renew(&renewal(0)).await.unwrap().unwrap().renewals, 2);
 }
 
 async fn fences_raised_at_once_get_different_numbers(url: &StoreUrl) {
@@ -415,6 +449,7 @@ async fn whole_suite(fresh: &dyn Fn() -> StoreUrl, missing: &StoreUrl) {
     kek_under_superseded_node_is_refused(&fresh()).await;
     node_with_kek_cannot_be_deleted(&fresh()).await;
     renewal_reports_fences_in_order(&fresh()).await;
+    renewal_of_a_row_that_is_gone_makes_none(&fresh()).await;
     fences_raised_at_once_get_different_numbers(&fresh()).await;
     schema_outside_the_range_is_refused(&fresh()).await;
     migration_brings_an_older_schema_forward_and_leaves_a_newer_one(&fresh()).await;

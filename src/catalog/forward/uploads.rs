@@ -107,6 +107,19 @@ macro_rules! forward_upload_store {
                         begin_complete(tenant, upload, now, lease_ms)
                     )
                 }
+                async fn renew_complete(
+                    &self,
+                    tenant: TenantId,
+                    upload: &UploadId,
+                    fence: JobFence,
+                    lease_until: UnixMs,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "renew_complete",
+                        renew_complete(tenant, upload, fence, lease_until)
+                    )
+                }
                 async fn fix_part_list(
                     &self,
                     tenant: TenantId,

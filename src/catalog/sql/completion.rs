@@ -58,6 +58,28 @@ impl SqlCatalog {
         Err(work.conflict(reason))
     }
 
+    pub(super) async fn prolong_completion(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+        lease_until: UnixMs,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("renew_complete").await?;
+        let renew = Statement::new(
+            "UPDATE uploads SET lease_until = $4 WHERE tenant = $1 AND id = $2 AND state = 'completing' AND fence = $3",
+        )
+        .bind(tenant)
+        .bind(upload.as_str())
+        .bind(fence.0)
+        .bind(lease_until);
+        if work.change(renew).await? == 1 {
+            return work.commit().await;
+        }
+        state_and_fence(&mut work, tenant, upload).await?;
+        Err(work.conflict(FENCED))
+    }
+
     pub(super) async fn record_part_list(
         &self,
         tenant: TenantId,

@@ -273,6 +273,17 @@ impl UploadStore for SqlCatalog {
         self.take_completion(tenant, upload, now, lease_ms).await
     }
 
+    async fn renew_complete(
+        &self,
+        tenant: TenantId,
+        upload: &UploadId,
+        fence: JobFence,
+        lease_until: UnixMs,
+    ) -> Result<(), CatalogError> {
+        self.prolong_completion(tenant, upload, fence, lease_until)
+            .await
+    }
+
     async fn fix_part_list(
         &self,
         tenant: TenantId,

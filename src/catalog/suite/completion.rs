@@ -68,6 +68,39 @@ pub(super) async fn completion_taken_over_refuses_the_old_fence(world: &World) {
     assert_refused!(done, Conflict);
 }
 
+pub(super) async fn completion_renewed_is_kept_and_one_taken_over_is_not_renewed(world: &World) {
+    let (catalog, other) = (&world.catalog, &world.other);
+    let (acme, id) = tenant_with_upload(catalog).await;
+    let fence = catalog
+        .begin_complete(acme, &id, NOW, LEASE_MS)
+        .await
+        .unwrap();
+    let until = NOW.plus_ms(2 * LEASE_MS);
+    catalog
+        .renew_complete(acme, &id, fence, until)
+        .await
+        .unwrap();
+    let within = NOW.plus_ms(2 * LEASE_MS - 1);
+    let refused = other.begin_complete(acme, &id, within, LEASE_MS).await;
+    assert_refused!(refused, Conflict);
+    assert_refused!(other.begin_abort(acme, &id, within).await, Conflict);
+    let new = other
+        .begin_complete(acme, &id, until, LEASE_MS)
+        .await
+        .unwrap();
+    let late = catalog
+        .renew_complete(acme, &id, fence, until.plus_ms(9 * LEASE_MS))
+        .await;
+    assert_refused!(late, Conflict);
+    other.release_complete(acme, &id, new).await.unwrap();
+    let open = other.renew_complete(acme, &id, new, until).await;
+    assert_refused!(open, Conflict);
+    let absent = catalog
+        .renew_complete(acme, &upload_id(9), fence, until)
+        .await;
+    assert_refused!(absent, NotFound);
+}
+
 pub(super) async fn different_part_list_is_refused(world: &World) {
     let catalog = &world.catalog;
     let (acme, id) = tenant_with_upload(catalog).await;

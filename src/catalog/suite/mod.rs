@@ -172,6 +172,7 @@ suite!(
     completion::completion_is_taken_by_one_of_two,
     completion::completion_taken_over_refuses_the_old_fence,
     completion::different_part_list_is_refused,
+    completion::completion_renewed_is_kept_and_one_taken_over_is_not_renewed,
     completion::completion_given_back_can_be_taken_at_once,
     completion::upload_reopened_takes_parts_and_another_list,
     completion::completed_upload_repeats_its_answer,

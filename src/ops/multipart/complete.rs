@@ -11,17 +11,16 @@ use crate::ops::gateway::Gateway;
 use crate::ops::put_object::{settle, upstream_condition};
 use crate::ops::scope::BucketScope;
 use crate::region::{CompletedPart, Missing, PutCondition, RegionError, VersionId, WriteOutcome};
-use crate::tenants::ObjectKey;
+use crate::tenants::{ObjectKey, UploadId};
 use lethe_envelope::{Checksum, CustomerKey, Trailer, TrailerError};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a Complete holds an upload before another may take over. Both then seal the same part list: what the second
-/// makes is what the first would have made, and the first one's fence keeps it from answering.
-const COMPLETE_LEASE_MS: i64 = 20 * 1000;
-/// How long a repeated Complete waits for the one that is under way.
-const WAIT_FOR_OTHER: Duration = Duration::from_secs(8);
+/// How long a repeated Complete waits for the one that is under way: longer than a lease, so that it takes over from one that
+/// has ended.
+const WAIT_FOR_OTHER: Duration = Duration::from_secs(30);
 const WAIT_STEP: Duration = Duration::from_millis(200);
 /// How often the store may hold another attempt of equal content than the one recorded last.
 const SUBSTITUTIONS_MAX: u32 = 8;
@@ -103,7 +102,10 @@ pub async fn complete_upload(
     };
     let catalog = &scope.domain.catalog;
     let mut made = Made::Nothing;
-    let outcome = finish(gateway, scope, &upload, complete, plan, fence, &mut made).await;
+    let outcome = tokio::select! {
+        outcome = finish(gateway, scope, &upload, complete, plan, fence, &mut made) => outcome,
+        never = keep_lease(gateway, scope, &upload.new.id, fence) => match never {},
+    };
     if outcome.is_err() {
         let (tenant, id) = (scope.tenant, &upload.new.id);
         let given_back = match made {
@@ -116,6 +118,37 @@ pub async fn complete_upload(
         }
     }
     outcome
+}
+
+/// Renews the lease for as long as the store works: until it has ended, nobody aborts the upload or sends another tail into it.
+///
+/// Where another has the upload all the same (this gateway did not reach the catalog for a whole lease), the store's answer is
+/// waited for nevertheless: it tells what became of the object.
+async fn keep_lease(
+    gateway: &Gateway,
+    scope: &BucketScope,
+    id: &UploadId,
+    fence: JobFence,
+) -> Infallible {
+    let (catalog, tenant) = (&scope.domain.catalog, scope.tenant);
+    loop {
+        tokio::time::sleep(gateway.complete_lease / 3).await;
+        let until = gateway.clock().now().plus_ms(lease_ms(gateway));
+        match catalog.renew_complete(tenant, id, fence, until).await {
+            Err(error @ (CatalogError::Conflict { .. } | CatalogError::NotFound { .. })) => {
+                tracing::warn!(op = "complete_upload", %tenant, outcome = "lost", %error, "another request has the upload");
+                return std::future::pending().await;
+            }
+            Err(error) => {
+                tracing::debug!(%tenant, %error, "the lease on completing an upload is not renewed")
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+fn lease_ms(gateway: &Gateway) -> i64 {
+    i64::try_from(gateway.complete_lease.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What a Complete that failed left behind.
@@ -156,7 +189,7 @@ async fn begin(
         let (id, now) = (&upload.new.id, gateway.clock().now());
         let catalog = &scope.domain.catalog;
         match catalog
-            .begin_complete(scope.tenant, id, now, COMPLETE_LEASE_MS)
+            .begin_complete(scope.tenant, id, now, lease_ms(gateway))
             .await
         {
             Ok(fence) => return Ok(Begun::Here(fence)),
@@ -238,11 +271,20 @@ async fn finish(
         etag: outcome.etag,
         version: outcome.version.map(|version| version.0),
     };
-    catalog
+    let finished = catalog
         .finish_complete(tenant, id, fence, &answer, gateway.clock().now())
-        .await?;
-    if let Err(error) = super::drop_spooled(&scope.region, id).await {
-        tracing::debug!(%error, "spooled parts are left to the sweeping job");
+        .await;
+    match finished {
+        Ok(()) => {
+            if let Err(error) = super::drop_spooled(&scope.region, id).await {
+                tracing::debug!(%error, "spooled parts are left to the sweeping job");
+            }
+        }
+        // The lease had ended, and another has or had the upload. The store made one object of it, and that one stands.
+        Err(CatalogError::Conflict { .. } | CatalogError::NotFound { .. }) => {
+            tracing::warn!(op = "complete_upload", %tenant, outcome = "ok", "completed without its lease");
+        }
+        Err(error) => return Err(error.into()),
     }
     Ok(CompleteAnswer {
         expiration: outcome.expiration,

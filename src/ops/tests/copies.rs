@@ -8,7 +8,7 @@ use crate::ops::multipart::{RequestedPart, UploadPartCopy, upload_part_copy};
 use crate::ops::put_object::{PutObject, put_object};
 use crate::ops::range::RangeSpec;
 use crate::ops::tagging;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Setup, Testbed};
 use crate::region::faulty::{Fault, Op};
 use lethe_envelope::ObjectMetadata;
 use std::sync::Arc;
@@ -32,7 +32,11 @@ async fn raw_copies() -> Testbed {
         whole_bytes_max: 2 << 20,
         part_bytes: 5 << 20,
     };
-    Testbed::with(Arc::new(lethe_keys::SystemClock), copies).await
+    let setup = Setup {
+        copies,
+        ..Setup::default()
+    };
+    Testbed::with(setup).await
 }
 
 async fn put_typed(acme: &Client<'_>, name: &str, body: &[u8]) {

@@ -2,12 +2,11 @@ use super::client::{Broken, Client, PART, STREAMED, drain, key, plain, stream};
 use crate::ops::checksum::Declared;
 use crate::ops::conditions::WriteCondition;
 use crate::ops::error::Code;
-use crate::ops::gateway::CopyLimits;
 use crate::ops::multipart::{UploadPart, list_parts, upload_part};
 use crate::ops::put_object::{PutObject, put_object};
 use crate::ops::read_object::ReadRequest;
 use crate::ops::sealing::PlainStream;
-use crate::ops::testing::Testbed;
+use crate::ops::testing::{Setup, Testbed};
 use futures::StreamExt as _;
 use lethe_envelope::ObjectMetadata;
 use lethe_keys::testing::ManualClock;
@@ -19,7 +18,11 @@ const LONG: Duration = Duration::from_secs(3600);
 
 async fn testbed() -> (Testbed, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::default());
-    let bed = Testbed::with(Arc::<ManualClock>::clone(&clock), CopyLimits::default()).await;
+    let setup = Setup {
+        key_clock: Arc::<ManualClock>::clone(&clock),
+        ..Setup::default()
+    };
+    let bed = Testbed::with(setup).await;
     (bed, clock)
 }
 

@@ -6,24 +6,40 @@ use super::{SqlKeyStore, rows};
 use crate::types::{FenceScope, GatewayId};
 
 impl SqlKeyStore {
-    pub(super) async fn write_lease(&self, renewal: &Renewal) -> Result<u64, StoreError> {
+    /// Counts a renewal, and answers how many there were; `None` when the row that the gateway knows is gone, or is another.
+    pub(super) async fn write_lease(&self, renewal: &Renewal) -> Result<Option<u64>, StoreError> {
         self.gate.pass()?;
-        let row = sqlx::query(
-            "INSERT INTO gateways (gateway, epoch, fence, lease_ms, renewals, renewed_ms) \
-             VALUES ($1, $2, $3, $4, 1, $5) \
-             ON CONFLICT (gateway) DO UPDATE SET epoch = excluded.epoch, fence = excluded.fence, \
-             lease_ms = excluded.lease_ms, renewals = gateways.renewals + 1, renewed_ms = excluded.renewed_ms \
-             RETURNING renewals",
-        )
-        .bind(renewal.gateway.as_bytes().to_vec())
-        .bind(rows::stored(renewal.epoch.0, "epoch")?)
-        .bind(rows::stored(renewal.fence, "fence")?)
-        .bind(rows::stored(renewal.lease_ms, "lease")?)
-        .bind(renewal.renewed_ms)
-        .fetch_one(&self.pool)
-        .await
-        .map_err(|error| store_error(&error))?;
-        rows::count(&row, "renewals")
+        // Without a row, whoever raised a fence did not wait for the gateway: it may hold keys, so it must hear of that, however
+        // often the answer is lost. A row below what is known is one that a renewal on its way since the first made.
+        let renew = if renewal.known > 0 {
+            sqlx::query(
+                "UPDATE gateways SET epoch = $2, fence = $3, lease_ms = $4, renewals = renewals + 1, renewed_ms = $5 \
+                 WHERE gateway = $1 AND renewals >= $6 RETURNING renewals",
+            )
+        } else {
+            sqlx::query(
+                "INSERT INTO gateways (gateway, epoch, fence, lease_ms, renewals, renewed_ms) \
+                 VALUES ($1, $2, $3, $4, 1, $5) \
+                 ON CONFLICT (gateway) DO UPDATE SET epoch = excluded.epoch, fence = excluded.fence, \
+                 lease_ms = excluded.lease_ms, renewals = gateways.renewals + 1, renewed_ms = excluded.renewed_ms \
+                 RETURNING renewals",
+            )
+        };
+        let renew = renew
+            .bind(renewal.gateway.as_bytes().to_vec())
+            .bind(rows::stored(renewal.epoch.0, "epoch")?)
+            .bind(rows::stored(renewal.fence, "fence")?)
+            .bind(rows::stored(renewal.lease_ms, "lease")?)
+            .bind(renewal.renewed_ms);
+        let renew = match renewal.known {
+            0 => renew,
+            known => renew.bind(rows::stored(known, "renewals")?),
+        };
+        let row = renew
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?;
+        row.map(|row| rows::count(&row, "renewals")).transpose()
     }
 
     pub(super) async fn read_fences(

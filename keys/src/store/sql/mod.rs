@@ -178,9 +178,11 @@ impl KeyStore for SqlKeyStore {
         self.read_keks(tenant).await
     }
 
-    async fn renew(&self, renewal: &Renewal) -> Result<Renewed, StoreError> {
-        let renewals = self.write_lease(renewal).await?;
-        self.read_fences(renewal.fence, renewals).await
+    async fn renew(&self, renewal: &Renewal) -> Result<Option<Renewed>, StoreError> {
+        let Some(renewals) = self.write_lease(renewal).await? else {
+            return Ok(None);
+        };
+        self.read_fences(renewal.fence, renewals).await.map(Some)
     }
 
     async fn release(&self, gateway: GatewayId) -> Result<(), StoreError> {
