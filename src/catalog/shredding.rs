@@ -398,6 +398,13 @@ pub trait ShredStore: Send + Sync {
         fence: ShredFence,
         until: UnixMs,
     ) -> Result<(), CatalogError>;
+    /// Has a shred that has not moved the root move it from another epoch: somebody else has moved it since the shred began.
+    async fn move_shred_from(
+        &self,
+        shred: ShredId,
+        fence: ShredFence,
+        epoch_from: u64,
+    ) -> Result<(), CatalogError>;
     /// Gives the lease up, with the reason where it failed; `retry_at` is when another may take it.
     async fn release_shred(
         &self,

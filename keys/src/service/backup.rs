@@ -124,7 +124,8 @@ impl KeyService {
             store: &core.store,
             ..mover
         };
-        for row in moves.iter().filter(|row| row.state == MoveState::Rekeyed) {
+        // Also where a destruction was asked for and its end is not known: this backup needs the epoch that is left even less.
+        for row in moves.iter().filter(|row| row.state != MoveState::Destroyed) {
             let mark = MoveMark::BackedUp {
                 sha256: loaded.sha256,
                 now_ms: live.now_ms,

@@ -131,6 +131,8 @@ pub(crate) enum InsertKek {
     Superseded,
     /// The root is moving.
     Held,
+    /// A fence was raised around the tenant: what it has is being written down.
+    Fenced,
     /// The tenant's keys were destroyed for good.
     Erased,
 }

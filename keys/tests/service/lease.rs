@@ -520,3 +520,25 @@ async fn comes_back_after_it_was_forgotten(lost_answers: usize) {
         Err(KeysError::TenantFenced { .. })
     ));
 }
+
+#[tokio::test]
+async fn gateway_that_has_not_heard_of_a_fence_makes_no_key_behind_it() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    // Its clock stands: it renews nothing, and knows of no fence.
+    let (unheard, _, _) = domain.another_gateway(keys.identity()).await;
+    let (victim, bystander) = (Object::new(&keys).await, Object::new(&keys).await);
+    keys.raise_fence(FenceScope::Tenant(victim.tenant))
+        .await
+        .unwrap();
+    let before = keys.creation_entries(victim.tenant).await.unwrap();
+    assert_eq!(
+        unheard.rotate(victim.tenant).await,
+        Err(KeysError::TenantFenced {
+            tenant: victim.tenant
+        })
+    );
+    let after = keys.creation_entries(victim.tenant).await.unwrap();
+    assert_eq!(after.len(), before.len());
+    unheard.rotate(bystander.tenant).await.unwrap();
+}

@@ -84,6 +84,18 @@ macro_rules! forward_shred_store {
                 ) -> Result<Option<Shred>, CatalogError> {
                     $call!(self, "claim_shred", claim_shred(owner, now, lease_ms))
                 }
+                async fn move_shred_from(
+                    &self,
+                    shred: ShredId,
+                    fence: ShredFence,
+                    epoch_from: u64,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "move_shred_from",
+                        move_shred_from(shred, fence, epoch_from)
+                    )
+                }
                 async fn renew_shred(
                     &self,
                     shred: ShredId,

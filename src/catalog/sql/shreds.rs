@@ -241,6 +241,26 @@ impl ShredStore for SqlCatalog {
         Ok(None)
     }
 
+    async fn move_shred_from(
+        &self,
+        shred: ShredId,
+        fence: ShredFence,
+        epoch_from: u64,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("move_shred_from").await?;
+        let change = Statement::new(
+            "UPDATE shreds SET epoch_from = $3 WHERE id = $1 AND fence = $2 AND owner IS NOT NULL
+             AND state IN ('requested', 'fenced', 'inventoried')",
+        )
+        .bind(shred)
+        .bind(fence.0)
+        .bind(i64::try_from(epoch_from).unwrap_or(i64::MAX));
+        if work.change(change).await? == 1 {
+            return work.commit().await;
+        }
+        Err(work.why_not_shred(shred).await)
+    }
+
     async fn renew_shred(
         &self,
         shred: ShredId,

@@ -125,6 +125,12 @@ pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
     );
     let released = catalog.release_shred(old.id, old.fence, until, None).await;
     assert_refused!(released, Conflict);
+    assert_refused!(
+        catalog.move_shred_from(old.id, old.fence, 9).await,
+        Conflict
+    );
+    other.move_shred_from(new.id, new.fence, 9).await.unwrap();
+    assert_eq!(catalog.shred(new.id).await.unwrap().epoch_from, 9);
 
     other
         .advance_shred(
