@@ -154,6 +154,7 @@ async fn restore(
     let options = RestoreOptions {
         forget: &forget,
         fence: &shredding.fenced,
+        fence_seen: shredding.fence_seen,
         newest: newest.as_ref(),
         accept_behind: accepted.as_ref(),
     };

@@ -3,13 +3,14 @@
 use super::error::CommandError;
 use super::logs::{self, OpenLog, Purpose};
 use crate::catalog::{
-    Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
-    StoreLocation, StoreOptions,
+    Catalog, CatalogError, DomainStore, Evidence, OpenError, ShredState, SqlCatalog,
+    StoreIdentities, StoreLocation, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
 use crate::log::{LogReader, Witnesses};
+use crate::shred::Fenced;
 use crate::signing::Signing;
 use crate::tenants::{DomainName, TenantId};
 use lethe_keys::{
@@ -272,6 +273,8 @@ pub(super) struct Shredding {
     pub(super) fenced: Vec<TenantId>,
     /// A move of the root has left them behind.
     pub(super) left_behind: Vec<TenantId>,
+    /// The newest fence that receipts of unfinished shreds name.
+    pub(super) fence_seen: u64,
 }
 
 /// Whom the catalog's newest shreds name.
@@ -279,6 +282,15 @@ pub(super) async fn shredding(catalog: &dyn Catalog) -> Result<Shredding, Comman
     let mut found = Shredding::default();
     for shred in catalog.shreds(NEWEST_SHREDS).await? {
         let members = catalog.shred_terminations(shred.id).await?;
+        if shred.state < ShredState::Receipted {
+            for member in &members {
+                let (state, tenant) = (ShredState::Fenced, Some(member.tenant));
+                let fenced = catalog.evidence_of(shred.id, state, tenant).await?;
+                if let Some(fenced) = fenced {
+                    found.fence_seen = found.fence_seen.max(fence_number(&fenced)?);
+                }
+            }
+        }
         let tenants = members.iter().map(|one| one.tenant);
         match shred.state {
             ShredState::Requested => {}
@@ -287,6 +299,15 @@ pub(super) async fn shredding(catalog: &dyn Catalog) -> Result<Shredding, Comman
         }
     }
     Ok(found)
+}
+
+fn fence_number(evidence: &Evidence) -> Result<u64, CommandError> {
+    let fenced: Fenced = serde_json::from_str(&evidence.body).map_err(|error| {
+        CommandError::Failed(format!(
+            "the catalog's evidence of a fence can't be read: {error}"
+        ))
+    })?;
+    Ok(fenced.fence.number)
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.

@@ -27,7 +27,7 @@ pub use domain::{
 };
 pub use error::{LogAway, ShredError};
 pub use evidence::{
-    BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, HeldVersion, Inventory,
+    BackedUp, Destroyed, FenceOutcome, FenceRecord, Fenced, FencedGateway, HeldVersion, Inventory,
     PurgeCounts, Rekeyed,
 };
 pub use inventory::InventoryKey;

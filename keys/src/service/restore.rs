@@ -19,6 +19,9 @@ use crate::store::{Announcement, Phase, StoreError, StoreHead};
 use crate::tree::Epoch;
 use crate::types::{FenceScope, KeyStoreIdentity, NewestCheckpoint, RekeyEvidence};
 
+/// Fences that one call raises at most, to come past those that were seen.
+const FENCES_MAX: u32 = 10_000;
+
 /// An operator's decision to open a key store that is behind its log. It becomes an entry of that log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
@@ -36,6 +39,8 @@ pub struct RestoreOptions<'a> {
     /// Tenants whose keys no gateway may open: those of a shred that has not moved the root yet. A backup from before its
     /// fence knows nothing of it.
     pub fence: &'a [TenantId],
+    /// The newest fence that a receipt of an unfinished shred may name: those that follow have greater numbers.
+    pub fence_seen: u64,
     /// The newest checkpoint that the log and its witnesses hold.
     pub newest: Option<&'a NewestCheckpoint>,
     /// Restores what is behind the checkpoint or the newest epoch seen.
@@ -186,7 +191,24 @@ impl Restore<'_> {
             let raise = self.store.store.raise_fence(scope, SystemClock.unix_ms());
             self.store.call("raising a fence", raise).await?;
         }
-        Ok(())
+        if self.options.fence_seen == 0 {
+            return Ok(());
+        }
+        for _ in 0..FENCES_MAX {
+            let raise = self
+                .store
+                .store
+                .raise_fence(FenceScope::Nodes, SystemClock.unix_ms());
+            let number = self.store.call("raising a fence", raise).await?;
+            if number >= self.options.fence_seen {
+                return Ok(());
+            }
+        }
+        // What was raised stays: a repetition goes on from there.
+        Err(KeysError::Unavailable {
+            operation: "raising fences",
+            cause: format!("fence {} is far away; repeat it", self.options.fence_seen),
+        })
     }
 
     /// Compares with the newest checkpoint and epoch; behind them only by an operator's decision, which is logged.
