@@ -1,3 +1,5 @@
+mod orphans;
+
 use super::testing::{Bench, NOW, eu};
 use super::{Runner, RunnerSettings};
 use crate::catalog::{

@@ -373,6 +373,14 @@ impl UploadStore for SqlCatalog {
         Ok(recorded.map_or(UpstreamOwner::Undecided, |_| UpstreamOwner::Recorded))
     }
 
+    async fn has_upload(&self, upload: &UploadId) -> Result<bool, CatalogError> {
+        let question = Statement::new("SELECT 1 FROM uploads WHERE id = $1 LIMIT 1");
+        let rows = self
+            .read("has_upload", question.bind(upload.as_str()))
+            .await?;
+        Ok(!rows.is_empty())
+    }
+
     async fn spooled(
         &self,
         tenant: TenantId,
