@@ -146,8 +146,12 @@ impl ShredStore for SqlCatalog {
         self.newest_termination(tenant).await
     }
 
-    async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError> {
-        self.terminations_not_over(rows_max).await
+    async fn open_terminations(
+        &self,
+        after: Option<(UnixMs, TerminationId)>,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        self.terminations_not_over(after, rows_max).await
     }
 
     async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
@@ -383,7 +387,7 @@ impl ShredStore for SqlCatalog {
         let operation = "shreds";
         let question = Statement::new(columns!(
             "SELECT",
-            "FROM shreds ORDER BY started DESC, id LIMIT $1"
+            "FROM shreds ORDER BY CASE WHEN state = 'purged' THEN 1 ELSE 0 END, started DESC, id LIMIT $1"
         ));
         let rows = self
             .read(operation, question.bind(i64::from(rows_max)))
