@@ -179,6 +179,8 @@ impl Cut {
 pub struct FaultyStore {
     inner: Arc<dyn RegionStore>,
     plan: Arc<Mutex<Plan>>,
+    /// What the store says that it can do, where that is not the truth.
+    profile: Option<Arc<RegionProfile>>,
 }
 
 impl FaultyStore {
@@ -188,7 +190,17 @@ impl FaultyStore {
         Self {
             inner,
             plan: Arc::default(),
+            profile: None,
         }
+    }
+
+    /// Claims to be another kind of store.
+    #[must_use]
+    pub fn claiming(mut self, change: impl FnOnce(&mut RegionProfile)) -> Self {
+        let mut profile = self.profile().clone();
+        change(&mut profile);
+        self.profile = Some(Arc::new(profile));
+        self
     }
 
     /// The next call of `op` fails.
@@ -224,7 +236,7 @@ impl FaultyStore {
         plan.hooks.push((op, at, hook));
     }
 
-    /// Every version has this lock from now on, whatever the store says.
+    /// Every version has this lock from now on, whatever the store says; any retention that is set takes the place of this one's.
     pub fn tell_lock(&self, lock: ObjectLock) {
         self.plan().lock = Some(lock);
     }
@@ -638,9 +650,16 @@ impl RegionStore for FaultyStore {
         retention: Option<Retention>,
         bypass: bool,
     ) -> Result<(), RegionError> {
-        let call = self
+        let inner = self
             .inner
             .set_retention(tenant, at, version, retention, bypass);
+        let call = async {
+            if let Some(told) = &mut self.plan().lock {
+                told.retention = retention;
+                return Ok(());
+            }
+            inner.await
+        };
         self.call(Op::SetRetention, call).await
     }
 
@@ -679,6 +698,8 @@ impl RegionStore for FaultyStore {
     }
 
     fn profile(&self) -> &RegionProfile {
-        self.inner.profile()
+        self.profile
+            .as_deref()
+            .unwrap_or_else(|| self.inner.profile())
     }
 }
