@@ -361,8 +361,12 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<(), CatalogError>;
     /// The tenant's newest termination.
     async fn termination(&self, tenant: TenantId) -> Result<Termination, CatalogError>;
-    /// Terminations that are not over, by the end of their grace.
-    async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError>;
+    /// Terminations that are not over, by the end of their grace; only those behind `after` in that order.
+    async fn open_terminations(
+        &self,
+        after: Option<(UnixMs, TerminationId)>,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError>;
     /// Whether a termination is approved, in no shred yet, and its grace ended at `due` or before; however many others are open.
     async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError>;
     /// Terminations that were asked for in a period (`from` inclusive, `to` exclusive), cancelled ones too, by time.
@@ -444,7 +448,7 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<Option<Evidence>, CatalogError>;
     /// One shred.
     async fn shred(&self, shred: ShredId) -> Result<Shred, CatalogError>;
-    /// The newest shreds first.
+    /// Those that are not over first, and of these and of the others the newest first.
     async fn shreds(&self, rows_max: u32) -> Result<Vec<Shred>, CatalogError>;
     /// A shred's terminations, by tenant.
     async fn shred_terminations(&self, shred: ShredId) -> Result<Vec<Termination>, CatalogError>;

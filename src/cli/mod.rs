@@ -19,6 +19,7 @@ mod logging;
 mod logs;
 mod open;
 mod output;
+mod pages;
 mod receipts;
 mod regions;
 mod serve;

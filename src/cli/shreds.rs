@@ -5,8 +5,9 @@ use super::client::{Client, encoded};
 use super::commands::path;
 use super::error::CommandError;
 use super::output::{Format, print};
+use super::pages::{self, Page};
 use super::watch;
-use crate::admin::{ShredBody, TenantView, TerminationBody};
+use crate::admin::{SHREDS_LISTED_MAX, ShredBody, TenantView, TerminationBody};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -42,11 +43,27 @@ fn within(path: &str, domain: Option<&str>) -> String {
 /// What is to be terminated, and how it stands.
 pub(super) async fn due(
     client: &Client,
-    domain: Option<&str>,
+    domain: Option<String>,
     format: Format,
 ) -> Result<(), CommandError> {
-    let rows: Vec<TerminationBody> = client.get(&within("/v1/terminations", domain)).await?;
+    let first = Page {
+        domain,
+        ..Page::default()
+    };
+    let rows: Vec<TerminationBody> = pages::listed(client, "/v1/terminations", first).await?;
     print(format, &TERMINATION, &rows)
+}
+
+/// The API's answer does not say that it is cut; its length does.
+fn tell_what_is_left_out(rows: &[ShredBody]) {
+    for of_domain in rows.chunk_by(|one, next| one.domain == next.domain) {
+        if of_domain.len() >= SHREDS_LISTED_MAX as usize {
+            watch::say(&format!(
+                "{}: {SHREDS_LISTED_MAX} shreds are shown, those that are not over first; `lethe receipt list` has all that are over",
+                of_domain[0].domain
+            ));
+        }
+    }
 }
 
 /// Asks for a termination and shows the inventory's key, this once.
@@ -103,7 +120,9 @@ pub(super) async fn shred(
         }
     };
     if !waiting.wait {
-        return print(format, &SHRED, &rows?);
+        let rows = rows?;
+        tell_what_is_left_out(&rows);
+        return print(format, &SHRED, &rows);
     }
     let asked = Asked {
         client: &client,

@@ -171,6 +171,8 @@ impl Cut {
 pub struct FaultyStore {
     inner: Arc<dyn RegionStore>,
     plan: Arc<Mutex<Plan>>,
+    /// What the store says that it can do, where that is not the truth.
+    profile: Option<Arc<RegionProfile>>,
 }
 
 impl FaultyStore {
@@ -180,7 +182,17 @@ impl FaultyStore {
         Self {
             inner,
             plan: Arc::default(),
+            profile: None,
         }
+    }
+
+    /// Claims to be another kind of store.
+    #[must_use]
+    pub fn claiming(mut self, change: impl FnOnce(&mut RegionProfile)) -> Self {
+        let mut profile = self.profile().clone();
+        change(&mut profile);
+        self.profile = Some(Arc::new(profile));
+        self
     }
 
     /// The next call of `op` fails.
@@ -216,7 +228,7 @@ impl FaultyStore {
         plan.hooks.push((op, at, hook));
     }
 
-    /// Every version has this lock from now on, whatever the store says.
+    /// Every version has this lock from now on, whatever the store says; any retention that is set takes the place of this one's.
     pub fn tell_lock(&self, lock: ObjectLock) {
         self.plan().lock = Some(lock);
     }

@@ -6,10 +6,10 @@
 mod domain;
 mod error;
 mod evidence;
-mod held;
 pub mod inventory;
 mod keys;
 mod leftovers;
+mod locks;
 mod log;
 mod merkle;
 mod progress;

@@ -3,9 +3,9 @@
 //! the buckets are gone, or a fresh listing of one shows nothing but what the store holds on to.
 
 use super::evidence::HeldVersion;
-use super::held::{Holding, lock_on};
 use super::inventory::versioned;
 use super::leftovers::Leftover;
+use super::locks::{Holding, lock_on};
 use super::progress::{Doomed, Place, Progress};
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState};
 use crate::clock::UnixMs;

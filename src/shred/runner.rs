@@ -218,7 +218,7 @@ impl ShredDomain {
         let begun = catalog.shreds(NEWEST_SHREDS).await?;
         if !begun.iter().any(|one| one.state < ShredState::Destroyed) {
             // Before anything is begun, so that a tenant whose key is lost can still join.
-            let open = catalog.open_terminations(TENANTS_MAX).await?;
+            let open = catalog.open_terminations(None, TENANTS_MAX).await?;
             let leaving = open
                 .iter()
                 .filter(|one| one.state == TerminationState::Approved && one.grace_end <= due);

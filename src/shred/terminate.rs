@@ -7,6 +7,7 @@ use super::rules::{self, Due};
 use crate::catalog::{
     Approval, CatalogError, NewTermination, Termination, TerminationId, TerminationState,
 };
+use crate::clock::UnixMs;
 use crate::tenants::{Tenant, TenantId, TenantState};
 use zeroize::Zeroizing;
 
@@ -148,15 +149,20 @@ impl ShredDomain {
         Ok(rules::may_shred(tenant.state, termination.as_ref(), now)?)
     }
 
-    /// Terminations that are not over, with how they stand, by the end of their grace.
+    /// Terminations that are not over, with how they stand, by the end of their grace; only those behind `after` in that order.
     ///
     /// # Errors
     /// [`ShredError`].
     pub async fn open_terminations(
         &self,
+        after: Option<(UnixMs, TerminationId)>,
         rows_max: u32,
     ) -> Result<Vec<TerminationView>, ShredError> {
-        let open = self.stores.catalog.open_terminations(rows_max).await?;
+        let open = self
+            .stores
+            .catalog
+            .open_terminations(after, rows_max)
+            .await?;
         Ok(open.into_iter().map(|one| self.view(one)).collect())
     }
 

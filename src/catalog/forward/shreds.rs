@@ -42,9 +42,14 @@ macro_rules! forward_shred_store {
                 }
                 async fn open_terminations(
                     &self,
+                    after: Option<(UnixMs, TerminationId)>,
                     rows_max: u32,
                 ) -> Result<Vec<Termination>, CatalogError> {
-                    $call!(self, "open_terminations", open_terminations(rows_max))
+                    $call!(
+                        self,
+                        "open_terminations",
+                        open_terminations(after, rows_max)
+                    )
                 }
                 async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
                     $call!(self, "is_termination_due", is_termination_due(due))

@@ -7,14 +7,11 @@ use super::super::{
 };
 use super::buckets::bucket_of;
 use super::codes::{self, Coded};
-use super::uploads::upload_of;
+use super::uploads::{select_uploads, upload_of};
 use super::{SqlCatalog, Work, at};
 use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use async_trait::async_trait;
-
-/// The most of a reason that is kept, in bytes.
-const REASON_BYTES_MAX: usize = 1024;
 
 /// How many shreds one claim tries before it lets the racing claimers have them.
 const CANDIDATES: i64 = 8;
@@ -59,13 +56,6 @@ fn evidence_of(row: &Row) -> Result<Evidence, DatabaseError> {
 /// What concerns the whole shred has an empty tenant.
 fn tenant_key(tenant: Option<&TenantId>) -> &[u8] {
     tenant.map_or(&[], |tenant| tenant.as_bytes())
-}
-
-/// What is kept of a reason; PostgreSQL's texts hold no NUL.
-fn shortened(reason: &str) -> String {
-    let mut text = reason.replace('\0', "");
-    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-    text
 }
 
 impl Work {
@@ -146,8 +136,12 @@ impl ShredStore for SqlCatalog {
         self.newest_termination(tenant).await
     }
 
-    async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError> {
-        self.terminations_not_over(rows_max).await
+    async fn open_terminations(
+        &self,
+        after: Option<(UnixMs, TerminationId)>,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        self.terminations_not_over(after, rows_max).await
     }
 
     async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
@@ -295,7 +289,7 @@ impl ShredStore for SqlCatalog {
         .bind(shred)
         .bind(fence.0)
         .bind(retry_at)
-        .bind(reason.map(shortened).as_deref());
+        .bind(reason.map(codes::reason).as_deref());
         if work.change(release).await? == 1 {
             return work.commit().await;
         }
@@ -403,7 +397,7 @@ impl ShredStore for SqlCatalog {
         let operation = "shreds";
         let question = Statement::new(columns!(
             "SELECT",
-            "FROM shreds ORDER BY started DESC, id LIMIT $1"
+            "FROM shreds ORDER BY CASE WHEN state = 'purged' THEN 1 ELSE 0 END, started DESC, id LIMIT $1"
         ));
         let rows = self
             .read(operation, question.bind(i64::from(rows_max)))
@@ -438,11 +432,10 @@ impl ShredStore for SqlCatalog {
         rows_max: u32,
     ) -> Result<Vec<Upload>, CatalogError> {
         let operation = "uploads_in_any_state";
-        let question = Statement::new(
-            "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
-             FROM uploads WHERE tenant = $1 ORDER BY id LIMIT $2",
-        )
+        let question = Statement::new(select_uploads!(
+            "SELECT",
+            "WHERE tenant = $1 ORDER BY id LIMIT $2"
+        ))
         .bind(tenant)
         .bind(i64::from(rows_max));
         let rows = self.read(operation, question).await?;

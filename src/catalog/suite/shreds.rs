@@ -208,7 +208,7 @@ pub(super) async fn shred_goes_through_its_states_in_order(world: &World) {
     assert_eq!(catalog.evidence(held.id).await.unwrap().len(), 16);
     let over = LATER.plus_ms(1_000_000);
     assert_eq!(catalog.claim_shred("one", over, 100).await.unwrap(), None);
-    assert!(catalog.open_terminations(9).await.unwrap().is_empty());
+    assert!(catalog.open_terminations(None, 9).await.unwrap().is_empty());
 }
 
 pub(super) async fn shred_that_purges_lets_the_next_begin_and_go_first(world: &World) {

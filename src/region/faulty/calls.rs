@@ -311,9 +311,16 @@ impl RegionStore for FaultyStore {
         retention: Option<Retention>,
         bypass: bool,
     ) -> Result<(), RegionError> {
-        let call = self
+        let inner = self
             .inner
             .set_retention(tenant, at, version, retention, bypass);
+        let call = async {
+            if let Some(told) = &mut self.plan().lock {
+                told.retention = retention;
+                return Ok(());
+            }
+            inner.await
+        };
         self.call(Op::SetRetention, call).await
     }
 
@@ -352,6 +359,8 @@ impl RegionStore for FaultyStore {
     }
 
     fn profile(&self) -> &RegionProfile {
-        self.inner.profile()
+        self.profile
+            .as_deref()
+            .unwrap_or_else(|| self.inner.profile())
     }
 }
