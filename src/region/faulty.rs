@@ -5,7 +5,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use super::{ObjectLock, RegionError, RegionStore};
+use super::{ObjectLock, RegionError, RegionProfile, RegionStore};
 use futures::future::BoxFuture;
 use std::collections::HashMap;
 use std::future::Future;
