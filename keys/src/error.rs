@@ -252,6 +252,12 @@ pub enum Refusal {
         /// The tenant.
         tenant: TenantId,
     },
+    /// Somebody whose keys a restore is told to leave behind is said to be there still ([`crate::ForgetGuard`]).
+    #[error("{} tenants are to be forgotten who may not be", tenants.len())]
+    ForgettingRefused {
+        /// Who.
+        tenants: Vec<TenantId>,
+    },
     /// A move of the root needs somebody to forget.
     #[error("a move of the root names no tenant")]
     NoVictims,

@@ -347,6 +347,9 @@ pub(super) enum KeyStoreCommand {
         /// Restore although it is behind the log, for this reason; the log keeps it.
         #[arg(long, value_name = "REASON")]
         accept_behind: Option<String>,
+        /// Forget this tenant, by name or id, although the catalog has it as not erased; may be repeated.
+        #[arg(long, value_name = "TENANT")]
+        forget: Vec<String>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
 
 use super::error::CommandError;
-use super::logs::{self, OpenLog, Purpose};
+use super::logs::{self, Compared, OpenLog, Purpose};
 use crate::catalog::{
     Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
     StoreLocation, StoreOptions,
@@ -9,7 +9,6 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
-use crate::log::{LogReader, Witnesses};
 use crate::signing::Signing;
 use crate::tenants::{DomainName, TenantId};
 use lethe_keys::{
@@ -220,12 +219,10 @@ pub(super) async fn open_domain(
     if config.roles.control {
         log = logs::open_log(config, name, domain, stores).await?;
         if let Some(log) = &log {
-            let reader: &dyn LogReader = log.store.as_ref();
-            newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Growing).await?);
+            newest = Some(newest_of(name, &keys, log.compared(), Purpose::Growing).await?);
         }
     } else if let Some(log) = logs::read_log(config, name, domain, stores).await? {
-        let reader = log.reader.as_ref();
-        newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Comparing).await?);
+        newest = Some(newest_of(name, &keys, log.compared(), Purpose::Comparing).await?);
     }
     let system = Arc::new(SystemClock);
     let keys = match &newest {
@@ -246,13 +243,13 @@ pub(super) async fn open_domain(
 async fn newest_of(
     name: &DomainName,
     keys: &KeyServiceConfig,
-    log: &dyn LogReader,
-    witnesses: &Witnesses,
+    log: Compared<'_>,
     purpose: Purpose,
 ) -> Result<NewestCheckpoint, CommandError> {
     // Before the log is read, which only grows: so a log that has less was rolled back.
     let recorded = KeyService::recorded_log_size(keys).await?;
-    logs::newest(name, log, witnesses, Some((recorded, keys)), purpose).await
+    let newest = logs::newest(name, log, Some((recorded, keys)), purpose).await;
+    newest.map(|(checkpoint, _)| checkpoint)
 }
 
 /// The newest epoch that the catalog's shreds say the key store was in; 0 when it has none.
