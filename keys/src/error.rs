@@ -246,7 +246,7 @@ pub enum Refusal {
     },
     /// The key store holds keys that a statement beside the log says are destroyed: it is an older copy.
     #[error(
-        "the key store holds keys of tenant {tenant}, which a statement beside the log says is erased: an older copy was restored"
+        "the key store holds keys of tenant {tenant}, which a statement of the log says is erased: an older copy was restored"
     )]
     NotForgotten {
         /// The tenant.

@@ -335,6 +335,14 @@ pub(super) enum KeyStoreCommand {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Mark the directory that key_backup names as the place for this domain's backups: a new one, or one of an older version.
+    AdoptBackupPlace {
+        /// The domain.
+        domain: String,
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Restore a backup into an empty key store; refused when it is behind the log.
     Restore {
         /// The domain.

@@ -9,9 +9,12 @@ use super::output::{Format, print};
 use super::statements::{Beside, Erased};
 use super::stores;
 use crate::admin::KeyBackupBody;
+use crate::catalog::DomainStore as _;
 use crate::config::{self, DomainStores, Environment};
 use crate::tenants::DomainName;
-use lethe_keys::{BackupDirectory, ForgetGuard, KeyService, Override, RestoreOptions};
+use lethe_keys::{
+    BackupDirectory, ForgetGuard, KeyService, KeyStoreIdentity, Override, RestoreOptions,
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -34,6 +37,9 @@ pub(super) async fn key_store(
             file,
             config,
         } => test_restore(&name(&domain)?, &file, &config, environment, format).await,
+        KeyStoreCommand::AdoptBackupPlace { domain, config } => {
+            adopt(&name(&domain)?, &config, environment, format).await
+        }
         KeyStoreCommand::Restore {
             domain,
             file,
@@ -95,6 +101,31 @@ async fn test_restore(
         "erased_tenants_looked_for",
     ];
     print(format, &columns, &view)
+}
+
+async fn adopt(
+    domain: &DomainName,
+    config: &Path,
+    environment: &Environment,
+    format: Format,
+) -> Result<(), CommandError> {
+    let config = config::load(config, environment)?;
+    let (_, domain_stores) = stores::domain_stores(&config, domain)?;
+    let dir = domain_stores
+        .key_backup_dir
+        .as_deref()
+        .ok_or_else(|| CommandError::Usage(format!("[domains.{domain}] names no key_backup")))?;
+    let catalog = stores::open_catalog(&config, domain).await?;
+    let key_store = KeyStoreIdentity::from_bytes(catalog.identities().await?.key_store);
+    stores::adopt(dir, key_store).await?;
+    let view = json!({
+        "domain": domain.as_str(), "key_backup": dir, "key_store_identity": key_store.to_string(),
+    });
+    print(
+        format,
+        &["domain", "key_backup", "key_store_identity"],
+        &view,
+    )
 }
 
 struct Asked {

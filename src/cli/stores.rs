@@ -12,8 +12,8 @@ use crate::directory::SqlDirectory;
 use crate::signing::Signing;
 use crate::tenants::{DomainName, TenantId};
 use lethe_keys::{
-    Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, NewestCheckpoint, RootConfig,
-    Sequencing, StoreUrl, SystemClock, check_apart,
+    BackupDirectory, Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location,
+    NewestCheckpoint, RootConfig, Sequencing, StoreUrl, SystemClock, check_apart,
 };
 use lethe_receipts::log::LogVerifier;
 use std::os::unix::fs::DirBuilderExt;
@@ -108,7 +108,8 @@ pub(super) async fn init_domain(
     make_parent(&stores.catalog_path())?;
     make_parent(&stores.key_store_path())?;
     make_parent(&sqlite_path(&config.directory))?;
-    check_planned(stores)?;
+    let fresh = is_fresh(config, name).await?;
+    check_planned(stores, fresh)?;
     let keys = key_config(config, name, stores, dev)?;
     refuse_lost_catalog(config, name, &keys).await?;
     let catalog = SqlCatalog::create(&stores.catalog, &options).await?;
@@ -123,16 +124,19 @@ pub(super) async fn init_domain(
         }
         None => KeyService::init(&keys).await?,
     };
+    // Before the identities: once they are recorded, a directory that is not marked is one that is not mounted.
+    if let Some(dir) = &stores.key_backup_dir
+        && (fresh || (dev && dir.is_dir()))
+    {
+        adopt(dir, key_store).await?;
+    }
     let identities = StoreIdentities {
         catalog: catalog.identity(),
         key_store: *key_store.as_bytes(),
     };
     catalog.record_identities(&identities).await?;
     SqlDirectory::create(&config.directory, &options).await?;
-    for dir in [&stores.log_dir, &stores.key_backup_dir]
-        .into_iter()
-        .flatten()
-    {
+    if let Some(dir) = &stores.log_dir {
         make_dir(dir)?;
     }
     let mut log_key = None;
@@ -145,6 +149,28 @@ pub(super) async fn init_domain(
         identities,
         log_key,
     })
+}
+
+/// Marks a directory as the place for a key store's backups.
+pub(super) async fn adopt(dir: &Path, key_store: KeyStoreIdentity) -> Result<(), CommandError> {
+    let adopted = BackupDirectory::new(dir).adopt(key_store).await;
+    adopted.map_err(|error| {
+        CommandError::failed(
+            format!("{}: {error}", dir.display()),
+            "mount or make the directory first",
+        )
+    })
+}
+
+/// Whether nothing of a domain was finished yet: a place that its first initialisation makes is missing later for another reason.
+async fn is_fresh(config: &Config, name: &DomainName) -> Result<bool, CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    match SqlCatalog::open(&stores.catalog, &store_options(config)).await {
+        Ok(catalog) => Ok(recorded_identities(&catalog).await?.is_none()),
+        Err(OpenError::Missing { .. }) => Ok(true),
+        // What is wrong with it is told when it is made.
+        Err(_) => Ok(false),
+    }
 }
 
 /// The catalog is made first. Where it is missing and what comes after it is there, it was lost, and an empty one in its place
@@ -328,7 +354,7 @@ fn not_apart(name: &DomainName, which: &str, error: &lethe_keys::NotApart) -> Co
 }
 
 /// Compares the places that are directories before anything is made in them.
-fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
+fn check_planned(stores: &DomainStores, fresh: bool) -> Result<(), CommandError> {
     let mut places: Vec<(&str, Location)> = Vec::new();
     let named = [
         ("catalog", stores.catalog_path()),
@@ -347,7 +373,11 @@ fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
         ("signing", &stores.signing_dir),
     ] {
         if let Some(dir) = dir {
-            make_dir(dir)?;
+            if fresh || key != "key_backup" {
+                make_dir(dir)?;
+            } else if !dir.is_dir() {
+                continue;
+            }
             let place = Location::of_directory(dir)
                 .map_err(|error| CommandError::file(dir, "looking", &error))?;
             places.push((key, place));

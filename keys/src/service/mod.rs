@@ -15,6 +15,7 @@ mod peers;
 mod rekey;
 mod renewal;
 mod restore;
+mod scratch;
 mod secrets;
 mod tenant_keys;
 
