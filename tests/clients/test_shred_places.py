@@ -135,13 +135,14 @@ def test_shred_waits_for_a_place_of_backups_that_is_not_mounted_and_makes_none_i
     waits(site, "it can't be read")
     said = site.made.refused("key-store", "backup", "eu", gateway=site.here, code=2)
     assert "is not marked as the place" in said, said
-    site.made.json("domain", "init", "eu", "--config", "lethe.toml")
     said = site.made.refused("key-store", "adopt-backup-place", "eu", "--config", "lethe.toml", code=2)
     assert "mount or make the directory first" in said, said
+    site.here.stop()
+    site.made.json("domain", "init", "eu", "--config", "lethe.toml")
     assert not site.place.exists(), "made by nothing of this"
     # The directory under the mount point, after a restart.
     site.place.mkdir(mode=0o700)
-    site.here.stop()
+    site.made.json("domain", "init", "eu", "--config", "lethe.toml")
     site.here.start()
     assert "nothing can be shredded or backed up" in site.here.log(), "said at the start, which it does not keep from"
     waits(site, "it bears the mark of no key store")
