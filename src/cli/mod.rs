@@ -10,6 +10,7 @@ mod dev_tls;
 mod doctor;
 mod error;
 mod files;
+mod forgetting;
 mod key_store;
 mod local;
 mod log_rebuild;

@@ -115,11 +115,13 @@ impl ShredKeys for DomainKeys {
     async fn ready(&self) -> Result<(), KeysError> {
         self.keys.ping().await?;
         self.keys.check_root_control().await?;
-        let listed = self.backups.list().await;
-        listed.map(drop).map_err(|error| KeysError::Unavailable {
+        let newest = self.backups.ready(&self.keys.identity()).await;
+        let newest_bytes = newest.map_err(|error| KeysError::Unavailable {
             operation: "reaching the place for backups",
             cause: error.to_string(),
-        })
+        })?;
+        // Found out after the root has moved, it would keep everybody from new keys.
+        KeyService::check_scratch(&self.scratch, newest_bytes)
     }
 
     async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError> {

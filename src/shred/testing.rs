@@ -312,6 +312,11 @@ impl World {
         panic!("{at}: not over: {shreds:?}");
     }
 
+    /// Who sees the log, and knows its keys: nobody watches it here.
+    pub(crate) fn log_witnesses(&self) -> &Witnesses {
+        &self.log.inner.witnesses
+    }
+
     pub(crate) fn trust(&self) -> String {
         let trust = self
             .domain

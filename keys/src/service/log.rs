@@ -168,14 +168,26 @@ pub(super) async fn refuse_erased(
     store: &StoreCalls,
     erased: &[TenantId],
 ) -> Result<(), KeysError> {
-    for tenant in erased {
+    match with_keys(store, erased).await?.first() {
+        Some(tenant) => Err(Refusal::NotForgotten { tenant: *tenant }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Those of these tenants whose keys are there.
+pub(super) async fn with_keys(
+    store: &StoreCalls,
+    tenants: &[TenantId],
+) -> Result<Vec<TenantId>, KeysError> {
+    let mut found = Vec::new();
+    for tenant in tenants {
         let newest = store.store.newest_kek(*tenant);
-        let found = store.call("looking for a tenant to forget", newest).await?;
-        if found.is_some() {
-            return Err(Refusal::NotForgotten { tenant: *tenant }.into());
+        let newest = store.call("looking for a tenant to forget", newest).await?;
+        if newest.is_some() {
+            found.push(*tenant);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// An operator's decision to open a key store that is behind its log, as an entry of that log.

@@ -15,12 +15,13 @@ mod peers;
 mod rekey;
 mod renewal;
 mod restore;
+mod scratch;
 mod secrets;
 mod tenant_keys;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use open::Backing;
-pub use restore::{Override, RestoreOptions, Restored};
+pub use restore::{ForgetGuard, Override, RestoreOptions, Restored};
 pub use secrets::SECRET_BYTES_MAX;
 
 use std::sync::atomic::AtomicU64;
