@@ -4,10 +4,11 @@ mod uploads;
 
 pub(crate) use uploads::{SPOOLED_PARTS, UPLOADS};
 
+use super::clocks::{ClockBehind, OtherClocks};
 use super::domain::{
     Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
 };
-use super::error::LogAway;
+use super::error::{LogAway, ShredError};
 use super::evidence::{BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, Rekeyed};
 use super::log::DomainLog;
 use super::rules::ShredPolicy;
@@ -16,6 +17,7 @@ use crate::catalog::{
     ApprovalMode, BucketState, BucketStore as _, Fault, FaultKind, NewBucket, NewTenant,
     ShredState, ShredStore as _, TenantStore as _, TerminationId,
 };
+use crate::clock::{Clock as _, ManualClock, UnixMs};
 use crate::jobs::testing::{Bench, Fuse, NOW, eu};
 use crate::log::{DirLog, LeafSource, Sequencer, SourceError, Witnesses};
 use crate::region::{Body, ObjectRef, PutCondition, PutRequest, RegionStore as _, UpstreamBucket};
@@ -57,6 +59,7 @@ pub(crate) struct Model {
     backups: u64,
     pub(crate) queued: Vec<[u8; 32]>,
     logged: BTreeMap<[u8; 32], u64>,
+    called_off: BTreeSet<TerminationId>,
 }
 
 impl Model {
@@ -288,6 +291,23 @@ impl ShredKeys for ModelKeys {
         self.guard(|model| Ok(model.logged.get(entry).copied()))
     }
 
+    async fn call_off(&self, termination: TerminationId) -> Result<(), KeysError> {
+        self.guard(|model| {
+            model.called_off.insert(termination);
+            Ok(())
+        })
+    }
+
+    async fn called_off(
+        &self,
+        terminations: &[TerminationId],
+    ) -> Result<BTreeSet<TerminationId>, KeysError> {
+        self.guard(|model| {
+            let asked: BTreeSet<TerminationId> = terminations.iter().copied().collect();
+            Ok(&asked & &model.called_off)
+        })
+    }
+
     async fn seal_inventory_key(
         &self,
         _tenant: TenantId,
@@ -401,6 +421,28 @@ pub(crate) enum Part {
     Region,
 }
 
+/// Others' clocks, as their owners and what they read.
+pub(crate) struct TestClocks {
+    own: Arc<ManualClock>,
+    pub(crate) others: Mutex<Vec<(&'static str, UnixMs)>>,
+}
+
+#[async_trait]
+impl OtherClocks for TestClocks {
+    async fn behind(&self, by_ms: i64) -> Result<Vec<ClockBehind>, ShredError> {
+        let own = self.own.now();
+        let others = self.others.lock().unwrap();
+        Ok(others
+            .iter()
+            .map(|(whose, theirs)| ClockBehind {
+                whose: (*whose).to_owned(),
+                by_ms: own.0 - theirs.0,
+            })
+            .filter(|behind| behind.by_ms > by_ms)
+            .collect())
+    }
+}
+
 /// A domain with two tenants that are to be shredded and one that stays.
 pub(crate) struct World {
     pub(crate) bench: Bench,
@@ -409,6 +451,7 @@ pub(crate) struct World {
     pub(crate) domain: Arc<ShredDomain>,
     pub(crate) victims: Vec<TenantId>,
     pub(crate) stays: TenantId,
+    pub(crate) clocks: Arc<TestClocks>,
     pub(crate) dir: TempDir,
 }
 
@@ -442,7 +485,12 @@ impl World {
             ),
             fuse: Fuse::default(),
         });
+        let clocks = Arc::new(TestClocks {
+            own: bench.clock.clone(),
+            others: Mutex::default(),
+        });
         let domain = Arc::new(ShredDomain {
+            clocks: vec![clocks.clone()],
             stores: bench.domain.clone(),
             keys: keys.clone(),
             log: log.clone(),
@@ -468,6 +516,7 @@ impl World {
             domain,
             victims: Vec::new(),
             stays: TenantId::from_bytes([0xee; 16]),
+            clocks,
             dir,
         };
         for number in 0..victims {
