@@ -135,7 +135,8 @@ pub enum EntrySubject {
         /// The receipt's id.
         receipt_id: [u8; 16],
     },
-    /// An operator's decision to open a key store that was behind its log.
+    /// An operator's decision, of which nothing but the entry is kept: a key store that was opened although it was behind its
+    /// log, or a termination that was called off.
     Override,
 }
 

@@ -73,6 +73,9 @@ pub struct TerminationBody {
     pub cancelled_by: Option<String>,
     /// The shred that it is part of.
     pub shred: Option<String>,
+    /// Why its shred does not begin although it is approved.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// The key of the inventory, for the tenant: in the answer of the request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory_key: Option<String>,
@@ -100,6 +103,7 @@ impl TerminationBody {
             approvals_needed: row.mode.approvals_needed(),
             cancelled_by: row.cancelled.as_ref().map(|by| by.principal.clone()),
             shred: row.shred.map(|shred| shred.to_string()),
+            waits: view.waits.clone(),
             inventory_key: None,
         }
     }
@@ -333,7 +337,8 @@ pub(super) async fn run(
     Ok(Json(status(&admin, &within).await?))
 }
 
-/// Lets shreds that wait after a failure go on at once.
+/// Lets shreds go on at once: those that wait after a failure, and those of an owner who does not answer. One that is worked on is
+/// begun anew at its state, which does no harm.
 #[utoipa::path(post, path = "/v1/shreds/resume", tag = "shredding", params(InDomain),
     responses((status = 200, body = Vec<ShredBody>), (status = 503, body = ErrorBody)))]
 pub(super) async fn resume(
@@ -343,7 +348,7 @@ pub(super) async fn resume(
 ) -> Result<Json<Vec<ShredBody>>, ApiError> {
     acting.operates()?;
     for shreds in of_domains(&admin, &within)? {
-        shreds.stores.catalog.hurry_shreds().await?;
+        shreds.stores.catalog.take_shreds_back().await?;
     }
     acting.done("shred-resume", None);
     Ok(Json(status(&admin, &within).await?))
@@ -363,7 +368,9 @@ impl From<ShredError> for ApiError {
             ShredError::Catalog(error) => error.into(),
             ShredError::Keys(error) => error.into(),
             ShredError::Finish(error) => error.into(),
-            ShredError::Log(_) | ShredError::NoRandomness => Self::unavailable(message),
+            ShredError::Log(_) | ShredError::NoRandomness | ShredError::ClockAhead { .. } => {
+                Self::unavailable(message)
+            }
             ShredError::EvidenceMissing(_) | ShredError::NoReceiptYet => {
                 Self::not_found(message, "`lethe shred status` shows how far it is")
             }

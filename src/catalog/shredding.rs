@@ -378,17 +378,25 @@ pub trait ShredStore: Send + Sync {
         rows_max: u32,
     ) -> Result<Vec<Termination>, CatalogError>;
 
-    /// Begins a shred of every approved termination whose grace ended before `due`, unless one is open (which is returned then).
-    /// `None` when there is nothing due.
+    /// The time by the clock of the database's server; `None` where there is no server.
+    async fn database_now(&self) -> Result<Option<UnixMs>, CatalogError>;
+    /// Approved terminations whose grace ended by then, by its end.
+    async fn due_terminations(
+        &self,
+        due: UnixMs,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError>;
+    /// Begins a shred of those of these terminations that are approved, unless one is open (which is returned then). `None` when
+    /// none of them is.
     async fn begin_shred(
         &self,
         id: ShredId,
         epoch_from: u64,
-        due: UnixMs,
+        terminations: &[TerminationId],
         now: UnixMs,
-        tenants_max: u32,
     ) -> Result<Option<Shred>, CatalogError>;
-    /// Takes the lease on the oldest shred that is not over and that nobody holds.
+    /// Takes the lease on the oldest shred that is not over and that nobody holds. A lease that ends an hour later than a new one would
+    /// is of a clock that was ahead, and holds nothing.
     async fn claim_shred(
         &self,
         owner: &str,
@@ -419,6 +427,8 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<(), CatalogError>;
     /// Lets shreds that wait after a failure be taken at once.
     async fn hurry_shreds(&self) -> Result<(), CatalogError>;
+    /// Takes every shred that is not over from whoever owns it, and lets it be taken at once.
+    async fn take_shreds_back(&self) -> Result<(), CatalogError>;
     /// Moves a shred one state on, with the evidence of that state, all or nothing. `Conflict` under another fence or from another
     /// state. Towards `Inventoried` the sealed inventory keys are forgotten; towards `Receipted` its terminations are `Erased`,
     /// towards `Purged` they are `Purged`.

@@ -7,7 +7,10 @@ use crate::config::{DomainConfig, DomainStores};
 use crate::jobs::JobDomain;
 use crate::log::Sequencer;
 use crate::shred::rules::ShredPolicy;
-use crate::shred::{Certificate, DomainKeys, DomainLog, KeyLeaves, ShredDomain, Unopened};
+use crate::shred::{
+    CatalogClock, Certificate, DomainKeys, DomainLog, GatewayClocks, KeyLeaves, OtherClocks,
+    ShredDomain, Unopened, WitnessClocks,
+};
 use crate::signing::Signing;
 use crate::tenants::{DomainName, RegionName};
 use lethe_keys::{BackupDirectory, BackupPlace as _, KeyService, StoreUrl};
@@ -58,6 +61,17 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
         clock: parts.jobs.clock.clone(),
         unopened: Unopened::default(),
     };
+    let clocks: Vec<Arc<dyn OtherClocks>> = vec![
+        Arc::new(CatalogClock {
+            catalog: parts.jobs.catalog.clone(),
+            clock: parts.jobs.clock.clone(),
+        }),
+        Arc::new(GatewayClocks(keys.keys.clone())),
+        Arc::new(WitnessClocks {
+            log: parts.log.clone(),
+            clock: parts.jobs.clock.clone(),
+        }),
+    ];
     let organization = receipts.organization.clone();
     let name = parts.jobs.name.to_string();
     Some(Arc::new(ShredDomain {
@@ -80,6 +94,7 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
             pairs: parts.pairs,
             root_backups: receipts.root_backups,
         },
+        clocks,
         inventory_time: receipts.inventory,
         purge_slice: PURGE_SLICE,
     }))

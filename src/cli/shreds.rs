@@ -12,7 +12,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-const TERMINATION: [&str; 10] = [
+const TERMINATION: [&str; 11] = [
     "name",
     "tenant",
     "domain",
@@ -23,6 +23,7 @@ const TERMINATION: [&str; 10] = [
     "approvals",
     "approvals_needed",
     "requested_by",
+    "waits",
 ];
 const SHRED: [&str; 8] = [
     "id",
@@ -97,6 +98,7 @@ pub(super) async fn shred(
     format: Format,
 ) -> Result<(), CommandError> {
     let client = Client::new(api)?;
+    let is_status = matches!(command, ShredCommand::Status { .. });
     let (domain, tenant, waiting, rows) = match command {
         ShredCommand::Status { domain, waiting } => {
             let rows: Result<Vec<ShredBody>, _> =
@@ -119,6 +121,9 @@ pub(super) async fn shred(
             (domain, None, waiting, rows)
         }
     };
+    if is_status {
+        tell_what_waits(&client, domain.as_deref()).await?;
+    }
     if !waiting.wait {
         let rows = rows?;
         tell_what_is_left_out(&rows);
@@ -140,6 +145,17 @@ pub(super) async fn shred(
     let longest = Duration::from_secs(u64::from(waiting.wait_minutes) * 60);
     let rows = watch::until_over(&client, &path, &concerned, longest).await?;
     print(format, &SHRED, &rows)
+}
+
+/// Why shreds that are due do not begin: they have no row yet.
+async fn tell_what_waits(client: &Client, domain: Option<&str>) -> Result<(), CommandError> {
+    let rows: Vec<TerminationBody> = client.get(&within("/v1/terminations", domain)).await?;
+    for row in &rows {
+        if let Some(reason) = &row.waits {
+            eprintln!("tenant {} waits: {reason}", row.name);
+        }
+    }
+    Ok(())
 }
 
 struct Asked<'a> {

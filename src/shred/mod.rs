@@ -3,6 +3,7 @@
 //! A shred is a row of the catalog. Each of its states names what is done; the step to the next one may be cut off at any
 //! instruction and be done again by whoever holds the row's lease. Receipts are one a tenant and stage.
 
+mod clocks;
 mod domain;
 mod error;
 mod evidence;
@@ -22,6 +23,7 @@ mod steps;
 mod terminate;
 mod times;
 
+pub use clocks::{CatalogClock, ClockBehind, GatewayClocks, OtherClocks, WitnessClocks};
 pub use domain::{
     Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
 };
@@ -43,5 +45,7 @@ mod bench;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_calling_off;
 #[cfg(test)]
 mod tests_purge;

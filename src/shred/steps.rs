@@ -111,6 +111,7 @@ impl Held<'_> {
     }
 
     async fn fence(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
+        self.domain.agrees_on_time().await?;
         let started_ms = self.now_ms();
         // Whoever has begun the shred may have had another clock.
         if members.iter().any(|one| one.grace_end.0 > started_ms) {

@@ -7,8 +7,9 @@ use keys::Leaves;
 pub(crate) use keys::{ModelKeys, Move};
 pub(crate) use uploads::{SPOOLED_PARTS, UPLOADS};
 
+use super::clocks::{ClockBehind, OtherClocks};
 use super::domain::{Certificate, RootBackups, ShredDomain, ShredLog, Witnessed};
-use super::error::LogAway;
+use super::error::{LogAway, ShredError};
 use super::log::DomainLog;
 use super::rules::ShredPolicy;
 use super::runner::{ShredRunner, ShredRunnerSettings};
@@ -16,6 +17,7 @@ use crate::catalog::{
     ApprovalMode, BucketState, BucketStore as _, Fault, FaultKind, NewBucket, NewTenant,
     ShredState, ShredStore as _, TenantStore as _,
 };
+use crate::clock::{Clock as _, ManualClock, UnixMs};
 use crate::jobs::testing::{Bench, Fuse, NOW, eu};
 use crate::log::{DirLog, Sequencer, Witnesses};
 use crate::region::{Body, ObjectRef, PutCondition, PutRequest, RegionStore as _, UpstreamBucket};
@@ -24,7 +26,7 @@ use crate::tenants::{ObjectKey, TenantId, TenantState};
 use async_trait::async_trait;
 use lethe_receipts::log::{Hash, TreeHead};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -83,6 +85,28 @@ pub(crate) enum Part {
     Region,
 }
 
+/// Others' clocks, as their owners and what they read.
+pub(crate) struct TestClocks {
+    own: Arc<ManualClock>,
+    pub(crate) others: Mutex<Vec<(&'static str, UnixMs)>>,
+}
+
+#[async_trait]
+impl OtherClocks for TestClocks {
+    async fn behind(&self, by_ms: i64) -> Result<Vec<ClockBehind>, ShredError> {
+        let own = self.own.now();
+        let others = self.others.lock().unwrap();
+        Ok(others
+            .iter()
+            .map(|(whose, theirs)| ClockBehind {
+                whose: (*whose).to_owned(),
+                by_ms: own.0 - theirs.0,
+            })
+            .filter(|behind| behind.by_ms > by_ms)
+            .collect())
+    }
+}
+
 /// A domain with two tenants that are to be shredded and one that stays.
 pub(crate) struct World {
     pub(crate) bench: Bench,
@@ -91,6 +115,7 @@ pub(crate) struct World {
     pub(crate) domain: Arc<ShredDomain>,
     pub(crate) victims: Vec<TenantId>,
     pub(crate) stays: TenantId,
+    pub(crate) clocks: Arc<TestClocks>,
     pub(crate) dir: TempDir,
 }
 
@@ -124,7 +149,12 @@ impl World {
             ),
             fuse: Fuse::default(),
         });
+        let clocks = Arc::new(TestClocks {
+            own: bench.clock.clone(),
+            others: Mutex::default(),
+        });
         let domain = Arc::new(ShredDomain {
+            clocks: vec![clocks.clone()],
             stores: bench.domain.clone(),
             keys: keys.clone(),
             log: log.clone(),
@@ -150,6 +180,7 @@ impl World {
             domain,
             victims: Vec::new(),
             stays: TenantId::from_bytes([0xee; 16]),
+            clocks,
             dir,
         };
         for number in 0..victims {

@@ -42,6 +42,30 @@ impl KeyService {
         store.call("queueing a statement", queue).await
     }
 
+    /// Queues an operator's decision for the log, of which nothing but this entry is kept; repeating it changes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`]: call again.
+    pub async fn queue_decision(&self, entry: [u8; 32]) -> Result<(), KeysError> {
+        let now_ms = self.core.clock.unix_ms();
+        let store = &self.core.store;
+        let queue = store
+            .store
+            .queue_entry(Announcement::Override, &entry, now_ms);
+        store.call("queueing a decision", queue).await
+    }
+
+    /// Whether an entry was ever queued here, or taken by the log.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`], [`KeysError::Corrupt`].
+    pub async fn is_entry_known(&self, entry: &[u8; 32]) -> Result<bool, KeysError> {
+        let store = &self.core.store;
+        let known = store.store.entry_index(entry);
+        let known = store.call("looking for an entry", known).await?;
+        Ok(known.is_some())
+    }
+
     /// Where the log has an entry: `None` while it is pending.
     ///
     /// # Errors

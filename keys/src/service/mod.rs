@@ -4,6 +4,7 @@ mod backup;
 #[cfg(test)]
 mod bench;
 mod bulk;
+mod clocks;
 mod data;
 mod destroy;
 mod fences;

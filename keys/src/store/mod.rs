@@ -140,7 +140,10 @@ pub(crate) enum InsertKek {
 /// An entry for the log that is no KEK's creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announcement {
-    Statement { receipt_id: [u8; 16] },
+    Statement {
+        receipt_id: [u8; 16],
+    },
+    /// A decision of an operator: [`EntrySubject::Override`].
     Override,
 }
 
@@ -195,6 +198,8 @@ pub(crate) struct GatewayRow {
     pub(crate) fence: u64,
     pub(crate) lease_ms: u64,
     pub(crate) renewals: u64,
+    /// By the gateway's own wall clock, in milliseconds since 1970.
+    pub(crate) renewed_ms: i64,
 }
 
 /// Fences that one renewal answers at most; more are fetched by the next.

@@ -67,18 +67,27 @@ macro_rules! forward_shred_store {
                         terminations_between(from, to, after, rows_max)
                     )
                 }
+                async fn database_now(&self) -> Result<Option<UnixMs>, CatalogError> {
+                    $call!(self, "database_now", database_now())
+                }
+                async fn due_terminations(
+                    &self,
+                    due: UnixMs,
+                    rows_max: u32,
+                ) -> Result<Vec<Termination>, CatalogError> {
+                    $call!(self, "due_terminations", due_terminations(due, rows_max))
+                }
                 async fn begin_shred(
                     &self,
                     id: ShredId,
                     epoch_from: u64,
-                    due: UnixMs,
+                    terminations: &[TerminationId],
                     now: UnixMs,
-                    tenants_max: u32,
                 ) -> Result<Option<Shred>, CatalogError> {
                     $call!(
                         self,
                         "begin_shred",
-                        begin_shred(id, epoch_from, due, now, tenants_max)
+                        begin_shred(id, epoch_from, terminations, now)
                     )
                 }
                 async fn claim_shred(
@@ -124,6 +133,9 @@ macro_rules! forward_shred_store {
                 }
                 async fn hurry_shreds(&self) -> Result<(), CatalogError> {
                     $call!(self, "hurry_shreds", hurry_shreds())
+                }
+                async fn take_shreds_back(&self) -> Result<(), CatalogError> {
+                    $call!(self, "take_shreds_back", take_shreds_back())
                 }
                 async fn advance_shred(
                     &self,

@@ -119,6 +119,18 @@ impl SqlCatalog {
         Ok(!found.is_empty())
     }
 
+    pub(super) async fn terminations_due(
+        &self,
+        due: UnixMs,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        let question = Statement::new(select!(
+            "WHERE state = 'approved' AND grace_end <= $1 ORDER BY grace_end, id LIMIT $2"
+        ));
+        let question = question.bind(due).bind(i64::from(rows_max));
+        self.terminations("due_terminations", question).await
+    }
+
     pub(super) async fn terminations_of_period(
         &self,
         from: UnixMs,

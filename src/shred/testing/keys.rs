@@ -42,6 +42,7 @@ pub(crate) struct Model {
     backups: u64,
     pub(crate) queued: Vec<[u8; 32]>,
     logged: BTreeMap<[u8; 32], u64>,
+    called_off: BTreeSet<TerminationId>,
 }
 
 impl Model {
@@ -271,6 +272,23 @@ impl ShredKeys for ModelKeys {
 
     async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<u64>, KeysError> {
         self.guard(|model| Ok(model.logged.get(entry).copied()))
+    }
+
+    async fn call_off(&self, termination: TerminationId) -> Result<(), KeysError> {
+        self.guard(|model| {
+            model.called_off.insert(termination);
+            Ok(())
+        })
+    }
+
+    async fn called_off(
+        &self,
+        terminations: &[TerminationId],
+    ) -> Result<BTreeSet<TerminationId>, KeysError> {
+        self.guard(|model| {
+            let asked: BTreeSet<TerminationId> = terminations.iter().copied().collect();
+            Ok(&asked & &model.called_off)
+        })
     }
 
     async fn seal_inventory_key(
