@@ -31,8 +31,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// Connections held at once.
-const CONNECTIONS_MAX: usize = 256;
 /// Bytes of a request's headers.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// How long a TLS handshake or a request's headers may take.
@@ -220,10 +218,10 @@ pub async fn serve(
             "plain HTTP is served on loopback only: configure [s3] tls or [admin] tls",
         ));
     }
-    let drain_deadline = admin.limits.drain_deadline;
+    let limits = admin.limits;
     let router = router(admin);
     let acceptor = tls.map(TlsAcceptor::from);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -248,7 +246,7 @@ pub async fn serve(
     // Every connection holds a receiver; were there none, there would be nothing to tell.
     let _nobody_listens = stop.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain_deadline, drained).await.is_err() {
+    if tokio::time::timeout(limits.drain_deadline, drained).await.is_err() {
         connections.shutdown().await;
     }
     Ok(())

@@ -459,9 +459,21 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn key_errors_tell_gone_from_unavailable() {
-        let kek_id = lethe_envelope::KekId::from_bytes([0; 16]);
-        assert_eq!(code(KeysError::KekUnknown { kek_id }), Code::NoSuchKey);
+    fn key_errors_never_say_that_an_object_is_gone() {
+        let kek_id = lethe_envelope::KekId::from_bytes([7; 16]);
+        let tenant = lethe_envelope::TenantId::from_bytes([8; 16]);
+        for missing in [
+            KeysError::KekUnknown { kek_id },
+            KeysError::TenantUnknown { tenant },
+        ] {
+            let error = OpError::from(missing);
+            assert_eq!(error.code(), Code::InternalError);
+            assert!(error.message().contains("key store"), "{error:?}");
+            assert!(error.message().contains("operator"), "{error:?}");
+            assert!(error.cause.is_some());
+        }
+        let fenced = KeysError::TenantFenced { tenant };
+        assert_eq!(code(fenced), Code::AccessDenied);
         assert_eq!(code(KeysError::LeaseEnded), Code::ServiceUnavailable);
         assert_eq!(code(KeysError::NotAuthentic), Code::InternalError);
     }

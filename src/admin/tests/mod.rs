@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 mod interrupted;
 mod requests;
 mod roles;
+mod slow_clients;
 
 fn acme() -> TenantName {
     "acme".parse().unwrap()
@@ -60,12 +61,18 @@ impl Effective for Waited {
 
 struct Api {
     bench: Bench,
+    admin: Arc<Admin>,
     router: axum::Router,
     waited: Arc<Waited>,
     log: (tempfile::TempDir, Arc<dyn LogStore>),
 }
 
 async fn api() -> Api {
+    api_with(AdminLimits::default(), None).await
+}
+
+/// With bounds, and with something else than [`Waited`] to wait for.
+async fn api_with(limits: AdminLimits, effective: Option<Arc<dyn Effective>>) -> Api {
     let bench = Bench::open().await;
     let waited = Arc::new(Waited::default());
     let log = dir_log();
@@ -79,12 +86,12 @@ async fn api() -> Api {
         jurisdiction: "EU".to_owned(),
         public_endpoint: "https://s3.eu.example.com".to_owned(),
         regions: BTreeMap::from([(eu(), embedded_region())]),
-        effective: waited.clone(),
+        effective: effective.unwrap_or_else(|| waited.clone()),
         shred: None,
         trust: crate::signing::TrustSettings::default(),
         log: Some(log.1.clone()),
     };
-    let admin = Admin {
+    let admin = Arc::new(Admin {
         domains: BTreeMap::from([(bench.domain.name.clone(), domain)]),
         principals: ArcSwap::from_pointee(vec![
             principal("alice", Role::Operator),
@@ -92,12 +99,13 @@ async fn api() -> Api {
             principal("carol", Role::Approver),
         ]),
         clock: bench.clock.clone(),
-        limits: AdminLimits::default(),
+        limits,
         metrics: None,
-    };
+    });
     Api {
         bench,
-        router: router(Arc::new(admin)),
+        router: router(Arc::clone(&admin)),
+        admin,
         waited,
         log,
     }
