@@ -1,5 +1,6 @@
 //! The one place that turns failures into the admin API's answers: `{"error":{"code","message","hint"}}`.
 
+use super::principal::Role;
 use crate::catalog::CatalogError;
 use crate::directory::DirectoryError;
 use crate::jobs::FinishError;
@@ -10,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lethe_keys::KeysError;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// What an answer says that is not a success.
@@ -72,12 +74,32 @@ impl ApiError {
     }
 
     /// 403.
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub(super) fn forbidden(message: impl Into<String>, takes: Role) -> Self {
+        let role = takes.as_str();
         Self::new(
             StatusCode::FORBIDDEN,
             "forbidden",
             message,
-            "ask a principal with the role operator",
+            format!("ask a principal with the role {role}"),
+        )
+    }
+
+    /// 408.
+    pub(super) fn too_slow(deadline: Duration) -> Self {
+        let waited = deadline.as_secs();
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!("the request's body did not come within {waited} s"),
+            "send it again, whole",
+        )
+    }
+
+    /// A body that is too long, or that broke off.
+    pub(super) fn unreadable(bytes_max: usize) -> Self {
+        Self::invalid(
+            format!("the request's body can't be read, or has more than {bytes_max} bytes"),
+            "/openapi.json describes every request's body",
         )
     }
 

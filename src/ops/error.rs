@@ -424,10 +424,7 @@ impl From<AuthError> for OpError {
 impl From<KeysError> for OpError {
     fn from(error: KeysError) -> Self {
         match error {
-            // The keys are gone for good, and what they sealed with them: there is no such object any more.
-            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => {
-                Self::no_such_key().caused_by(error)
-            }
+            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => key_missing(error),
             KeysError::TenantFenced { .. } => {
                 Self::access_denied("This tenant is being shredded.").caused_by(error)
             }
@@ -451,6 +448,29 @@ impl From<KeysError> for OpError {
             }
         }
     }
+}
+
+/// Keys that should be there. A shredded tenant's requests never come this far: its credentials are unknown by then. So this
+/// is a key store older than the object, which is still there, and clients must not take it for deleted.
+fn key_missing(error: KeysError) -> OpError {
+    metrics::counter!("lethe_keys_missing_total").increment(1);
+    let kek_id = match &error {
+        KeysError::KekUnknown { kek_id } => Some(kek_id.to_string()),
+        _ => None,
+    };
+    tracing::error!(
+        kek_id,
+        outcome = "key-missing",
+        %error,
+        "a key of a living tenant is not in the key store: is it older than the objects? put the newest key store back, or \
+         restore its newest backup"
+    );
+    OpError::new(
+        Code::InternalError,
+        "The key that this needs is not in the key store, so nothing was read or changed; what is stored is still there. Tell \
+         the gateway's operator.",
+    )
+    .caused_by(error)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl ShredPolicy {
         UnixMs(days.saturating_mul(DAY_MS).saturating_add(offset))
     }
 
-    /// Graces that ended by then are due now: the last start of the window, so that one batch holds a whole day's.
+    /// What was approved, and whose grace ended, by then is due now: the last start of the window, so that one batch holds a whole day's.
     #[must_use]
     pub fn due_before(&self, now: UnixMs) -> UnixMs {
         let Some(window) = self.window else {
@@ -84,6 +84,14 @@ impl ShredPolicy {
                 .saturating_mul(DAY_MS)
                 .saturating_add(offset),
         )
+    }
+
+    /// When the shred of a termination runs: the first start of the window that neither its grace nor the approval that it
+    /// waited for comes after.
+    #[must_use]
+    pub fn runs(&self, termination: &Termination) -> UnixMs {
+        let approved = approved(termination).unwrap_or(termination.grace_end);
+        self.run_at(termination.grace_end.max(approved))
     }
 
     /// When a grace that begins now ends; `days` may only lengthen it.
@@ -104,6 +112,14 @@ impl ShredPolicy {
     }
 }
 
+/// When the approval was given that a termination had to wait for; later ones change nothing.
+fn approved(termination: &Termination) -> Option<UnixMs> {
+    let mut given: Vec<UnixMs> = termination.approvals.iter().map(|one| one.at).collect();
+    given.sort_unstable();
+    let needed = usize::try_from(termination.mode.approvals_needed()).unwrap_or(usize::MAX);
+    given.get(needed.checked_sub(1)?).copied()
+}
+
 /// Why something about a termination may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
@@ -113,6 +129,12 @@ pub enum Forbidden {
     /// It is being terminated already.
     #[error("the tenant's termination was asked for already")]
     Terminating,
+    /// It is, with a grace of another length.
+    #[error("the tenant's termination was asked for already, with a grace that ends at {}", moment(.grace_end))]
+    OtherGrace {
+        /// When the grace that runs ends.
+        grace_end: UnixMs,
+    },
     /// Over.
     #[error("the tenant is shredded already")]
     Shredded,
@@ -148,6 +170,28 @@ pub enum Forbidden {
     /// Longer than any.
     #[error("the grace is at most 3650 days")]
     GraceTooLong,
+}
+
+/// A moment for people.
+fn moment(at: &UnixMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| format!("{} ms after 1970", at.0),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
+/// Whether a termination that was asked for is one with this grace; without one it is.
+///
+/// # Errors
+/// [`Forbidden::OtherGrace`].
+pub fn same_grace(termination: &Termination, days: Option<u32>) -> Result<(), Forbidden> {
+    let end = |days: u32| termination.requested.plus_ms(i64::from(days) * DAY_MS);
+    match days.map(end) {
+        Some(other) if other != termination.grace_end => Err(Forbidden::OtherGrace {
+            grace_end: termination.grace_end,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a tenant's termination may be asked for.
@@ -241,7 +285,7 @@ impl Due {
 /// How a termination stands now.
 #[must_use]
 pub fn due(policy: &ShredPolicy, termination: &Termination, now: UnixMs) -> Due {
-    let run_at = policy.run_at(termination.grace_end);
+    let run_at = policy.runs(termination);
     match termination.state {
         TerminationState::Cancelled | TerminationState::Erased | TerminationState::Purged => {
             Due::Settled

@@ -147,11 +147,16 @@ async fn changes_that_wait_for_a_dead_gateway_take_no_place_from_others() {
     let api = Arc::new(api_with(limits, Some(Arc::new(Never))).await);
     api.acme().await;
     let path = "/v1/tenants/acme/suspend";
-    let mut waiting = Vec::new();
+    let mut waiting: Vec<JoinHandle<()>> = Vec::new();
     for _ in 0..2 {
         let api = Arc::clone(&api);
         waiting.push(tokio::spawn(async move {
-            api.call("alice", Method::POST, path, json!({})).await
+            // Until it has a place, which the third below may hold for a moment.
+            loop {
+                let (status, _) = api.call("alice", Method::POST, path, json!({})).await;
+                assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
         }));
     }
     let refused = timeout(LONG, async {

@@ -192,7 +192,9 @@ impl ShredStore for SqlCatalog {
         };
         let take = Statement::new(
             "UPDATE terminations SET state = 'shredding', shred = $1 WHERE state = 'approved' AND id IN
-                 (SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $2
+                 (SELECT id FROM terminations AS due WHERE state = 'approved' AND grace_end <= $2
+                      AND approvals_needed <=
+                          (SELECT COUNT(*) FROM approvals WHERE termination = due.id AND approved <= $2)
                   ORDER BY grace_end, id LIMIT $3)",
         )
         .bind(id)

@@ -105,7 +105,9 @@ impl SqlCatalog {
 
     pub(super) async fn any_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
         let question = Statement::new(
-            "SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $1 LIMIT 1",
+            "SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $1 AND approvals_needed <=
+                 (SELECT COUNT(*) FROM approvals WHERE termination = terminations.id AND approved <= $1)
+             LIMIT 1",
         );
         let found = self.read("is_termination_due", question.bind(due)).await?;
         Ok(!found.is_empty())
