@@ -42,6 +42,9 @@ pub struct ApiError {
     hint: String,
 }
 
+/// The code of an answer that a shred can't begin before another is over.
+pub const SHRED_OPEN: &str = "shred_open";
+
 impl ApiError {
     fn new(
         status: StatusCode,
@@ -111,6 +114,17 @@ impl ApiError {
     /// 409.
     pub fn conflict(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message, hint)
+    }
+
+    /// 409 for a shred that can't begin before another is over; [`SHRED_OPEN`] for programs.
+    pub(super) fn shred_open(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            SHRED_OPEN,
+            message,
+            "`lethe shred status` shows what it waits for, and `lethe shred resume` lets it go on at once; with --wait the \
+             command waits for both",
+        )
     }
 
     /// 503.

@@ -23,7 +23,7 @@ pub use create::{NewSecret, create_tenant, import_credential, issue_credential};
 pub use credentials::{CredentialView, IssuedCredential};
 pub use domains::DomainView;
 pub use effect::{EffectView, Effected};
-pub use error::{ApiError, ErrorBody, ErrorDetail};
+pub use error::{ApiError, ErrorBody, ErrorDetail, SHRED_OPEN};
 pub use health::{DependencyView, ReadyView};
 pub use keys::KekView;
 pub use objects::ObjectView;

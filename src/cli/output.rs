@@ -93,6 +93,14 @@ fn heading(column: &str) -> String {
     named.to_uppercase().replace(['_', '.'], " ")
 }
 
+/// A moment in milliseconds since 1970, for people.
+pub(super) fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
 /// A dotted column reaches into a result; times are shown as dates.
 pub(super) fn cell(column: &str, row: &Value) -> String {
     let mut value = row;
@@ -103,13 +111,7 @@ pub(super) fn cell(column: &str, row: &Value) -> String {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(ms) if is_moment(column) => {
-            let at = ms
-                .as_i64()
-                .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-            at.map_or_else(
-                || ms.to_string(),
-                |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            )
+            ms.as_i64().map_or_else(|| ms.to_string(), moment)
         }
         Value::Array(items) => {
             let items: Vec<String> = items

@@ -90,8 +90,7 @@ impl ShredPolicy {
     /// waited for comes after.
     #[must_use]
     pub fn runs(&self, termination: &Termination) -> UnixMs {
-        let approved = approved(termination).unwrap_or(termination.grace_end);
-        self.run_at(termination.grace_end.max(approved))
+        self.run_at(due_at(termination))
     }
 
     /// When a grace that begins now ends; `days` may only lengthen it.
@@ -118,6 +117,15 @@ fn approved(termination: &Termination) -> Option<UnixMs> {
     given.sort_unstable();
     let needed = usize::try_from(termination.mode.approvals_needed()).unwrap_or(usize::MAX);
     given.get(needed.checked_sub(1)?).copied()
+}
+
+/// When a termination is due where there is no window: its grace is over, and it is approved as far as it has been.
+#[must_use]
+pub fn due_at(termination: &Termination) -> UnixMs {
+    let approved = approved(termination);
+    termination
+        .grace_end
+        .max(approved.unwrap_or(termination.grace_end))
 }
 
 /// Why something about a termination may not be.

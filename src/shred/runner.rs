@@ -2,6 +2,7 @@
 
 use super::domain::ShredDomain;
 use super::error::ShredError;
+use super::rules::due_at;
 use super::steps::{Held, Stepped};
 use crate::catalog::{CatalogError, Shred, ShredId, ShredState, TerminationState};
 use crate::tenants::TenantId;
@@ -221,7 +222,7 @@ impl ShredDomain {
             let open = catalog.open_terminations(TENANTS_MAX).await?;
             let leaving = open
                 .iter()
-                .filter(|one| one.state == TerminationState::Approved && one.grace_end <= due);
+                .filter(|one| one.state == TerminationState::Approved && due_at(one) <= due);
             let leaving: Vec<TenantId> = leaving.map(|one| one.tenant).collect();
             self.keys.check_opens(&leaving).await?;
         }
