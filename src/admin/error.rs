@@ -198,7 +198,8 @@ impl From<KeysError> for ApiError {
         match error {
             KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => Self::not_found(
                 message,
-                "create the tenant again with the same name to finish it",
+                "repeat `lethe tenant create` for a tenant that is not completely created; one that is has lost its keys: put \
+                 the newest key store back, or restore its newest backup",
             ),
             KeysError::TenantFenced { .. } | KeysError::KekNotSealing { .. } => Self::conflict(
                 message,
@@ -206,8 +207,13 @@ impl From<KeysError> for ApiError {
             ),
             KeysError::LeaseEnded
             | KeysError::KekPending { .. }
-            | KeysError::CreationHeld
             | KeysError::Unavailable { .. } => Self::unavailable(message),
+            KeysError::CreationHeld => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                message,
+                "a shred moves it: repeat the command when `lethe shred status` says that it is destroyed, or what it waits for",
+            ),
             KeysError::NotAuthentic | KeysError::CustomerKeyWrong | KeysError::Corrupt { .. } => {
                 Self::internal(message)
             }

@@ -2,11 +2,11 @@
 
 use super::error::ApiError;
 use super::state::Admin;
-use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::future::Future;

@@ -5,6 +5,7 @@ mod credentials;
 mod domains;
 mod effect;
 mod error;
+mod exceptions;
 mod grants;
 mod health;
 mod keys;

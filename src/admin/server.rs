@@ -279,7 +279,10 @@ pub async fn serve(
     // Every connection holds a receiver; were there none, there would be nothing to tell.
     let _nobody_listens = stop.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.drain_deadline, drained).await.is_err() {
+    if tokio::time::timeout(limits.drain_deadline, drained)
+        .await
+        .is_err()
+    {
         connections.shutdown().await;
     }
     Ok(())

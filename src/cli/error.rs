@@ -94,6 +94,10 @@ fn what_to_do(reason: &Refusal) -> Option<&'static str> {
             "put the newest key store back, or restore its newest backup into an empty place with `lethe key-store \
              restore`, which makes it forget who was erased since",
         ),
+        Refusal::BackupRejected { .. } => Some(
+            "the backups are the files that end in .lethe-keys where the domain's `key_backup` is; those of an epoch that a \
+             shred has destroyed open nothing any more",
+        ),
         _ => None,
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Format {
     Table,
     /// For programs.
     Json,
+    /// For spreadsheets: `receipt list` only.
+    Csv,
 }
 
 /// Prints one result, or a list of them; the table's columns are these keys.
@@ -27,7 +29,9 @@ pub(super) fn print(
     };
     let text = match format {
         Format::Json => serde_json::to_string_pretty(result).map_err(failed)? + "\n",
-        Format::Table => table(columns, &serde_json::to_value(result).map_err(failed)?),
+        Format::Table | Format::Csv => {
+            table(columns, &serde_json::to_value(result).map_err(failed)?)
+        }
     };
     let written = std::io::stdout().lock().write_all(text.as_bytes());
     written.map_err(|error| CommandError::Failed(format!("the result can't be printed: {error}")))

@@ -32,6 +32,26 @@ const AUDIT: [&str; 11] = [
     "exceptions",
 ];
 
+/// What a sample is drawn from and compared with.
+const AUDIT_CSV: [&str; 16] = [
+    "name",
+    "tenant",
+    "domain",
+    "state",
+    "due",
+    "requested_by",
+    "requested_ms",
+    "grace_end_ms",
+    "run_at_ms",
+    "shredded_ms",
+    "approvals",
+    "cancelled_by",
+    "revoked_receipt",
+    "erased_receipt",
+    "purged_receipt",
+    "exceptions",
+];
+
 /// `lethe receipt`.
 pub(super) async fn receipt(
     api: &ApiArguments,
@@ -46,8 +66,13 @@ pub(super) async fn receipt(
             csv,
         } => {
             let client = Client::new(api)?;
+            if csv && format == Format::Json {
+                return Err(CommandError::Usage(
+                    "--csv is not JSON: leave -o json out".to_owned(),
+                ));
+            }
             let rows = list(&client, domain, from, to).await?;
-            if csv {
+            if csv || format == Format::Csv {
                 return written(None, csv_of(&rows)?.as_bytes());
             }
             print(format, &AUDIT, &rows)
@@ -117,6 +142,11 @@ async fn list(
 ) -> Result<Vec<AuditRow>, CommandError> {
     let from = from.as_deref().map(day).transpose()?;
     let to = to.as_deref().map(day).transpose()?;
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return Err(CommandError::Usage(
+            "the period is empty: --to is the first day after it".to_owned(),
+        ));
+    }
     let mut rows = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -143,14 +173,15 @@ async fn list(
 
 /// CSV as RFC 4180 has it; a field that a spreadsheet would take for a formula is made text.
 fn csv_of(rows: &[AuditRow]) -> Result<String, CommandError> {
-    let mut text = AUDIT.join(",") + "\r\n";
+    let mut text = AUDIT_CSV.join(",") + "\r\n";
     for row in rows {
         let value = serde_json::to_value(row)
             .map_err(|error| CommandError::Failed(format!("a row can't be printed: {error}")))?;
-        let fields: Vec<String> = AUDIT
-            .iter()
-            .map(|column| quoted(&super::output::cell(column, &value)))
-            .collect();
+        let field = |column: &&str| match value.get(column) {
+            None | Some(serde_json::Value::Null) => String::new(),
+            Some(_) => quoted(&super::output::cell(column, &value)),
+        };
+        let fields: Vec<String> = AUDIT_CSV.iter().map(field).collect();
         text.push_str(&fields.join(","));
         text.push_str("\r\n");
     }
@@ -191,7 +222,7 @@ fn verify(
             });
             print(format, &[], &view)?;
         }
-        Format::Table => shown(&report, object.as_ref())?,
+        Format::Table | Format::Csv => shown(&report, object.as_ref())?,
     }
     if let Some(Err(message)) = object {
         return Err(CommandError::Verdict { code: 3, message });

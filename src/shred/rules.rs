@@ -12,8 +12,8 @@ const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The longest grace, in days.
 pub const GRACE_DAYS_MAX: u32 = 3650;
 
-/// How long after the start of its window a shred may take before it counts as overdue.
-const OVERDUE_AFTER_MS: i64 = 4 * 60 * MINUTE_MS;
+/// How long after the start of its window a shred may take before it counts as overdue, in milliseconds.
+pub const LATE_AFTER_MS: i64 = 4 * 60 * MINUTE_MS;
 
 /// When due shreds of a day run together: minutes after midnight, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,7 +301,7 @@ pub fn due(policy: &ShredPolicy, termination: &Termination, now: UnixMs) -> Due 
         _ if now < termination.grace_end => Due::InGrace,
         // What nobody approved in its grace is late at once: no window will take it.
         TerminationState::Requested => Due::Overdue,
-        _ if now >= run_at.plus_ms(OVERDUE_AFTER_MS) => Due::Overdue,
+        _ if now >= run_at.plus_ms(LATE_AFTER_MS) => Due::Overdue,
         TerminationState::Shredding => Due::Due,
         TerminationState::Approved if now >= run_at => Due::Due,
         TerminationState::Approved => Due::Waiting,

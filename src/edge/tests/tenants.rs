@@ -62,23 +62,44 @@ async fn terminating_tenant_reads_and_does_not_write() {
         ("PUT", part.as_str(), None, "part"),
         ("POST", upload, None, complete),
         ("DELETE", upload, None, ""),
-        ("PUT", "/bucket/key?tagging", None, "<Tagging><TagSet></TagSet></Tagging>"),
-        ("PUT", "/bucket/key?legal-hold", None, "<LegalHold><Status>ON</Status></LegalHold>"),
+        (
+            "PUT",
+            "/bucket/key?tagging",
+            None,
+            "<Tagging><TagSet></TagSet></Tagging>",
+        ),
+        (
+            "PUT",
+            "/bucket/key?legal-hold",
+            None,
+            "<LegalHold><Status>ON</Status></LegalHold>",
+        ),
         ("PUT", "/another-bucket", None, ""),
         ("DELETE", "/bucket", None, ""),
-        ("PUT", "/bucket?versioning", None, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"),
+        (
+            "PUT",
+            "/bucket?versioning",
+            None,
+            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+        ),
         ("DELETE", "/bucket?lifecycle", None, ""),
         ("DELETE", "/bucket?cors", None, ""),
     ] {
         let length = body.len().to_string();
         let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(body));
-        let mut headers = vec![("content-length", length.as_str()), ("x-amz-content-sha256", digest.as_str())];
+        let mut headers = vec![
+            ("content-length", length.as_str()),
+            ("x-amz-content-sha256", digest.as_str()),
+        ];
         headers.extend(header);
         let request = signer(TERMINATING).sign(method, target, &headers);
         let reply = server.send(&request, body.as_bytes()).await;
         let told = (reply.status, reply.code());
         assert_eq!(told, (403, "AccessDenied"), "{method} {target}: {reply:?}");
-        assert!(reply.body.contains("terminated"), "{method} {target}: {reply:?}");
+        assert!(
+            reply.body.contains("terminated"),
+            "{method} {target}: {reply:?}"
+        );
     }
     assert_eq!(server.s3.calls().len(), 1, "{:?}", server.s3.calls());
 }
