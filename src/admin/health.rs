@@ -156,12 +156,12 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn answer_is_one_for_all_who_ask_meanwhile_and_new_for_the_next() {
         let (shared, looks) = (Shared::default(), AtomicU32::new(0));
         let ask = || {
             shared.get(|| async {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 looks.fetch_add(1, Ordering::SeqCst) + 1
             })
         };
