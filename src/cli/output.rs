@@ -113,6 +113,7 @@ pub(super) fn cell(column: &str, row: &Value) -> String {
     }
     match value {
         Value::Null => "-".to_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(ms) if is_moment(column) => {
             ms.as_i64().map_or_else(|| ms.to_string(), moment)
@@ -169,5 +170,7 @@ mod tests {
             table(&["regions"], &json!({ "regions": ["a", "b"] })),
             "REGIONS\na, b\n"
         );
+        let nobody = json!({ "approvals": [] });
+        assert_eq!(table(&["approvals"], &nobody), "APPROVALS\n-\n");
     }
 }

@@ -179,6 +179,7 @@ fn csv_of(rows: &[AuditRow]) -> Result<String, CommandError> {
             .map_err(|error| CommandError::Failed(format!("a row can't be printed: {error}")))?;
         let field = |column: &&str| match value.get(column) {
             None | Some(serde_json::Value::Null) => String::new(),
+            Some(serde_json::Value::Array(items)) if items.is_empty() => String::new(),
             Some(_) => quoted(&super::output::cell(column, &value)),
         };
         let fields: Vec<String> = AUDIT_CSV.iter().map(field).collect();
@@ -225,7 +226,13 @@ fn verify(
         Format::Table | Format::Csv => shown(&report, object.as_ref())?,
     }
     if let Some(Err(message)) = object {
-        return Err(CommandError::Verdict { code: 3, message });
+        // A file that is not complete yet may name the key later.
+        let erased = report.statements.iter().any(|body| is_erased(&body));
+        let code = match report.verdict {
+            Verdict::Incomplete if !erased => Verdict::Incomplete.exit_code(),
+            _ => Verdict::Invalid.exit_code(),
+        };
+        return Err(CommandError::Verdict { code, message });
     }
     match report.verdict {
         Verdict::Verified => Ok(()),
@@ -262,6 +269,10 @@ fn shown(report: &Report, object: Option<&Result<String, String>>) -> Result<(),
     written(None, text.as_bytes())
 }
 
+fn is_erased(body: &&StatementBody) -> bool {
+    body.predicate.stage >= Stage::Erased
+}
+
 /// Whether an object's header names a KEK that the receipt says is destroyed.
 fn named(report: &Report, object: &[u8]) -> Result<Result<String, String>, CommandError> {
     let object: ObjectView = serde_json::from_slice(object).map_err(|error| {
@@ -272,8 +283,7 @@ fn named(report: &Report, object: &[u8]) -> Result<Result<String, String>, Comma
     let Some(header) = object.header else {
         return Ok(Err("The object has no header of Lethe's.".to_owned()));
     };
-    let erased = |body: &&StatementBody| body.predicate.stage >= Stage::Erased;
-    let Some(body) = report.statements.iter().rev().find(erased) else {
+    let Some(body) = report.statements.iter().rev().find(is_erased) else {
         return Ok(Err("No statement says that keys are destroyed.".to_owned()));
     };
     let key = body.predicate.keys.iter().find(|key| {

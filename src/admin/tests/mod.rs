@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 mod interrupted;
 mod requests;
 mod roles;
+mod shredding;
 mod slow_clients;
 
 fn acme() -> TenantName {
@@ -136,17 +137,7 @@ impl Api {
         path: &str,
         body: Value,
     ) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer token-of-{who}"))
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap();
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let status = answer.status();
-        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
+        call(&self.router, who, method, path, body).await
     }
 
     async fn acme(&self) {
@@ -157,4 +148,24 @@ impl Api {
             (StatusCode::OK, Some("active"))
         );
     }
+}
+
+async fn call(
+    router: &axum::Router,
+    who: &str,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer token-of-{who}"))
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
 }
