@@ -1,5 +1,6 @@
 //! The one place that turns failures into the admin API's answers: `{"error":{"code","message","hint"}}`.
 
+use super::principal::Role;
 use crate::catalog::CatalogError;
 use crate::directory::DirectoryError;
 use crate::jobs::FinishError;
@@ -10,6 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use lethe_keys::KeysError;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// What an answer says that is not a success.
@@ -39,6 +41,9 @@ pub struct ApiError {
     message: String,
     hint: String,
 }
+
+/// The code of an answer that a shred can't begin before another is over.
+pub const SHRED_OPEN: &str = "shred_open";
 
 impl ApiError {
     fn new(
@@ -72,12 +77,32 @@ impl ApiError {
     }
 
     /// 403.
-    pub fn forbidden(message: impl Into<String>) -> Self {
+    pub(super) fn forbidden(message: impl Into<String>, takes: Role) -> Self {
+        let role = takes.as_str();
         Self::new(
             StatusCode::FORBIDDEN,
             "forbidden",
             message,
-            "ask a principal with the role operator",
+            format!("ask a principal with the role {role}"),
+        )
+    }
+
+    /// 408.
+    pub(super) fn too_slow(deadline: Duration) -> Self {
+        let waited = deadline.as_secs();
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "timeout",
+            format!("the request's body did not come within {waited} s"),
+            "send it again, whole",
+        )
+    }
+
+    /// A body that is too long, or that broke off.
+    pub(super) fn unreadable(bytes_max: usize) -> Self {
+        Self::invalid(
+            format!("the request's body can't be read, or has more than {bytes_max} bytes"),
+            "/openapi.json describes every request's body",
         )
     }
 
@@ -89,6 +114,17 @@ impl ApiError {
     /// 409.
     pub fn conflict(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message, hint)
+    }
+
+    /// 409 for a shred that can't begin before another is over; [`SHRED_OPEN`] for programs.
+    pub(super) fn shred_open(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            SHRED_OPEN,
+            message,
+            "`lethe shred status` shows what it waits for, and `lethe shred resume` lets it go on at once; with --wait the \
+             command waits for both",
+        )
     }
 
     /// 503.
@@ -162,7 +198,8 @@ impl From<KeysError> for ApiError {
         match error {
             KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => Self::not_found(
                 message,
-                "create the tenant again with the same name to finish it",
+                "repeat `lethe tenant create` for a tenant that is not completely created; one that is has lost its keys: put \
+                 the newest key store back, or restore its newest backup",
             ),
             KeysError::TenantFenced { .. } | KeysError::KekNotSealing { .. } => Self::conflict(
                 message,
@@ -170,8 +207,13 @@ impl From<KeysError> for ApiError {
             ),
             KeysError::LeaseEnded
             | KeysError::KekPending { .. }
-            | KeysError::CreationHeld
             | KeysError::Unavailable { .. } => Self::unavailable(message),
+            KeysError::CreationHeld => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                message,
+                "a shred moves it: repeat the command when `lethe shred status` says that it is destroyed, or what it waits for",
+            ),
             KeysError::NotAuthentic | KeysError::CustomerKeyWrong | KeysError::Corrupt { .. } => {
                 Self::internal(message)
             }

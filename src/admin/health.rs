@@ -2,16 +2,18 @@
 
 use super::error::ApiError;
 use super::state::Admin;
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 /// How long one dependency may take to answer.
@@ -48,30 +50,58 @@ pub(super) async fn livez() -> &'static str {
 /// Lists every dependency; fails only for what is wrong with this gateway itself, or an expired key lease.
 #[utoipa::path(get, path = "/readyz", tag = "health",
     responses((status = 200, body = ReadyView), (status = 503, body = ReadyView)))]
-pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, Json<ReadyView>) {
-    let mut domains = Vec::new();
-    for domain in admin.domains.values() {
-        domains.push(of_domain(&domain.stores));
-    }
-    let mut dependencies: Vec<DependencyView> =
-        join_all(domains).await.into_iter().flatten().collect();
-    if let Some(domain) = admin.domains.values().next() {
-        let ok = answers(domain.stores.directory.ping()).await;
-        dependencies.push(dependency("directory", "directory", ok, false));
-    }
-    let ready = dependencies.iter().all(|one| one.ok || !one.required);
-    let status = if ready {
+pub(super) async fn readyz(
+    State(admin): State<Arc<Admin>>,
+    Extension(shared): Extension<Arc<Shared<ReadyView>>>,
+) -> (StatusCode, Json<ReadyView>) {
+    let view = shared.get(|| look(&admin)).await;
+    let status = if view.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (
-        status,
-        Json(ReadyView {
-            ready,
-            dependencies,
-        }),
-    )
+    (status, Json(view))
+}
+
+async fn look(admin: &Admin) -> ReadyView {
+    let of_domains = join_all(admin.domains.values().map(|one| of_domain(&one.stores)));
+    let directory = async {
+        let domain = admin.domains.values().next()?;
+        let ok = answers(domain.stores.directory.ping()).await;
+        Some(dependency("directory", "directory", ok, false))
+    };
+    let (of_domains, directory) = tokio::join!(of_domains, directory);
+    let mut dependencies: Vec<DependencyView> = of_domains.into_iter().flatten().collect();
+    dependencies.extend(directory);
+    ReadyView {
+        ready: dependencies.iter().all(|one| one.ok || !one.required),
+        dependencies,
+    }
+}
+
+/// An answer that takes a while and is the same for everybody: one looks, and those who ask meanwhile get what was found.
+pub(super) struct Shared<T>(Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+impl<T: Clone> Shared<T> {
+    /// What was found at the end of a look that was under way when this was asked, or by a look of its own.
+    async fn get<F: Future<Output = T>>(&self, look: impl FnOnce() -> F) -> T {
+        let asked = Instant::now();
+        let mut newest = self.0.lock().await;
+        if let Some((found, answer)) = &*newest
+            && *found > asked
+        {
+            return answer.clone();
+        }
+        let answer = look().await;
+        *newest = Some((Instant::now(), answer.clone()));
+        answer
+    }
 }
 
 async fn of_domain(stores: &crate::jobs::JobDomain) -> Vec<DependencyView> {
@@ -119,4 +149,23 @@ pub(super) async fn metrics(State(admin): State<Arc<Admin>>) -> Result<Response,
     })?;
     let text = handle.render();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[tokio::test]
+    async fn answer_is_one_for_all_who_ask_meanwhile_and_new_for_the_next() {
+        let (shared, looks) = (Shared::default(), AtomicU32::new(0));
+        let ask = || {
+            shared.get(|| async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                looks.fetch_add(1, Ordering::SeqCst) + 1
+            })
+        };
+        assert_eq!(join_all((0..50).map(|_| ask())).await, [1; 50]);
+        assert_eq!(ask().await, 2);
+    }
 }

@@ -1,6 +1,7 @@
 //! `/v1/receipts`, `/v1/tenants/{tenant}/receipt`, `/v1/domains/{domain}/trust`, `/v1/domains/{domain}/key-store/…`.
 
 use super::error::{ApiError, ErrorBody};
+use super::exceptions::{Facts, has_receipts};
 use super::server::{Acting, JsonBody};
 use super::shredding::TerminationBody;
 use super::state::Admin;
@@ -42,7 +43,7 @@ pub struct AuditRow {
     /// The termination.
     #[serde(flatten)]
     pub termination: TerminationBody,
-    /// When its keys were destroyed, in milliseconds since 1970.
+    /// When its keys were destroyed, as the receipt says, in milliseconds since 1970.
     pub shredded_ms: Option<i64>,
     /// The receipt of the stage revoked.
     pub revoked_receipt: Option<String>,
@@ -50,7 +51,8 @@ pub struct AuditRow {
     pub erased_receipt: Option<String>,
     /// The receipt of the stage purged.
     pub purged_receipt: Option<String>,
-    /// What is not as it should be: overdue, cancelled, not logged.
+    /// What is not as it should be, in sentences: overdue or late, cancelled, a receipt that is not logged, has too few
+    /// cosignatures or can't be read, one approver, assurance logical, a partial inventory, held versions, fences not answered.
     pub exceptions: Vec<String>,
 }
 
@@ -85,6 +87,12 @@ pub(super) async fn list(
     let after = period.after.as_deref().map(marker).transpose()?;
     let from = UnixMs(period.from_ms.unwrap_or(0));
     let to = UnixMs(period.to_ms.unwrap_or(i64::MAX));
+    if from >= to {
+        return Err(ApiError::invalid(
+            "the period ends before it has begun",
+            "from is the first moment in it, to the first one after it",
+        ));
+    }
     let found = catalog
         .terminations_between(from, to, after, PAGE_ROWS_MAX)
         .await?;
@@ -94,34 +102,23 @@ pub(super) async fn list(
     let mut rows = Vec::with_capacity(found.len());
     for termination in found {
         let tenant = catalog.tenant(termination.tenant).await?;
-        let cancelled = termination.cancelled.is_some();
-        // A tenant that was terminated again has the receipts of the termination that was carried out.
-        let receipts = if cancelled {
-            Vec::new()
-        } else {
+        let receipts = if has_receipts(&termination) {
             catalog.receipts(termination.tenant).await?
+        } else {
+            Vec::new()
         };
+        let facts = Facts::of(&receipts);
         let view = shreds.view(termination);
         let body = TerminationBody::of(shreds.stores.name.as_str(), tenant.name.as_str(), &view);
         let of = |stage| receipts.iter().find(|one| one.stage == stage);
         let id = |stage| of(stage).map(|one| one.id.to_string());
-        let mut exceptions = Vec::new();
-        if view.due == crate::shred::rules::Due::Overdue {
-            exceptions.push("overdue".to_owned());
-        }
-        if cancelled {
-            exceptions.push("cancelled".to_owned());
-        }
-        if receipts.iter().any(|one| one.logged.is_none()) {
-            exceptions.push("a receipt is not in the log yet".to_owned());
-        }
         rows.push(AuditRow {
             termination: body,
-            shredded_ms: of(ReceiptStage::Erased).map(|one| one.issued.0),
+            shredded_ms: facts.destroyed.map(|at| at.0),
             revoked_receipt: id(ReceiptStage::Revoked),
             erased_receipt: id(ReceiptStage::Erased),
             purged_receipt: id(ReceiptStage::Purged),
-            exceptions,
+            exceptions: facts.exceptions(&view),
         });
     }
     Ok(Json(AuditPage { rows, next }))

@@ -1,20 +1,22 @@
 //! The admin listener: authentication, bounds and deadlines around every request, graceful shutdown.
 
 use super::error::ApiError;
+use super::health::ReadyView;
 use super::principal::{Role, authenticate};
 use super::state::Admin;
 use super::{
     credentials, domains, health, keys, logs, objects, openapi, receipts, regions, shredding,
     tenants,
 };
+use crate::edge::{Phase, TimedIo};
 use crate::tenants::TenantId;
-use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -31,8 +33,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-/// Connections held at once.
-const CONNECTIONS_MAX: usize = 256;
 /// Bytes of a request's headers.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// How long a TLS handshake or a request's headers may take.
@@ -51,10 +51,10 @@ impl Acting {
             return Ok(());
         }
         let role = self.role.as_str();
-        Err(ApiError::forbidden(format!(
-            "principal {} has the role {role}",
-            self.name
-        )))
+        Err(ApiError::forbidden(
+            format!("principal {} has the role {role}", self.name),
+            Role::Operator,
+        ))
     }
 
     /// Who it is.
@@ -67,11 +67,10 @@ impl Acting {
         match self.role {
             Role::Approver => Ok(()),
             Role::Operator if dev => Ok(()),
-            role => Err(ApiError::forbidden(format!(
-                "principal {} has the role {}, and approver it takes",
-                self.name,
-                role.as_str()
-            ))),
+            role => Err(ApiError::forbidden(
+                format!("principal {} has the role {}", self.name, role.as_str()),
+                Role::Approver,
+            )),
         }
     }
 
@@ -122,7 +121,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
             "/v1/domains/{domain}/key-store/backup",
             post(receipts::back_up),
         )
-        .layer(from_fn_with_state(limits.check_deadline, deadline));
+        .layer(from_fn_with_state(limits.check_deadline, deadline))
+        .layer(from_fn_with_state(slots(limits.checks_max), bounded));
     let effects = Router::new()
         .route("/v1/tenants/{tenant}/suspend", post(tenants::suspend))
         .route("/v1/tenants/{tenant}/resume", post(tenants::resume))
@@ -137,7 +137,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .layer(from_fn_with_state(
             limits.request_deadline + limits.effect_deadline,
             deadline,
-        ));
+        ))
+        .layer(from_fn_with_state(slots(limits.effects_max), bounded));
     let quick = Router::new()
         .route("/v1/domains", get(domains::list))
         .route("/v1/domains/{domain}", get(domains::show))
@@ -168,15 +169,18 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/v1/log/{domain}/statements", get(logs::statements))
         .route("/v1/log/{domain}/{*path}", get(logs::file))
         .route("/v1/objects/inspect", post(objects::inspect))
+        .layer(from_fn_with_state(limits.request_deadline, deadline))
+        .layer(from_fn_with_state(slots(limits.requests_max), bounded));
+    // Whoever asks these decides over the gateway's life: no operator's request keeps them waiting.
+    let health = Router::new()
         .route("/metrics", get(health::metrics))
         .route("/readyz", get(health::readyz))
+        .layer(Extension(Arc::new(health::Shared::<ReadyView>::default())))
         .layer(from_fn_with_state(limits.request_deadline, deadline));
-    let slots = Arc::new(Semaphore::new(limits.requests_max));
     slow.merge(effects)
         .merge(quick)
-        .layer(DefaultBodyLimit::max(limits.body_bytes_max))
-        .layer(from_fn_with_state(slots, bounded))
-        // Answered even when every slot is taken: a busy gateway is alive.
+        .layer(from_fn_with_state(Arc::clone(&admin), whole))
+        .merge(health)
         .route("/livez", get(health::livez))
         .route("/openapi.json", get(|| async { Json(openapi::document()) }))
         .fallback(|| async {
@@ -196,6 +200,28 @@ async fn deadline(State(deadline): State<Duration>, request: Request, next: Next
         Ok(response) => response,
         Err(_) => ApiError::unavailable("the request took too long").into_response(),
     }
+}
+
+/// Reads a principal's request to its end before it gets a place.
+async fn whole(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    // Nothing of a stranger's is kept.
+    if authenticate(&admin.principals.load(), request.headers()).is_none() {
+        return ApiError::unauthenticated().into_response();
+    }
+    let limits = &admin.limits;
+    let (head, body) = request.into_parts();
+    let reading = to_bytes(body, limits.body_bytes_max);
+    let body = match tokio::time::timeout(limits.body_deadline, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return ApiError::unreadable(limits.body_bytes_max).into_response(),
+        Err(_) => return ApiError::too_slow(limits.body_deadline).into_response(),
+    };
+    next.run(Request::from_parts(head, Body::from(body))).await
+}
+
+/// Places for one kind of request, which those of another kind don't take.
+fn slots(requests_max: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(requests_max))
 }
 
 async fn bounded(State(slots): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
@@ -220,10 +246,10 @@ pub async fn serve(
             "plain HTTP is served on loopback only: configure [s3] tls or [admin] tls",
         ));
     }
-    let drain_deadline = admin.limits.drain_deadline;
+    let limits = admin.limits;
     let router = router(admin);
     let acceptor = tls.map(TlsAcceptor::from);
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = Arc::new(Semaphore::new(limits.connections_max));
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
@@ -240,7 +266,12 @@ pub async fn serve(
         };
         let (router, acceptor, stopping) = (router.clone(), acceptor.clone(), stopping.clone());
         connections.spawn(async move {
-            connection(stream, acceptor, router, stopping).await;
+            let connection = Connection {
+                router,
+                stopping,
+                write_quiet_max: limits.write_quiet_max,
+            };
+            connection.serve(stream, acceptor).await;
             drop(slot);
         });
     }
@@ -248,7 +279,10 @@ pub async fn serve(
     // Every connection holds a receiver; were there none, there would be nothing to tell.
     let _nobody_listens = stop.send(true);
     let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain_deadline, drained).await.is_err() {
+    if tokio::time::timeout(limits.drain_deadline, drained)
+        .await
+        .is_err()
+    {
         connections.shutdown().await;
     }
     Ok(())
@@ -266,48 +300,61 @@ async fn accept(
     Ok((stream, slot))
 }
 
-async fn connection(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+struct Connection {
     router: Router,
     stopping: watch::Receiver<bool>,
-) {
-    match acceptor {
-        None => http(stream, router, stopping).await,
-        Some(acceptor) => {
-            if let Ok(Ok(stream)) =
-                tokio::time::timeout(HEAD_DEADLINE, acceptor.accept(stream)).await
-            {
-                http(stream, router, stopping).await;
+    write_quiet_max: Duration,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
+        match acceptor {
+            None => self.http(stream).await,
+            Some(acceptor) => {
+                if let Ok(Ok(stream)) =
+                    tokio::time::timeout(HEAD_DEADLINE, acceptor.accept(stream)).await
+                {
+                    self.http(stream).await;
+                }
             }
         }
     }
-}
 
-async fn http<S>(stream: S, router: Router, mut stopping: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service =
-        TowerToHyperService::new(router.map_request(|request: Request<_>| request.map(Body::new)));
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_DEADLINE)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(serving);
-    let stopped = async {
-        // An error is the sender's end, which is a stop too.
-        let _ended = stopping.wait_for(|stop| *stop).await;
-    };
-    let outcome = tokio::select! {
-        outcome = &mut serving => outcome,
-        () = stopped => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    async fn http<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            router,
+            mut stopping,
+            write_quiet_max,
+        } = self;
+        // Heads have hyper's own deadline; what nobody reads has none.
+        let phase = Phase::new();
+        phase.begin_request();
+        let stream = TimedIo::new(stream, phase, HEAD_DEADLINE, write_quiet_max);
+        let service = TowerToHyperService::new(
+            router.map_request(|request: Request<_>| request.map(Body::new)),
+        );
+        let serving = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(serving);
+        let stopped = async {
+            // An error is the sender's end, which is a stop too.
+            let _ended = stopping.wait_for(|stop| *stop).await;
+        };
+        let outcome = tokio::select! {
+            outcome = &mut serving => outcome,
+            () = stopped => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(error) = outcome {
+            tracing::debug!(op = "admin", outcome = "broken", %error, "an admin connection ended early");
         }
-    };
-    if let Err(error) = outcome {
-        tracing::debug!(op = "admin", outcome = "broken", %error, "an admin connection ended early");
     }
 }

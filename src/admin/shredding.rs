@@ -5,9 +5,11 @@ use super::receipts::marker;
 use super::server::{Acting, JsonBody};
 use super::state::{Admin, AdminDomain};
 use super::tenants::{InDomain, PAGE_ROWS_MAX};
-use crate::catalog::{Shred, ShredState, Termination};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination};
 use crate::clock::UnixMs;
+use crate::shred::rules::Forbidden;
 use crate::shred::{ShredDomain, ShredError, TerminationView};
+use crate::tenants::Tenant;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,9 @@ pub struct TerminationPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u32>,
 }
+
+/// Shreds that one request asks for by their ids.
+const IDS_MAX: usize = 500;
 
 /// Asks for a termination.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -285,26 +290,95 @@ pub(super) async fn terminations(
     Ok(Json(listed))
 }
 
-/// Lists shreds: those that are not over first, then the newest; at most 100 of each domain.
-#[utoipa::path(get, path = "/v1/shreds", tag = "shredding", params(InDomain),
+/// Which shreds are asked for.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WhichShreds {
+    /// Of this domain only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The one that this tenant, by id or name, is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// These, however old: at most 500 ids with commas between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<String>,
+}
+
+/// Lists shreds, unless others are asked for: those that are not over first, then the newest; at most 100 of each domain.
+#[utoipa::path(get, path = "/v1/shreds", tag = "shredding", params(WhichShreds),
     responses((status = 200, body = Vec<ShredBody>), (status = 503, body = ErrorBody)))]
 pub(super) async fn shreds(
     State(admin): State<Arc<Admin>>,
     _acting: Acting,
-    Query(within): Query<InDomain>,
+    Query(which): Query<WhichShreds>,
 ) -> Result<Json<Vec<ShredBody>>, ApiError> {
-    Ok(Json(status(&admin, &within).await?))
+    let within = InDomain {
+        domain: which.domain,
+    };
+    if let Some(reference) = &which.tenant {
+        let (domain, tenant) = admin.tenant(reference, within.domain.as_deref()).await?;
+        let shreds = domain.shreds()?;
+        let found = shred_with(shreds, &tenant).await?;
+        return Ok(Json(these(shreds, found.as_slice()).await?));
+    }
+    let Some(ids) = which.ids else {
+        return Ok(Json(status(&admin, &within).await?));
+    };
+    let ids: Result<Vec<ShredId>, _> = ids.split(',').map(str::parse).collect();
+    let few = |ids: &Vec<ShredId>| ids.len() <= IDS_MAX;
+    let ids = ids.ok().filter(few).ok_or_else(|| {
+        ApiError::invalid(
+            "ids are not at most 500 ids of shreds",
+            "put commas between them",
+        )
+    })?;
+    let mut listed = Vec::new();
+    for shreds in of_domains(&admin, &within)? {
+        listed.extend(these(shreds, &ids).await?);
+    }
+    Ok(Json(listed))
+}
+
+/// The shred that a tenant is part of.
+async fn shred_with(shreds: &ShredDomain, tenant: &Tenant) -> Result<Option<ShredId>, ApiError> {
+    match shreds.stores.catalog.termination(tenant.id).await {
+        Ok(termination) => Ok(termination.shred),
+        Err(CatalogError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Those of these ids that are a domain's.
+async fn these(shreds: &ShredDomain, ids: &[ShredId]) -> Result<Vec<ShredBody>, ApiError> {
+    let mut listed = Vec::new();
+    for id in ids {
+        match shreds.stores.catalog.shred(*id).await {
+            Ok(shred) => listed.push(body_of(shreds, &shred).await?),
+            Err(CatalogError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(listed)
+}
+
+async fn body_of(shreds: &ShredDomain, shred: &Shred) -> Result<ShredBody, ApiError> {
+    let members = shreds.stores.catalog.shred_terminations(shred.id).await?;
+    let now = shreds.stores.clock.now();
+    Ok(ShredBody::of(
+        shreds.stores.name.as_str(),
+        shred,
+        &members,
+        now,
+    ))
 }
 
 async fn status(admin: &Admin, within: &InDomain) -> Result<Vec<ShredBody>, ApiError> {
     let mut listed = Vec::new();
     for shreds in of_domains(admin, within)? {
-        let catalog = &shreds.stores.catalog;
-        let now = shreds.stores.clock.now();
-        for shred in catalog.shreds(SHREDS_LISTED_MAX).await? {
-            let members = catalog.shred_terminations(shred.id).await?;
-            let domain = shreds.stores.name.as_str();
-            listed.push(ShredBody::of(domain, &shred, &members, now));
+        for shred in shreds.stores.catalog.shreds(SHREDS_LISTED_MAX).await? {
+            listed.push(body_of(shreds, &shred).await?);
         }
     }
     Ok(listed)
@@ -320,21 +394,44 @@ pub(super) async fn run(
     JsonBody(body): JsonBody<RunShred>,
 ) -> Result<Json<Vec<ShredBody>>, ApiError> {
     acting.operates()?;
-    let domains = match &body.tenant {
-        Some(reference) => {
-            let (domain, tenant) = admin.tenant(reference, within.domain.as_deref()).await?;
-            let shreds = domain.shreds()?;
-            shreds.may_shred(&tenant).await?;
-            vec![shreds]
+    let Some(reference) = &body.tenant else {
+        for shreds in of_domains(&admin, &within)? {
+            shreds.begin(shreds.stores.clock.now()).await?;
+            shreds.stores.catalog.hurry_shreds().await?;
         }
-        None => of_domains(&admin, &within)?,
+        acting.done("shred-run", None);
+        return Ok(Json(status(&admin, &within).await?));
     };
-    for shreds in &domains {
-        shreds.begin(shreds.stores.clock.now()).await?;
-        shreds.stores.catalog.hurry_shreds().await?;
-    }
-    acting.done("shred-run", None);
-    Ok(Json(status(&admin, &within).await?))
+    let (domain, tenant) = admin.tenant(reference, within.domain.as_deref()).await?;
+    let shreds = domain.shreds()?;
+    shreds.may_shred(&tenant).await?;
+    shreds.begin(shreds.stores.clock.now()).await?;
+    shreds.stores.catalog.hurry_shreds().await?;
+    let Some(id) = shred_with(shreds, &tenant).await? else {
+        return Err(not_in_the_open_one(shreds, &tenant).await?);
+    };
+    acting.done("shred-run", Some(tenant.id));
+    Ok(Json(these(shreds, &[id]).await?))
+}
+
+/// Why a tenant that is due is in no shred: one is open, or took as many others as it may.
+async fn not_in_the_open_one(shreds: &ShredDomain, tenant: &Tenant) -> Result<ApiError, ApiError> {
+    let newest = shreds.stores.catalog.shreds(SHREDS_LISTED_MAX).await?;
+    let open = newest.iter().find(|one| one.state < ShredState::Receipted);
+    let name = &tenant.name;
+    Ok(match open {
+        None => ApiError::shred_open(format!(
+            "another shred has just ended, and the tenant {name} is in the next one"
+        )),
+        Some(open) => {
+            let (id, state) = (open.id, open.state.as_str());
+            let reason = open.last_error.as_deref();
+            let reason = reason.map_or_else(String::new, |reason| format!(", waits: {reason}"));
+            ApiError::shred_open(format!(
+                "shred {id} is open ({state}{reason}), and the tenant {name} is in the next one"
+            ))
+        }
+    })
 }
 
 /// Lets shreds go on at once: those that wait after a failure, and those of an owner who does not answer. One that is worked on is
@@ -358,6 +455,10 @@ impl From<ShredError> for ApiError {
     fn from(error: ShredError) -> Self {
         let message = error.to_string();
         match error {
+            ShredError::Forbidden(Forbidden::OtherGrace { .. }) => Self::conflict(
+                message,
+                "nothing has changed; for another grace call it off with `lethe tenant cancel` and ask again",
+            ),
             ShredError::Forbidden(_) => Self::conflict(
                 message,
                 "`lethe tenant show` and `lethe tenant list --due` show how it stands",

@@ -79,10 +79,20 @@ pub struct AdminDomain {
 /// Bounds of the admin API.
 #[derive(Clone, Copy, Debug)]
 pub struct AdminLimits {
-    /// Requests served at once.
+    /// Connections held at once.
+    pub connections_max: usize,
+    /// How long a client may take no byte of its answers.
+    pub write_quiet_max: Duration,
+    /// Quick requests served at once; those that take long have places of their own.
     pub requests_max: usize,
+    /// Requests served at once that wait for every gateway: suspend, resume, revoke, another grant.
+    pub effects_max: usize,
+    /// Region checks and backups of key stores served at once.
+    pub checks_max: usize,
     /// Bytes of a request's body.
     pub body_bytes_max: usize,
+    /// How long a request's body may take to come, before the request has a place.
+    pub body_deadline: Duration,
     /// How long a request may take, those below aside.
     pub request_deadline: Duration,
     /// How long suspend, resume and revoke wait for the gateways of the domain: longer than the longest lease, which is 15 minutes.
@@ -99,8 +109,13 @@ pub struct AdminLimits {
 impl Default for AdminLimits {
     fn default() -> Self {
         Self {
+            connections_max: 256,
+            write_quiet_max: Duration::from_secs(30),
             requests_max: 64,
+            effects_max: 64,
+            checks_max: 8,
             body_bytes_max: 64 << 10,
+            body_deadline: Duration::from_secs(10),
             request_deadline: Duration::from_secs(20),
             effect_deadline: Duration::from_secs(920),
             known_deadline: Duration::from_secs(3),

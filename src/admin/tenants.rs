@@ -5,6 +5,7 @@ use super::effect::{EffectView, Effected};
 use super::error::{ApiError, ErrorBody};
 use super::server::{Acting, JsonBody};
 use super::state::Admin;
+use crate::catalog::CatalogError;
 use crate::tenants::{RegionName, Tenant, TenantName, TenantState};
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -31,21 +32,25 @@ pub struct TenantView {
 
 impl TenantView {
     pub(super) fn of(domain: &str, tenant: &Tenant) -> Self {
-        let state = match tenant.state {
-            TenantState::Creating => "creating",
-            TenantState::Active => "active",
-            TenantState::Suspended => "suspended",
-            TenantState::Terminating => "terminating",
-            TenantState::Shredded => "shredded",
-        };
         Self {
             id: tenant.id.to_string(),
             name: tenant.name.to_string(),
             domain: domain.to_owned(),
             region: tenant.region.to_string(),
-            state: state.to_owned(),
+            state: named(tenant.state).to_owned(),
             created_ms: tenant.created.0,
         }
+    }
+}
+
+/// As operators see a state.
+const fn named(state: TenantState) -> &'static str {
+    match state {
+        TenantState::Creating => "creating",
+        TenantState::Active => "active",
+        TenantState::Suspended => "suspended",
+        TenantState::Terminating => "terminating",
+        TenantState::Shredded => "shredded",
     }
 }
 
@@ -191,7 +196,13 @@ async fn move_tenant(
     acting.operates()?;
     let (domain, tenant) = admin.tenant(reference, within.domain.as_deref()).await?;
     let catalog = &domain.stores.catalog;
-    catalog.move_tenant(tenant.id, &[from], to).await?;
+    match catalog.move_tenant(tenant.id, &[from], to).await {
+        Err(CatalogError::Conflict { .. }) => {
+            let state = catalog.tenant(tenant.id).await?.state;
+            return Err(not_moved(&tenant, state, from));
+        }
+        moved => moved?,
+    };
     acting.done(op, Some(tenant.id));
     let effect = domain.effective_now(admin.limits.effect_deadline).await?;
     let tenant = catalog.tenant(tenant.id).await?;
@@ -199,4 +210,20 @@ async fn move_tenant(
         now: TenantView::of(domain.stores.name.as_str(), &tenant),
         gateways: EffectView::of(&effect),
     }))
+}
+
+/// Why a tenant is neither suspended nor resumed.
+fn not_moved(tenant: &Tenant, state: TenantState, from: TenantState) -> ApiError {
+    let hint = match state {
+        TenantState::Creating => "repeat `lethe tenant create` to finish it",
+        TenantState::Terminating => {
+            "a terminating tenant is read-only; `lethe tenant cancel` calls the termination off until its shred has begun"
+        }
+        TenantState::Shredded => "its keys are destroyed: nothing is to be suspended or resumed",
+        TenantState::Active | TenantState::Suspended => {
+            "another change came before: repeat the command"
+        }
+    };
+    let (name, state, from) = (&tenant.name, named(state), named(from));
+    ApiError::conflict(format!("tenant {name} is {state}, not {from}"), hint)
 }

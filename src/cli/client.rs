@@ -3,7 +3,7 @@
 use super::args::ApiArguments;
 use super::dev_file::DevFile;
 use super::error::CommandError;
-use crate::admin::ErrorBody;
+use crate::admin::{ErrorBody, SHRED_OPEN};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
@@ -188,6 +188,9 @@ impl Client {
             return Ok(answer);
         }
         Err(match serde_json::from_slice::<ErrorBody>(&answer) {
+            Ok(body) if body.error.code == SHRED_OPEN => {
+                CommandError::Busy(format!("{}; {}", body.error.message, body.error.hint))
+            }
             Ok(body) => CommandError::failed(body.error.message, body.error.hint),
             Err(_) => away(&format!("HTTP status {status}")),
         })

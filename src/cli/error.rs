@@ -21,6 +21,9 @@ pub enum CommandError {
     /// Something could not be read, reached or done, or was refused.
     #[error("{0}")]
     Failed(String),
+    /// It can't begin before something else is over: asked again, it may.
+    #[error("{0}")]
+    Busy(String),
     /// What was waited for is not over yet, and goes on.
     #[error("{0}")]
     Unfinished(String),
@@ -51,7 +54,7 @@ impl CommandError {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(1),
-            Self::Failed(_) => ExitCode::from(2),
+            Self::Failed(_) | Self::Busy(_) => ExitCode::from(2),
             Self::Unfinished(_) => ExitCode::from(4),
             Self::Verdict { code, .. } => ExitCode::from(*code),
         }
@@ -90,6 +93,10 @@ fn what_to_do(reason: &Refusal) -> Option<&'static str> {
         | Refusal::NotForgotten { .. } => Some(
             "put the newest key store back, or restore its newest backup into an empty place with `lethe key-store \
              restore`, which makes it forget who was erased since",
+        ),
+        Refusal::BackupRejected { .. } => Some(
+            "the backups are the files that end in .lethe-keys where the domain's `key_backup` is; those of an epoch that a \
+             shred has destroyed open nothing any more",
         ),
         _ => None,
     }

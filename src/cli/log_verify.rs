@@ -6,11 +6,15 @@ use super::error::CommandError;
 use super::output::{Format, print};
 use super::{log_store, stores};
 use crate::config::{self, Environment};
-use crate::log::{Check, DirLog, LogReader, Outcome, RemoteLog, Report, VerifyOptions, verify_log};
+use crate::log::{
+    Check, DirLog, Head, LogPath, LogReader, LogStoreError, Outcome, RemoteLog, Report,
+    VerifyOptions, verify_log,
+};
 use crate::tenants::DomainName;
 use lethe_receipts::TrustFile;
 use lethe_receipts::log::{
-    KeyName, LogVerifier, Origin, TreeHead, WitnessVerifier, open_checkpoint,
+    KeyName, LogVerifier, Origin, TILE_WIDTH, TileKind, TilePath, TreeHead, WitnessVerifier,
+    open_checkpoint,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +38,12 @@ pub(super) async fn verify(
         options.seen.push((file.display().to_string(), head));
     }
     let reader = reader(api, &arguments, environment).await?;
+    if is_absent(reader.as_ref()).await? {
+        return Err(CommandError::failed(
+            "there is no log there: neither a checkpoint nor an entry",
+            "check --domain, --dir or --url; `lethe domain show` names the domains, and `lethe.toml` the place of each log",
+        ));
+    }
     let told = AtomicU64::new(0);
     let progress = |done: u64, all: u64| {
         let step = done / PROGRESS_EVERY;
@@ -46,6 +56,26 @@ pub(super) async fn verify(
         .map_err(|error| CommandError::Failed(error.to_string()))?;
     show(format, &report)?;
     judged(&report)
+}
+
+/// Whether nothing of a log is there, which says nothing about any log.
+async fn is_absent(reader: &dyn LogReader) -> Result<bool, CommandError> {
+    let failed = |error: LogStoreError| CommandError::Failed(error.to_string());
+    let first = TileKind::Entries;
+    let whole = TilePath::new(first, 0, TILE_WIDTH);
+    let one = TilePath::new(first, 0, 1);
+    let tiles = whole.into_iter().chain(one).map(LogPath::Tile);
+    let heads = [Head::Checkpoint, Head::Cosigned, Head::Intent];
+    for path in heads.map(LogPath::Head).into_iter().chain(tiles) {
+        if reader.read(&path).await.map_err(failed)?.is_some() {
+            return Ok(false);
+        }
+    }
+    match reader.statements(None, 1).await {
+        Ok(found) => Ok(found.is_empty()),
+        Err(LogStoreError::Unlisted { .. }) => Ok(true),
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// 3 where something does not hold, 4 where something could not be checked (design §4, as for receipts).
@@ -117,7 +147,7 @@ fn trusted(file: &Path) -> Result<VerifyOptions, CommandError> {
 fn show(format: Format, report: &Report) -> Result<(), CommandError> {
     match format {
         Format::Json => print(format, &[], report),
-        Format::Table => {
+        Format::Table | Format::Csv => {
             eprintln!(
                 "{} entries, root {}, {}",
                 report.size, report.root, report.origin

@@ -35,8 +35,9 @@ pub use args::Arguments;
 pub use error::CommandError;
 
 use crate::config::Environment;
-use args::{Command, LogCommand};
+use args::{Command, LogCommand, ReceiptCommand};
 use dev::DevOptions;
+use output::Format;
 use std::process::ExitCode;
 
 /// Runs one command to its end, and says on standard error what went wrong.
@@ -52,6 +53,17 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> ExitCode {
 
 async fn dispatch(arguments: Arguments, environment: &Environment) -> Result<(), CommandError> {
     let format = arguments.output;
+    let has_csv = matches!(
+        arguments.command,
+        Command::Receipt {
+            command: ReceiptCommand::List { .. }
+        }
+    );
+    if format == Format::Csv && !has_csv {
+        return Err(CommandError::Usage(
+            "-o csv is for `lethe receipt list`: take table or json".to_owned(),
+        ));
+    }
     match arguments.command {
         Command::Dev(dev) => {
             let options = DevOptions {

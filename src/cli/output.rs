@@ -14,6 +14,8 @@ pub(super) enum Format {
     Table,
     /// For programs.
     Json,
+    /// For spreadsheets: `receipt list` only.
+    Csv,
 }
 
 /// Prints one result, or a list of them; the table's columns are these keys.
@@ -27,7 +29,9 @@ pub(super) fn print(
     };
     let text = match format {
         Format::Json => serde_json::to_string_pretty(result).map_err(failed)? + "\n",
-        Format::Table => table(columns, &serde_json::to_value(result).map_err(failed)?),
+        Format::Table | Format::Csv => {
+            table(columns, &serde_json::to_value(result).map_err(failed)?)
+        }
     };
     let written = std::io::stdout().lock().write_all(text.as_bytes());
     written.map_err(|error| CommandError::Failed(format!("the result can't be printed: {error}")))
@@ -93,6 +97,14 @@ fn heading(column: &str) -> String {
     named.to_uppercase().replace(['_', '.'], " ")
 }
 
+/// A moment in milliseconds since 1970, for people.
+pub(super) fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(
+        |_| ms.to_string(),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
 /// A dotted column reaches into a result; times are shown as dates.
 pub(super) fn cell(column: &str, row: &Value) -> String {
     let mut value = row;
@@ -101,15 +113,10 @@ pub(super) fn cell(column: &str, row: &Value) -> String {
     }
     match value {
         Value::Null => "-".to_owned(),
+        Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Number(ms) if is_moment(column) => {
-            let at = ms
-                .as_i64()
-                .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-            at.map_or_else(
-                || ms.to_string(),
-                |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            )
+            ms.as_i64().map_or_else(|| ms.to_string(), moment)
         }
         Value::Array(items) => {
             let items: Vec<String> = items
@@ -163,5 +170,7 @@ mod tests {
             table(&["regions"], &json!({ "regions": ["a", "b"] })),
             "REGIONS\na, b\n"
         );
+        let nobody = json!({ "approvals": [] });
+        assert_eq!(table(&["approvals"], &nobody), "APPROVALS\n-\n");
     }
 }

@@ -32,6 +32,26 @@ const AUDIT: [&str; 11] = [
     "exceptions",
 ];
 
+/// What a sample is drawn from and compared with.
+const AUDIT_CSV: [&str; 16] = [
+    "name",
+    "tenant",
+    "domain",
+    "state",
+    "due",
+    "requested_by",
+    "requested_ms",
+    "grace_end_ms",
+    "run_at_ms",
+    "shredded_ms",
+    "approvals",
+    "cancelled_by",
+    "revoked_receipt",
+    "erased_receipt",
+    "purged_receipt",
+    "exceptions",
+];
+
 /// `lethe receipt`.
 pub(super) async fn receipt(
     api: &ApiArguments,
@@ -46,8 +66,13 @@ pub(super) async fn receipt(
             csv,
         } => {
             let client = Client::new(api)?;
+            if csv && format == Format::Json {
+                return Err(CommandError::Usage(
+                    "--csv is not JSON: leave -o json out".to_owned(),
+                ));
+            }
             let rows = list(&client, domain, from, to).await?;
-            if csv {
+            if csv || format == Format::Csv {
                 return written(None, csv_of(&rows)?.as_bytes());
             }
             print(format, &AUDIT, &rows)
@@ -117,6 +142,11 @@ async fn list(
 ) -> Result<Vec<AuditRow>, CommandError> {
     let from = from.as_deref().map(day).transpose()?;
     let to = to.as_deref().map(day).transpose()?;
+    if from.zip(to).is_some_and(|(from, to)| from >= to) {
+        return Err(CommandError::Usage(
+            "the period is empty: --to is the first day after it".to_owned(),
+        ));
+    }
     let mut rows = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -143,14 +173,16 @@ async fn list(
 
 /// CSV as RFC 4180 has it; a field that a spreadsheet would take for a formula is made text.
 fn csv_of(rows: &[AuditRow]) -> Result<String, CommandError> {
-    let mut text = AUDIT.join(",") + "\r\n";
+    let mut text = AUDIT_CSV.join(",") + "\r\n";
     for row in rows {
         let value = serde_json::to_value(row)
             .map_err(|error| CommandError::Failed(format!("a row can't be printed: {error}")))?;
-        let fields: Vec<String> = AUDIT
-            .iter()
-            .map(|column| quoted(&super::output::cell(column, &value)))
-            .collect();
+        let field = |column: &&str| match value.get(column) {
+            None | Some(serde_json::Value::Null) => String::new(),
+            Some(serde_json::Value::Array(items)) if items.is_empty() => String::new(),
+            Some(_) => quoted(&super::output::cell(column, &value)),
+        };
+        let fields: Vec<String> = AUDIT_CSV.iter().map(field).collect();
         text.push_str(&fields.join(","));
         text.push_str("\r\n");
     }
@@ -191,10 +223,16 @@ fn verify(
             });
             print(format, &[], &view)?;
         }
-        Format::Table => shown(&report, object.as_ref())?,
+        Format::Table | Format::Csv => shown(&report, object.as_ref())?,
     }
     if let Some(Err(message)) = object {
-        return Err(CommandError::Verdict { code: 3, message });
+        // A file that is not complete yet may name the key later.
+        let erased = report.statements.iter().any(|body| is_erased(&body));
+        let code = match report.verdict {
+            Verdict::Incomplete if !erased => Verdict::Incomplete.exit_code(),
+            _ => Verdict::Invalid.exit_code(),
+        };
+        return Err(CommandError::Verdict { code, message });
     }
     match report.verdict {
         Verdict::Verified => Ok(()),
@@ -231,6 +269,10 @@ fn shown(report: &Report, object: Option<&Result<String, String>>) -> Result<(),
     written(None, text.as_bytes())
 }
 
+fn is_erased(body: &&StatementBody) -> bool {
+    body.predicate.stage >= Stage::Erased
+}
+
 /// Whether an object's header names a KEK that the receipt says is destroyed.
 fn named(report: &Report, object: &[u8]) -> Result<Result<String, String>, CommandError> {
     let object: ObjectView = serde_json::from_slice(object).map_err(|error| {
@@ -241,8 +283,7 @@ fn named(report: &Report, object: &[u8]) -> Result<Result<String, String>, Comma
     let Some(header) = object.header else {
         return Ok(Err("The object has no header of Lethe's.".to_owned()));
     };
-    let erased = |body: &&StatementBody| body.predicate.stage >= Stage::Erased;
-    let Some(body) = report.statements.iter().rev().find(erased) else {
+    let Some(body) = report.statements.iter().rev().find(is_erased) else {
         return Ok(Err("No statement says that keys are destroyed.".to_owned()));
     };
     let key = body.predicate.keys.iter().find(|key| {

@@ -1,13 +1,15 @@
 //! `lethe tenant terminate|approve|cancel|list --due` and `lethe shred`.
 
-use super::args::{ApiArguments, ShredCommand, TenantReference};
+use super::args::{ApiArguments, ShredCommand, TenantReference, Waiting};
 use super::client::{Client, encoded};
 use super::commands::path;
 use super::error::CommandError;
 use super::output::{Format, print};
 use super::pages::{self, Page};
 use super::watch;
-use crate::admin::{SHREDS_LISTED_MAX, ShredBody, TenantView, TerminationBody};
+use crate::admin::{SHREDS_LISTED_MAX, ShredBody, TerminationBody};
+use crate::catalog::TerminationState;
+use crate::clock::{Clock as _, SystemClock, UnixMs};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -88,6 +90,16 @@ pub(super) async fn decide(
     format: Format,
 ) -> Result<(), CommandError> {
     let row: TerminationBody = client.post(path, &json!({})).await?;
+    if row.state == TerminationState::Approved.as_str() {
+        let at = UnixMs(row.run_at_ms);
+        let begins = if at <= SystemClock.now() {
+            "at once".to_owned()
+        } else {
+            format!("at {}", super::output::moment(at.0))
+        };
+        let until = "`lethe tenant cancel` calls it off until it has begun";
+        watch::say(&format!("the shred begins {begins}; {until}"));
+    }
     print(format, &TERMINATION, &row)
 }
 
@@ -99,11 +111,11 @@ pub(super) async fn shred(
 ) -> Result<(), CommandError> {
     let client = Client::new(api)?;
     let is_status = matches!(command, ShredCommand::Status { .. });
-    let (domain, tenant, waiting, rows) = match command {
+    let (asked, waiting, rows) = match command {
         ShredCommand::Status { domain, waiting } => {
-            let rows: Result<Vec<ShredBody>, _> =
-                client.get(&within("/v1/shreds", domain.as_deref())).await;
-            (domain, None, waiting, rows)
+            let asked = Asked::new(&client, domain, None);
+            let rows: Vec<ShredBody> = client.get(&asked.path("/v1/shreds")).await?;
+            (asked, waiting, rows)
         }
         ShredCommand::Run {
             domain,
@@ -111,83 +123,112 @@ pub(super) async fn shred(
             now: _,
             waiting,
         } => {
-            let path = within("/v1/shreds/run", domain.as_deref());
-            let rows = client.post(&path, &json!({ "tenant": tenant })).await;
-            (domain, tenant, waiting, rows)
+            let asked = Asked::new(&client, domain, tenant);
+            let rows = asked.run(&waiting).await?;
+            (asked, waiting, rows)
         }
         ShredCommand::Resume { domain, waiting } => {
-            let path = within("/v1/shreds/resume", domain.as_deref());
-            let rows = client.post(&path, &json!({})).await;
-            (domain, None, waiting, rows)
+            let asked = Asked::new(&client, domain, None);
+            let path = asked.path("/v1/shreds/resume");
+            let rows = client.post(&path, &json!({})).await?;
+            (asked, waiting, rows)
         }
     };
     if is_status {
-        tell_what_waits(&client, domain.as_deref()).await?;
+        tell_what_waits(&client, asked.domain.clone()).await?;
     }
     if !waiting.wait {
-        let rows = rows?;
         tell_what_is_left_out(&rows);
         return print(format, &SHRED, &rows);
     }
-    let asked = Asked {
-        client: &client,
-        domain: domain.as_deref(),
-    };
-    let concerned = match tenant {
-        Some(tenant) => asked.of_tenant(&tenant, rows).await?,
-        None => rows?
-            .into_iter()
-            .filter(|row| !watch::is_over(row))
-            .map(|row| row.id)
-            .collect(),
-    };
-    let path = within("/v1/shreds", asked.domain);
-    let longest = Duration::from_secs(u64::from(waiting.wait_minutes) * 60);
-    let rows = watch::until_over(&client, &path, &concerned, longest).await?;
+    // What a tenant is part of is waited for even where it is over already: its row is the result.
+    let concerned: BTreeSet<String> = rows
+        .into_iter()
+        .filter(|row| asked.tenant.is_some() || !watch::is_over(row))
+        .map(|row| row.id)
+        .collect();
+    let path = asked.path("/v1/shreds");
+    let rows = watch::until_over(&client, &path, &concerned, longest(&waiting)).await?;
     print(format, &SHRED, &rows)
 }
 
 /// Why shreds that are due do not begin: they have no row yet.
-async fn tell_what_waits(client: &Client, domain: Option<&str>) -> Result<(), CommandError> {
-    let rows: Vec<TerminationBody> = client.get(&within("/v1/terminations", domain)).await?;
+async fn tell_what_waits(client: &Client, domain: Option<String>) -> Result<(), CommandError> {
+    let first = Page {
+        domain,
+        ..Page::default()
+    };
+    let rows: Vec<TerminationBody> = pages::listed(client, "/v1/terminations", first).await?;
     for row in &rows {
         if let Some(reason) = &row.waits {
-            eprintln!("tenant {} waits: {reason}", row.name);
+            watch::say(&format!("tenant {} waits: {reason}", row.name));
         }
     }
     Ok(())
 }
 
-struct Asked<'a> {
-    client: &'a Client,
-    domain: Option<&'a str>,
+fn longest(waiting: &Waiting) -> Duration {
+    Duration::from_secs(u64::from(waiting.wait_minutes) * 60)
 }
 
-impl Asked<'_> {
-    /// The shreds that a tenant is part of. Where its shred could not be begun because it has been, by an earlier call of
+struct Asked<'a> {
+    client: &'a Client,
+    domain: Option<String>,
+    tenant: Option<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(client: &'a Client, domain: Option<String>, tenant: Option<String>) -> Self {
+        Self {
+            client,
+            domain,
+            tenant,
+        }
+    }
+
+    fn path(&self, path: &str) -> String {
+        within(path, self.domain.as_deref())
+    }
+
+    /// Begins what is due; answers the shred that the tenant is part of, or all.
+    async fn run(&self, waiting: &Waiting) -> Result<Vec<ShredBody>, CommandError> {
+        let path = self.path("/v1/shreds/run");
+        let Some(tenant) = &self.tenant else {
+            let rows: Vec<ShredBody> = self.client.post(&path, &json!({})).await?;
+            if !waiting.wait && rows.iter().all(watch::is_over) {
+                watch::say("no shred is open: nothing was due, or it is over already");
+            }
+            return Ok(rows);
+        };
+        let body = json!({ "tenant": tenant });
+        let longest = if waiting.wait {
+            longest(waiting)
+        } else {
+            Duration::ZERO
+        };
+        let begun = watch::until_not_busy(self.client, &path, &body, longest).await;
+        match begun {
+            Err(CommandError::Busy(why)) if waiting.wait => Err(CommandError::Unfinished(why)),
+            Ok(rows) => Ok(rows),
+            Err(refused) if waiting.wait => self.of(tenant, refused).await,
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// The shred that a tenant is part of. Where its shred could not be begun because it has been, by an earlier call of
     /// the same command for instance, that one is it.
-    async fn of_tenant(
+    async fn of(
         &self,
         tenant: &str,
-        begun: Result<Vec<ShredBody>, CommandError>,
-    ) -> Result<BTreeSet<String>, CommandError> {
-        let reference = TenantReference {
-            tenant: tenant.to_owned(),
-            domain: self.domain.map(str::to_owned),
-        };
-        let (rows, refused) = match begun {
-            Ok(rows) => (rows, None),
-            Err(error) => {
-                let path = within("/v1/shreds", self.domain);
-                (self.client.get(&path).await?, Some(error))
-            }
-        };
-        let known: TenantView = self.client.get(&path(&reference, "")).await?;
-        let of_it = |row: &ShredBody| row.tenants.contains(&known.id);
-        let found: BTreeSet<String> = rows.into_iter().filter(of_it).map(|row| row.id).collect();
-        match refused {
-            Some(error) if found.is_empty() => Err(error),
-            _ => Ok(found),
+        refused: CommandError,
+    ) -> Result<Vec<ShredBody>, CommandError> {
+        let path = self.path("/v1/shreds");
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let path = format!("{path}{separator}tenant={}", encoded(tenant));
+        let rows: Vec<ShredBody> = self.client.get(&path).await?;
+        if rows.is_empty() {
+            return Err(refused);
         }
+        Ok(rows)
     }
 }

@@ -18,6 +18,32 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(15);
 /// How long nobody may answer: a gateway may be starting again meanwhile, after what it was killed by.
 const SILENCE_MAX: Duration = Duration::from_secs(120);
 
+/// Asks for a shred until none that is open stands in its way, at most for `longest`.
+///
+/// # Errors
+/// [`CommandError::Busy`] when one still does; what the admin API answers.
+pub(super) async fn until_not_busy(
+    client: &Client,
+    path: &str,
+    body: &serde_json::Value,
+    longest: Duration,
+) -> Result<Vec<ShredBody>, CommandError> {
+    let deadline = Instant::now() + longest;
+    let mut told = None;
+    loop {
+        match client.post(path, body).await {
+            Err(CommandError::Busy(why)) if Instant::now() < deadline => {
+                if told.as_ref() != Some(&why) {
+                    say(&why);
+                    told = Some(why);
+                }
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
 /// Looks at the shreds of `path` until all that concern are over, at most for `longest`; answers them as they are then.
 ///
 /// # Errors
@@ -32,14 +58,24 @@ pub(super) async fn until_over(
         say("nothing is due, and no shred is open");
         return Ok(Vec::new());
     }
+    // By their ids: a list of the newest would leave out the older ones.
+    let ids: Vec<&str> = concerned.iter().map(String::as_str).collect();
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let path = format!("{path}{separator}ids={}", ids.join(","));
     let deadline = Instant::now() + longest;
     let mut told = BTreeMap::new();
     let mut silent_since: Option<Instant> = None;
     loop {
-        match look(client, path).await {
-            Ok(mut rows) => {
+        match look(client, &path).await {
+            Ok(rows) => {
                 silent_since = None;
-                rows.retain(|row| concerned.contains(&row.id));
+                let known = |id: &&str| rows.iter().any(|row| row.id == **id);
+                if let Some(lost) = ids.iter().find(|id| !known(id)) {
+                    return Err(CommandError::failed(
+                        format!("shred {lost} is not known to the gateway any more"),
+                        "was its catalog restored? look at `lethe shred status`",
+                    ));
+                }
                 tell(&rows, &mut told);
                 let open = rows.iter().find(|row| !is_over(row));
                 match open {

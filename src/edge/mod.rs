@@ -38,6 +38,7 @@ pub use browsers::Browsers;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
+pub(crate) use io::{Phase, TimedIo};
 pub use long::LongAnswers;
 pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 

@@ -424,10 +424,7 @@ impl From<AuthError> for OpError {
 impl From<KeysError> for OpError {
     fn from(error: KeysError) -> Self {
         match error {
-            // The keys are gone for good, and what they sealed with them: there is no such object any more.
-            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => {
-                Self::no_such_key().caused_by(error)
-            }
+            KeysError::TenantUnknown { .. } | KeysError::KekUnknown { .. } => key_missing(error),
             KeysError::TenantFenced { .. } => {
                 Self::access_denied("This tenant is being shredded.").caused_by(error)
             }
@@ -453,15 +450,50 @@ impl From<KeysError> for OpError {
     }
 }
 
+/// Keys that should be there. A shredded tenant's requests never come this far: its credentials are unknown by then. So this
+/// is a key store older than the object, which is still there, and clients must not take it for deleted.
+fn key_missing(error: KeysError) -> OpError {
+    metrics::counter!("lethe_keys_missing_total").increment(1);
+    let kek_id = match &error {
+        KeysError::KekUnknown { kek_id } => Some(kek_id.to_string()),
+        _ => None,
+    };
+    tracing::error!(
+        kek_id,
+        outcome = "key-missing",
+        %error,
+        "a key of a living tenant is not in the key store: is it older than the objects? put the newest key store back, or \
+         restore its newest backup"
+    );
+    OpError::new(
+        Code::InternalError,
+        "The key that this needs is not in the key store, so nothing was read or changed; what is stored is still there. Tell \
+         the gateway's operator.",
+    )
+    .caused_by(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
 
     #[test]
-    fn key_errors_tell_gone_from_unavailable() {
-        let kek_id = lethe_envelope::KekId::from_bytes([0; 16]);
-        assert_eq!(code(KeysError::KekUnknown { kek_id }), Code::NoSuchKey);
+    fn key_errors_never_say_that_an_object_is_gone() {
+        let kek_id = lethe_envelope::KekId::from_bytes([7; 16]);
+        let tenant = lethe_envelope::TenantId::from_bytes([8; 16]);
+        for missing in [
+            KeysError::KekUnknown { kek_id },
+            KeysError::TenantUnknown { tenant },
+        ] {
+            let error = OpError::from(missing);
+            assert_eq!(error.code(), Code::InternalError);
+            assert!(error.message().contains("key store"), "{error:?}");
+            assert!(error.message().contains("operator"), "{error:?}");
+            assert!(error.cause.is_some());
+        }
+        let fenced = KeysError::TenantFenced { tenant };
+        assert_eq!(code(fenced), Code::AccessDenied);
         assert_eq!(code(KeysError::LeaseEnded), Code::ServiceUnavailable);
         assert_eq!(code(KeysError::NotAuthentic), Code::InternalError);
     }

@@ -35,7 +35,7 @@ pub use evidence::{
 pub use inventory::InventoryKey;
 pub use keys::{DomainKeys, Unopened};
 pub use log::{DomainLog, KeyLeaves, LoggedKeys};
-pub use receipts::proven_head;
+pub use receipts::{proof_is_witnessed, proven_head};
 pub use runner::{ShredRunner, ShredRunnerSettings};
 pub use terminate::{Requested, TerminationView};
 

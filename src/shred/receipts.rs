@@ -246,6 +246,14 @@ pub fn proven_head(proof: &str) -> Result<TreeHead, ShredError> {
     Proof::read(proof).map(|proof| proof.head)
 }
 
+/// Whether a kept proof's checkpoint has as many cosignatures as are wanted.
+///
+/// # Errors
+/// [`ShredError::Unreadable`].
+pub fn proof_is_witnessed(proof: &str) -> Result<bool, ShredError> {
+    Proof::read(proof).map(|proof| proof.witnessed)
+}
+
 fn envelope(receipt: &ReceiptRow) -> Result<Envelope, ShredError> {
     Envelope::from_json(receipt.envelope.as_bytes()).map_err(ShredError::not_json("receipt"))
 }

@@ -12,8 +12,8 @@ const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 /// The longest grace, in days.
 pub const GRACE_DAYS_MAX: u32 = 3650;
 
-/// How long after the start of its window a shred may take before it counts as overdue.
-const OVERDUE_AFTER_MS: i64 = 4 * 60 * MINUTE_MS;
+/// How long after the start of its window a shred may take before it counts as overdue, in milliseconds.
+pub const LATE_AFTER_MS: i64 = 4 * 60 * MINUTE_MS;
 
 /// When due shreds of a day run together: minutes after midnight, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl ShredPolicy {
         UnixMs(days.saturating_mul(DAY_MS).saturating_add(offset))
     }
 
-    /// Graces that ended by then are due now: the last start of the window, so that one batch holds a whole day's.
+    /// What was approved, and whose grace ended, by then is due now: the last start of the window, so that one batch holds a whole day's.
     #[must_use]
     pub fn due_before(&self, now: UnixMs) -> UnixMs {
         let Some(window) = self.window else {
@@ -84,6 +84,13 @@ impl ShredPolicy {
                 .saturating_mul(DAY_MS)
                 .saturating_add(offset),
         )
+    }
+
+    /// When the shred of a termination runs: the first start of the window that neither its grace nor the approval that it
+    /// waited for comes after.
+    #[must_use]
+    pub fn runs(&self, termination: &Termination) -> UnixMs {
+        self.run_at(due_at(termination))
     }
 
     /// When a grace that begins now ends; `days` may only lengthen it.
@@ -108,6 +115,23 @@ impl ShredPolicy {
 pub const CALLED_OFF: &str = "the termination was called off: the key store knows, and this catalog, an older copy, does not; \
      `lethe tenant cancel` calls it off here, too";
 
+/// When the approval was given that a termination had to wait for; later ones change nothing.
+fn approved(termination: &Termination) -> Option<UnixMs> {
+    let mut given: Vec<UnixMs> = termination.approvals.iter().map(|one| one.at).collect();
+    given.sort_unstable();
+    let needed = usize::try_from(termination.mode.approvals_needed()).unwrap_or(usize::MAX);
+    given.get(needed.checked_sub(1)?).copied()
+}
+
+/// When a termination is due where there is no window: its grace is over, and it is approved as far as it has been.
+#[must_use]
+pub fn due_at(termination: &Termination) -> UnixMs {
+    let approved = approved(termination);
+    termination
+        .grace_end
+        .max(approved.unwrap_or(termination.grace_end))
+}
+
 /// Why something about a termination may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
@@ -117,6 +141,12 @@ pub enum Forbidden {
     /// It is being terminated already.
     #[error("the tenant's termination was asked for already")]
     Terminating,
+    /// It is, with a grace of another length.
+    #[error("the tenant's termination was asked for already, with a grace that ends at {}", moment(.grace_end))]
+    OtherGrace {
+        /// When the grace that runs ends.
+        grace_end: UnixMs,
+    },
     /// Over.
     #[error("the tenant is shredded already")]
     Shredded,
@@ -155,6 +185,28 @@ pub enum Forbidden {
     /// Longer than any.
     #[error("the grace is at most 3650 days")]
     GraceTooLong,
+}
+
+/// A moment for people.
+fn moment(at: &UnixMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| format!("{} ms after 1970", at.0),
+        |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
+/// Whether a termination that was asked for is one with this grace; without one it is.
+///
+/// # Errors
+/// [`Forbidden::OtherGrace`].
+pub fn same_grace(termination: &Termination, days: Option<u32>) -> Result<(), Forbidden> {
+    let end = |days: u32| termination.requested.plus_ms(i64::from(days) * DAY_MS);
+    match days.map(end) {
+        Some(other) if other != termination.grace_end => Err(Forbidden::OtherGrace {
+            grace_end: termination.grace_end,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a tenant's termination may be asked for.
@@ -248,7 +300,7 @@ impl Due {
 /// How a termination stands now.
 #[must_use]
 pub fn due(policy: &ShredPolicy, termination: &Termination, now: UnixMs) -> Due {
-    let run_at = policy.run_at(termination.grace_end);
+    let run_at = policy.runs(termination);
     match termination.state {
         TerminationState::Cancelled | TerminationState::Erased | TerminationState::Purged => {
             Due::Settled
@@ -256,7 +308,7 @@ pub fn due(policy: &ShredPolicy, termination: &Termination, now: UnixMs) -> Due 
         _ if now < termination.grace_end => Due::InGrace,
         // What nobody approved in its grace is late at once: no window will take it.
         TerminationState::Requested => Due::Overdue,
-        _ if now >= run_at.plus_ms(OVERDUE_AFTER_MS) => Due::Overdue,
+        _ if now >= run_at.plus_ms(LATE_AFTER_MS) => Due::Overdue,
         TerminationState::Shredding => Due::Due,
         TerminationState::Approved if now >= run_at => Due::Due,
         TerminationState::Approved => Due::Waiting,

@@ -34,7 +34,7 @@ pub struct TerminationView {
 
 impl ShredDomain {
     /// Asks for a tenant's termination: from here on it is read-only. Asked again by the same principal before anybody approved,
-    /// it answers the same again.
+    /// it answers the same again, and never changes the grace that runs.
     ///
     /// # Errors
     /// [`ShredError::Forbidden`] for a tenant in another state or a grace out of range; [`ShredError`].
@@ -46,7 +46,7 @@ impl ShredDomain {
     ) -> Result<Requested, ShredError> {
         let catalog = &self.stores.catalog;
         if tenant.state == TenantState::Terminating {
-            return self.requested_again(tenant, principal).await;
+            return self.requested_again(tenant, principal, grace_days).await;
         }
         rules::may_terminate(tenant.state)?;
         let now = self.stores.clock.now();
@@ -78,8 +78,10 @@ impl ShredDomain {
         &self,
         tenant: &Tenant,
         principal: &str,
+        grace_days: Option<u32>,
     ) -> Result<Requested, ShredError> {
         let known = self.stores.catalog.termination(tenant.id).await?;
+        rules::same_grace(&known, grace_days)?;
         let same = known.requested_by == principal
             && known.state == TerminationState::Requested
             && known.approvals.is_empty();
@@ -225,7 +227,7 @@ impl ShredDomain {
         let now = self.stores.clock.now();
         TerminationView {
             due: rules::due(&self.policy, &termination, now),
-            run_at: self.policy.run_at(termination.grace_end),
+            run_at: self.policy.runs(&termination),
             waits: None,
             termination,
         }

@@ -228,6 +228,12 @@ async fn shred_is_refused_with_what_is_missing() {
         .request_termination(&terminating, "mallory", None)
         .await;
     assert_eq!(refused(other.map(drop)), Forbidden::Terminating);
+    let longer = domain
+        .request_termination(&terminating, "alice", Some(99))
+        .await;
+    let grace_end = first.termination.grace_end;
+    let why = refused(longer.map(drop));
+    assert_eq!(why, Forbidden::OtherGrace { grace_end });
     let own = domain.approve_termination(&terminating, "alice").await;
     assert_eq!(refused(own.map(drop)), Forbidden::OwnRequest);
     domain

@@ -1,9 +1,11 @@
 """Shreds with real processes: what a tenant, an auditor, and an attacker with copies see of them."""
 
+import calendar
 import json
 import re
 import shutil
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -227,12 +229,26 @@ def test_receipt_list_tells_the_termination_as_json_and_csv(world):
     (row,) = [row for row in world.operator.json("receipt", "list", "--domain", "eu") if row["name"] == "victim"]
     ids = [statement["predicate"]["receiptId"] for statement in statements(world.receipt)]
     assert [row[f"{stage}_receipt"] for stage in STAGES] == ids
-    assert row["state"] == "purged" and row["exceptions"] == [] and row["approvals"] == ["dev"]
-    head, *lines = world.operator.works("receipt", "list", "--domain", "eu", "--csv").splitlines()
+    assert row["state"] == "purged" and row["approvals"] == ["dev"]
+    assert row["exceptions"] == ["one approver was enough", "assurance logical"]
+    destroyed = statements(world.receipt)[1]["predicate"]["root"]["destroyedAt"]
+    assert row["shredded_ms"] == calendar.timegm(time.strptime(destroyed, "%Y-%m-%dT%H:%M:%SZ")) * 1000
+    head, *lines = world.operator.works("receipt", "list", "--domain", "eu", "--csv", output="table").splitlines()
     (line,) = [line for line in lines if line.startswith("victim,")]
     cells = dict(zip(head.split(","), line.split(","), strict=True))
     assert cells["tenant"] == world.ids["victim"] and cells["purged_receipt"] == ids[2]
+    assert (cells["domain"], cells["requested_by"], cells["cancelled_by"]) == ("eu", "dev", "")
+    assert cells["shredded_ms"] == destroyed
+    same = world.operator.works("receipt", "list", "--domain", "eu", output="csv")
+    assert same.splitlines() == [head, *lines]
     assert world.operator.json("receipt", "list", "--domain", "eu", "--to", "2020-01-01") == []
+    for argv, output, says in (
+        (("receipt", "list", "--domain", "eu", "--from", "2026-02-01", "--to", "2026-01-01"), "json", "the period is empty"),
+        (("receipt", "list", "--domain", "eu", "--csv"), "json", "--csv is not JSON"),
+        (("tenant", "list"), "csv", "-o csv is for"),
+    ):
+        done = world.operator.run(*argv, output=output)
+        assert done.returncode == 1 and says in done.stderr, (argv, done.stdout, done.stderr)
 
 
 def test_waiting_for_a_shred_that_is_over_ends_at_once_and_tells_it(world):

@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 mod interrupted;
 mod requests;
 mod roles;
+mod shredding;
+mod slow_clients;
 
 fn acme() -> TenantName {
     "acme".parse().unwrap()
@@ -60,12 +62,18 @@ impl Effective for Waited {
 
 struct Api {
     bench: Bench,
+    admin: Arc<Admin>,
     router: axum::Router,
     waited: Arc<Waited>,
     log: (tempfile::TempDir, Arc<dyn LogStore>),
 }
 
 async fn api() -> Api {
+    api_with(AdminLimits::default(), None).await
+}
+
+/// With bounds, and with something else than [`Waited`] to wait for.
+async fn api_with(limits: AdminLimits, effective: Option<Arc<dyn Effective>>) -> Api {
     let bench = Bench::open().await;
     let waited = Arc::new(Waited::default());
     let log = dir_log();
@@ -79,12 +87,12 @@ async fn api() -> Api {
         jurisdiction: "EU".to_owned(),
         public_endpoint: "https://s3.eu.example.com".to_owned(),
         regions: BTreeMap::from([(eu(), embedded_region())]),
-        effective: waited.clone(),
+        effective: effective.unwrap_or_else(|| waited.clone()),
         shred: None,
         trust: crate::signing::TrustSettings::default(),
         log: Some(log.1.clone()),
     };
-    let admin = Admin {
+    let admin = Arc::new(Admin {
         domains: BTreeMap::from([(bench.domain.name.clone(), domain)]),
         principals: ArcSwap::from_pointee(vec![
             principal("alice", Role::Operator),
@@ -92,12 +100,13 @@ async fn api() -> Api {
             principal("carol", Role::Approver),
         ]),
         clock: bench.clock.clone(),
-        limits: AdminLimits::default(),
+        limits,
         metrics: None,
-    };
+    });
     Api {
         bench,
-        router: router(Arc::new(admin)),
+        router: router(Arc::clone(&admin)),
+        admin,
         waited,
         log,
     }
@@ -128,17 +137,7 @@ impl Api {
         path: &str,
         body: Value,
     ) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("authorization", format!("Bearer token-of-{who}"))
-            .header("content-type", "application/json")
-            .body(Body::from(body.to_string()))
-            .unwrap();
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let status = answer.status();
-        let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap())
+        call(&self.router, who, method, path, body).await
     }
 
     async fn acme(&self) {
@@ -149,4 +148,24 @@ impl Api {
             (StatusCode::OK, Some("active"))
         );
     }
+}
+
+async fn call(
+    router: &axum::Router,
+    who: &str,
+    method: Method,
+    path: &str,
+    body: Value,
+) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer token-of-{who}"))
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
 }

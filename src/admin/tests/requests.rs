@@ -43,6 +43,45 @@ async fn suspend_and_revoke_wait_until_they_are_effective() {
 }
 
 #[tokio::test]
+async fn tenant_that_is_terminated_is_neither_suspended_nor_resumed() {
+    let api = api().await;
+    api.acme().await;
+    let acme = api.bench.catalog.tenant_named(&acme()).await.unwrap().id;
+    for (from, to, state) in [
+        (TenantState::Active, TenantState::Terminating, "terminating"),
+        (TenantState::Terminating, TenantState::Shredded, "shredded"),
+    ] {
+        api.bench
+            .catalog
+            .move_tenant(acme, &[from], to)
+            .await
+            .unwrap();
+        for verb in ["suspend", "resume"] {
+            let path = format!("/v1/tenants/{acme}/{verb}");
+            let (status, answer) = api.call("alice", Method::POST, &path, json!({})).await;
+            assert_eq!(status, StatusCode::CONFLICT, "{state} {verb}");
+            let told = answer["error"]["message"].as_str().unwrap();
+            assert!(told.contains(&format!("is {state}, not ")), "{told}");
+            assert_eq!(api.bench.catalog.tenant(acme).await.unwrap().state, to);
+        }
+    }
+}
+
+#[tokio::test]
+async fn principal_without_the_role_is_told_which_one_it_takes() {
+    let api = api().await;
+    for (who, path, role) in [
+        ("bob", "/v1/tenants/acme/suspend", "operator"),
+        ("alice", "/v1/tenants/acme/approve", "approver"),
+    ] {
+        let (status, answer) = api.call(who, Method::POST, path, json!({})).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{path}");
+        let hint = format!("ask a principal with the role {role}");
+        assert_eq!(answer["error"]["hint"], hint, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_get_the_apis_own_error() {
     let api = api().await;
     for (path, body, status, code) in [

@@ -113,7 +113,9 @@ impl SqlCatalog {
 
     pub(super) async fn any_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
         let question = Statement::new(
-            "SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $1 LIMIT 1",
+            "SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $1 AND approvals_needed <=
+                 (SELECT COUNT(*) FROM approvals WHERE termination = terminations.id AND approved <= $1)
+             LIMIT 1",
         );
         let found = self.read("is_termination_due", question.bind(due)).await?;
         Ok(!found.is_empty())
@@ -125,7 +127,9 @@ impl SqlCatalog {
         rows_max: u32,
     ) -> Result<Vec<Termination>, CatalogError> {
         let question = Statement::new(select!(
-            "WHERE state = 'approved' AND grace_end <= $1 ORDER BY grace_end, id LIMIT $2"
+            "WHERE state = 'approved' AND grace_end <= $1 AND approvals_needed <=
+                 (SELECT COUNT(*) FROM approvals WHERE termination = terminations.id AND approved <= $1)
+             ORDER BY grace_end, id LIMIT $2"
         ));
         let question = question.bind(due).bind(i64::from(rows_max));
         self.terminations("due_terminations", question).await

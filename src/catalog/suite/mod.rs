@@ -195,6 +195,7 @@ suite!(
     terminations::termination_cancelled_gives_the_state_back,
     terminations::terminations_are_listed_by_period_in_pages,
     shreds::shred_takes_what_is_due_and_only_that,
+    shreds::approval_that_came_late_is_due_when_it_was_given,
     shreds::shred_begun_in_a_race_is_one,
     shreds::shred_taken_over_refuses_the_old_fence,
     shreds::shred_is_taken_from_a_clock_that_was_ahead_and_by_hand,

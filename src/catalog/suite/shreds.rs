@@ -81,6 +81,26 @@ pub(super) async fn shred_takes_what_is_due_and_only_that(world: &World) {
     assert_eq!(begin(&world.other, LATER).await.unwrap().id, shred.id);
 }
 
+pub(super) async fn approval_that_came_late_is_due_when_it_was_given(world: &World) {
+    let catalog = &world.catalog;
+    let acme = tenant(catalog, "acme").await;
+    let new = new_termination(acme, ApprovalMode::Production);
+    catalog.begin_termination(&new).await.unwrap();
+    let late = LATER.plus_ms(5);
+    for (principal, at) in [("bob", NOW), ("carol", late), ("dave", late.plus_ms(7))] {
+        let approval = by(principal, at);
+        catalog
+            .approve_termination(acme, new.id, &approval)
+            .await
+            .unwrap();
+    }
+    // The window whose start was missed; a third approval changes nothing.
+    assert!(!catalog.is_termination_due(LATER.plus_ms(4)).await.unwrap());
+    assert_eq!(begin(catalog, LATER.plus_ms(4)).await, None);
+    assert!(catalog.is_termination_due(late).await.unwrap());
+    assert!(begin(catalog, late).await.is_some());
+}
+
 pub(super) async fn shred_begun_in_a_race_is_one(world: &World) {
     doomed(&world.catalog, "acme").await;
     let begun = (0..6).map(|number| {

@@ -48,10 +48,60 @@ async fn terminating_tenant_reads_and_does_not_write() {
     let server = Server::start().await;
     let get = signer(TERMINATING).sign("GET", "/bucket/key", &[]);
     assert_eq!(server.send(&get, b"").await.status, 200);
-    let put = signer(TERMINATING).sign("PUT", "/bucket/key", &[("content-length", "0")]);
-    let reply = server.send(&put, b"").await;
-    assert_eq!((reply.status, reply.code()), (403, "AccessDenied"));
-    assert_eq!(server.s3.calls().len(), 1);
+    let copied = ("x-amz-copy-source", "/bucket/other");
+    let upload = "/bucket/key?uploadId=0123456789abcdef0123456789abcdef";
+    let part = format!("{upload}&partNumber=1");
+    let complete = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>";
+    let delete = "<Delete><Object><Key>key</Key></Object></Delete>";
+    for (method, target, header, body) in [
+        ("PUT", "/bucket/key", None, ""),
+        ("PUT", "/bucket/key", Some(copied), ""),
+        ("DELETE", "/bucket/key", None, ""),
+        ("POST", "/bucket?delete", None, delete),
+        ("POST", "/bucket/key?uploads", None, ""),
+        ("PUT", part.as_str(), None, "part"),
+        ("POST", upload, None, complete),
+        ("DELETE", upload, None, ""),
+        (
+            "PUT",
+            "/bucket/key?tagging",
+            None,
+            "<Tagging><TagSet></TagSet></Tagging>",
+        ),
+        (
+            "PUT",
+            "/bucket/key?legal-hold",
+            None,
+            "<LegalHold><Status>ON</Status></LegalHold>",
+        ),
+        ("PUT", "/another-bucket", None, ""),
+        ("DELETE", "/bucket", None, ""),
+        (
+            "PUT",
+            "/bucket?versioning",
+            None,
+            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+        ),
+        ("DELETE", "/bucket?lifecycle", None, ""),
+        ("DELETE", "/bucket?cors", None, ""),
+    ] {
+        let length = body.len().to_string();
+        let digest = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(body));
+        let mut headers = vec![
+            ("content-length", length.as_str()),
+            ("x-amz-content-sha256", digest.as_str()),
+        ];
+        headers.extend(header);
+        let request = signer(TERMINATING).sign(method, target, &headers);
+        let reply = server.send(&request, body.as_bytes()).await;
+        let told = (reply.status, reply.code());
+        assert_eq!(told, (403, "AccessDenied"), "{method} {target}: {reply:?}");
+        assert!(
+            reply.body.contains("terminated"),
+            "{method} {target}: {reply:?}"
+        );
+    }
+    assert_eq!(server.s3.calls().len(), 1, "{:?}", server.s3.calls());
 }
 
 #[tokio::test]

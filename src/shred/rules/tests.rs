@@ -85,6 +85,40 @@ fn due_before_agrees_with_the_run() {
 }
 
 #[test]
+fn approval_after_the_grace_waits_for_the_next_window() {
+    let at_three = policy(Some("03:00"));
+    let (end, late) = (30 * DAY, 31 * DAY + 12 * HOUR);
+    let mut row = termination(TerminationState::Approved, ApprovalMode::Production);
+    let approval = |principal: &str, at| Approval {
+        principal: principal.to_owned(),
+        at: UnixMs(at),
+    };
+    row.approvals.push(approval("carol", late));
+    assert_eq!(at_three.runs(&row).0, 32 * DAY + 3 * HOUR);
+    assert_eq!(due(&at_three, &row, UnixMs(late + HOUR)), Due::Waiting);
+    let window = UnixMs(32 * DAY + 3 * HOUR);
+    assert_eq!(due(&at_three, &row, window), Due::Due);
+    // A third approval, after the two that it took, changes nothing.
+    row.approvals.push(approval("dave", late + 2 * DAY));
+    assert_eq!(at_three.runs(&row), window);
+    assert_eq!(policy(None).runs(&row).0, late);
+    row.approvals.truncate(1);
+    assert_eq!(at_three.runs(&row).0, end + 3 * HOUR);
+}
+
+#[test]
+fn grace_asked_for_again_is_the_one_that_runs_or_refused() {
+    let row = termination(TerminationState::Requested, ApprovalMode::Production);
+    assert_eq!(same_grace(&row, None), Ok(()));
+    assert_eq!(same_grace(&row, Some(30)), Ok(()));
+    for days in [0, 29, 31, 99_999] {
+        let refused = same_grace(&row, Some(days)).unwrap_err();
+        let told = refused.to_string();
+        assert!(told.contains("1970-01-31T00:00:00Z"), "{told}");
+    }
+}
+
+#[test]
 fn grace_is_only_lengthened() {
     let policy = policy(None);
     let now = UnixMs(5);
