@@ -44,4 +44,6 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_proofs;
+#[cfg(test)]
 mod tests_purge;

@@ -14,7 +14,7 @@ use super::rules::ShredPolicy;
 use super::runner::{ShredRunner, ShredRunnerSettings};
 use crate::catalog::{
     ApprovalMode, BucketState, BucketStore as _, Fault, FaultKind, NewBucket, NewTenant,
-    ShredState, ShredStore as _, TenantStore as _, TerminationId,
+    ShredState, ShredStore as _, TenantStore as _, TerminationId, WitnessMark,
 };
 use crate::jobs::testing::{Bench, Fuse, NOW, eu};
 use crate::log::{DirLog, LeafSource, Sequencer, SourceError, Witnesses};
@@ -24,11 +24,12 @@ use crate::tenants::{ObjectKey, TenantId, TenantState};
 use async_trait::async_trait;
 use lethe_envelope::KekId;
 use lethe_keys::{Epoch, KeysError, Refusal};
-use lethe_receipts::log::{Entry, Hash, TreeHead, kek_entry};
+use lethe_receipts::log::{Entry, Hash, SignedCheckpoint, TreeHead, kek_entry};
 use lethe_receipts::statement::KeyCreation;
 use lethe_receipts::text::Hex;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -56,7 +57,7 @@ pub(crate) struct Model {
     fence: u64,
     backups: u64,
     pub(crate) queued: Vec<[u8; 32]>,
-    logged: BTreeMap<[u8; 32], u64>,
+    pub(crate) logged: BTreeMap<[u8; 32], u64>,
 }
 
 impl Model {
@@ -350,6 +351,7 @@ impl LeafSource for Leaves {
 pub(crate) struct FusedLog {
     inner: DomainLog,
     pub(crate) fuse: Fuse,
+    pub(crate) witnesses: ModelWitnesses,
 }
 
 macro_rules! fused {
@@ -367,6 +369,30 @@ macro_rules! fused {
     }};
 }
 
+/// Witnesses that cosign the newest checkpoint, or are away.
+#[derive(Default)]
+pub(crate) struct ModelWitnesses {
+    /// How many the configuration wants.
+    pub(crate) wanted: AtomicUsize,
+    /// How many are there.
+    pub(crate) there: AtomicUsize,
+    /// By checkpoint.
+    cosigned: Mutex<BTreeMap<String, usize>>,
+}
+
+impl ModelWitnesses {
+    fn cosign(&self, newest: Witnessed) -> Witnessed {
+        let mut cosigned = self.cosigned.lock().unwrap();
+        let text = newest.checkpoint.as_str().to_owned();
+        let there = cosigned.entry(text).or_default();
+        *there = self.there.load(Ordering::SeqCst).max(*there);
+        Witnessed {
+            cosignatures: *there,
+            ..newest
+        }
+    }
+}
+
 #[async_trait]
 impl ShredLog for FusedLog {
     async fn ready(&self) -> Result<(), LogAway> {
@@ -379,7 +405,8 @@ impl ShredLog for FusedLog {
         fused!(self, self.inner.sequence())
     }
     async fn newest(&self) -> Result<Option<Witnessed>, LogAway> {
-        fused!(self, self.inner.newest())
+        let newest: Option<Witnessed> = fused!(self, self.inner.newest())?;
+        Ok(newest.map(|newest| self.witnesses.cosign(newest)))
     }
     async fn prove_inclusion(&self, head: &TreeHead, index: u64) -> Result<Vec<Hash>, LogAway> {
         fused!(self, self.inner.prove_inclusion(head, index))
@@ -387,8 +414,16 @@ impl ShredLog for FusedLog {
     async fn prove_consistency(&self, old: u64, head: &TreeHead) -> Result<Vec<Hash>, LogAway> {
         fused!(self, self.inner.prove_consistency(old, head))
     }
+    fn cosignatures(&self, checkpoint: &SignedCheckpoint) -> usize {
+        let cosigned = self.witnesses.cosigned.lock().unwrap();
+        cosigned.get(checkpoint.as_str()).copied().unwrap_or(0)
+    }
     fn witness_threshold(&self) -> usize {
-        self.inner.witness_threshold()
+        self.witnesses.wanted.load(Ordering::SeqCst)
+    }
+    fn witness_mark(&self) -> WitnessMark {
+        let wanted = u32::try_from(self.witness_threshold()).unwrap();
+        WitnessMark::of((wanted + 2).to_be_bytes())
     }
 }
 
@@ -441,6 +476,7 @@ impl World {
                 0,
             ),
             fuse: Fuse::default(),
+            witnesses: ModelWitnesses::default(),
         });
         let domain = Arc::new(ShredDomain {
             stores: bench.domain.clone(),

@@ -9,8 +9,8 @@ use crate::log::kek_entry;
 use crate::text::{Hex, Text, UtcTime};
 
 use super::predicate::{
-    Assurance, CanaryOutcome, Fence, FenceScope, HELD_LISTED_MAX, Horizon, InventoryStatus, Method, Mode,
-    Predicate, PurgeStatus, Sanitization, Stage, StatementBody, Tenant, TestResult,
+    Assurance, CanaryOutcome, Fence, FenceScope, HELD_LISTED_MAX, Horizon, InventoryStatus, Method,
+    Mode, Predicate, PurgeStatus, Sanitization, Stage, StatementBody, Tenant, TestResult,
     provider_ceiling,
 };
 
