@@ -246,11 +246,17 @@ pub enum Refusal {
     },
     /// The key store holds keys that a statement beside the log says are destroyed: it is an older copy.
     #[error(
-        "the key store holds keys of tenant {tenant}, which a statement beside the log says is erased: an older copy was restored"
+        "the key store holds keys of tenant {tenant}, which a statement of the log says is erased: an older copy was restored"
     )]
     NotForgotten {
         /// The tenant.
         tenant: TenantId,
+    },
+    /// Somebody whose keys a restore is told to leave behind is said to be there still ([`crate::ForgetGuard`]).
+    #[error("{} tenants are to be forgotten who may not be", tenants.len())]
+    ForgettingRefused {
+        /// Who.
+        tenants: Vec<TenantId>,
     },
     /// A move of the root needs somebody to forget.
     #[error("a move of the root names no tenant")]

@@ -37,7 +37,7 @@ pub use error::{KeysError, Refusal};
 pub use hardening::{Hardening, harden_process};
 pub use held::{LeaseEnded, Leased};
 pub use location::{Location, NotApart, POSTGRES_SYSTEM_IDENTIFIER_SQL, check_apart};
-pub use service::{KeyService, Override, RestoreOptions, Restored, SECRET_BYTES_MAX};
+pub use service::{ForgetGuard, KeyService, Override, RestoreOptions, Restored, SECRET_BYTES_MAX};
 pub use tree::Epoch;
 pub use types::{
     Assurance, BEYOND_MAX, BackupEvidence, CreationEntry, DestroyEvidence, EntrySubject, Fence,

@@ -2,6 +2,7 @@
 
 pub mod cost;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,12 +23,14 @@ use crate::{KeyService, RestoreOptions, Restored};
 #[derive(Debug)]
 pub struct ManualClock {
     boot: watch::Sender<Duration>,
+    wall_wrong_ms: AtomicI64,
 }
 
 impl Default for ManualClock {
     fn default() -> Self {
         Self {
             boot: watch::Sender::new(Duration::from_secs(1_000)),
+            wall_wrong_ms: AtomicI64::new(0),
         }
     }
 }
@@ -40,6 +43,11 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         self.boot.send_modify(|now| *now += by);
     }
+
+    /// Makes the wall clock wrong by so much.
+    pub fn wrong_by(&self, ms: i64) {
+        self.wall_wrong_ms.store(ms, Ordering::SeqCst);
+    }
 }
 
 #[async_trait]
@@ -49,7 +57,10 @@ impl Clock for ManualClock {
     }
 
     fn unix_ms(&self) -> i64 {
-        MANUAL_BOOT_MS.saturating_add(i64::try_from(self.boot().as_millis()).unwrap_or(i64::MAX))
+        let boot_ms = i64::try_from(self.boot().as_millis()).unwrap_or(i64::MAX);
+        MANUAL_BOOT_MS
+            .saturating_add(boot_ms)
+            .saturating_add(self.wall_wrong_ms.load(Ordering::SeqCst))
     }
 
     async fn sleep_until(&self, deadline: Duration) {

@@ -135,7 +135,8 @@ pub enum EntrySubject {
         /// The receipt's id.
         receipt_id: [u8; 16],
     },
-    /// An operator's decision to open a key store that was behind its log.
+    /// An operator's decision, of which nothing but the entry is kept: a key store that was opened although it was behind its
+    /// log, or a termination that was called off.
     Override,
 }
 
@@ -178,8 +179,8 @@ pub struct NewestCheckpoint {
     /// The log's entries from [`crate::KeyService::recorded_log_size`] on; at most [`BEYOND_MAX`] are looked at, a key
     /// store that is further behind was not stopped by a crash.
     pub beyond: Vec<[u8; 32]>,
-    /// Tenants that statements beside the log say are erased, of those statements that the key store does not know
-    /// ([`crate::KeyService::unknown_statements`]). A statement is kept there before its entry is in the log.
+    /// Tenants that statements of the log say are erased, of those statements that the key store does not know
+    /// ([`crate::KeyService::unknown_statements`]). Whoever fills this has verified the statements.
     pub erased: Vec<TenantId>,
 }
 

@@ -32,9 +32,9 @@ pub use principal::{Principal, Role, authenticate};
 pub use receipts::{AuditPage, AuditRow, BackUpKeys, IssuerBody, KeyBackupBody, Period};
 pub use regions::{RegionCheckView, RegionView};
 pub use server::{router, serve};
-pub use shredding::{RunShred, ShredBody, TerminateTenant, TerminationBody};
+pub use shredding::{RunShred, SHREDS_LISTED_MAX, ShredBody, TerminateTenant, TerminationBody};
 pub use state::{Admin, AdminDomain, AdminLimits, AdminRegion, BackendKind, RegionProbe};
-pub use tenants::TenantView;
+pub use tenants::{PAGE_ROWS_MAX, TenantView};
 
 #[cfg(test)]
 mod tests;

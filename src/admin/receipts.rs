@@ -4,7 +4,7 @@ use super::error::{ApiError, ErrorBody};
 use super::server::{Acting, JsonBody};
 use super::shredding::TerminationBody;
 use super::state::Admin;
-use super::tenants::InDomain;
+use super::tenants::{InDomain, PAGE_ROWS_MAX};
 use crate::catalog::{ReceiptStage, TerminationId};
 use crate::clock::UnixMs;
 use crate::shred::ShredError;
@@ -16,9 +16,6 @@ use lethe_receipts::TrustFile;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
-
-/// Rows of one page.
-const ROWS_MAX: u32 = 1000;
 
 /// A period of terminations.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
@@ -66,7 +63,7 @@ pub struct AuditPage {
     pub next: Option<String>,
 }
 
-fn marker(text: &str) -> Result<(UnixMs, TerminationId), ApiError> {
+pub(super) fn marker(text: &str) -> Result<(UnixMs, TerminationId), ApiError> {
     let parsed = text.split_once('-').and_then(|(at, id)| {
         let at = at.parse::<i64>().ok()?;
         Some((UnixMs(at), id.parse::<TerminationId>().ok()?))
@@ -89,9 +86,9 @@ pub(super) async fn list(
     let from = UnixMs(period.from_ms.unwrap_or(0));
     let to = UnixMs(period.to_ms.unwrap_or(i64::MAX));
     let found = catalog
-        .terminations_between(from, to, after, ROWS_MAX)
+        .terminations_between(from, to, after, PAGE_ROWS_MAX)
         .await?;
-    let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= ROWS_MAX;
+    let full = u32::try_from(found.len()).unwrap_or(u32::MAX) >= PAGE_ROWS_MAX;
     let last = found.last().filter(|_| full);
     let next = last.map(|last| format!("{}-{}", last.requested.0, last.id));
     let mut rows = Vec::with_capacity(found.len());

@@ -1,9 +1,10 @@
 //! `/v1/tenants/{tenant}/terminate`, `approve`, `cancel`; `/v1/terminations`; `/v1/shreds`.
 
 use super::error::{ApiError, ErrorBody};
+use super::receipts::marker;
 use super::server::{Acting, JsonBody};
 use super::state::{Admin, AdminDomain};
-use super::tenants::InDomain;
+use super::tenants::{InDomain, PAGE_ROWS_MAX};
 use crate::catalog::{Shred, ShredState, Termination};
 use crate::clock::UnixMs;
 use crate::shred::{ShredDomain, ShredError, TerminationView};
@@ -11,13 +12,26 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-/// Terminations of one answer.
-const ROWS_MAX: u32 = 1000;
+/// Shreds of each domain that one answer lists.
+pub const SHREDS_LISTED_MAX: u32 = 100;
 
-/// Longest-ago shreds of one answer.
-const SHREDS_MAX: u32 = 100;
+/// One page of terminations.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TerminationPage {
+    /// The domain; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Only those behind this one: its `grace_end_ms`, a hyphen, its `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// At most so many of each domain, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
 
 /// Asks for a termination.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -59,6 +73,9 @@ pub struct TerminationBody {
     pub cancelled_by: Option<String>,
     /// The shred that it is part of.
     pub shred: Option<String>,
+    /// Why its shred does not begin although it is approved.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// The key of the inventory, for the tenant: in the answer of the request only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory_key: Option<String>,
@@ -86,6 +103,7 @@ impl TerminationBody {
             approvals_needed: row.mode.approvals_needed(),
             cancelled_by: row.cancelled.as_ref().map(|by| by.principal.clone()),
             shred: row.shred.map(|shred| shred.to_string()),
+            waits: view.waits.clone(),
             inventory_key: None,
         }
     }
@@ -239,17 +257,22 @@ fn of_domains<'a>(
     }
 }
 
-/// Lists terminations that are not over, with how they stand to their due date.
-#[utoipa::path(get, path = "/v1/terminations", tag = "shredding", params(InDomain),
+/// Lists terminations that are not over by the end of their grace, with how they stand to their due date.
+#[utoipa::path(get, path = "/v1/terminations", tag = "shredding", params(TerminationPage),
     responses((status = 200, body = Vec<TerminationBody>), (status = 503, body = ErrorBody)))]
 pub(super) async fn terminations(
     State(admin): State<Arc<Admin>>,
     _acting: Acting,
-    Query(within): Query<InDomain>,
+    Query(page): Query<TerminationPage>,
 ) -> Result<Json<Vec<TerminationBody>>, ApiError> {
+    let after = page.after.as_deref().map(marker).transpose()?;
+    let rows_max = page.limit.unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX);
+    let within = InDomain {
+        domain: page.domain,
+    };
     let mut listed = Vec::new();
     for shreds in of_domains(&admin, &within)? {
-        for view in shreds.open_terminations(ROWS_MAX).await? {
+        for view in shreds.open_terminations(after, rows_max).await? {
             let tenant = shreds
                 .stores
                 .catalog
@@ -262,7 +285,7 @@ pub(super) async fn terminations(
     Ok(Json(listed))
 }
 
-/// Lists shreds, the newest first.
+/// Lists shreds: those that are not over first, then the newest; at most 100 of each domain.
 #[utoipa::path(get, path = "/v1/shreds", tag = "shredding", params(InDomain),
     responses((status = 200, body = Vec<ShredBody>), (status = 503, body = ErrorBody)))]
 pub(super) async fn shreds(
@@ -278,7 +301,7 @@ async fn status(admin: &Admin, within: &InDomain) -> Result<Vec<ShredBody>, ApiE
     for shreds in of_domains(admin, within)? {
         let catalog = &shreds.stores.catalog;
         let now = shreds.stores.clock.now();
-        for shred in catalog.shreds(SHREDS_MAX).await? {
+        for shred in catalog.shreds(SHREDS_LISTED_MAX).await? {
             let members = catalog.shred_terminations(shred.id).await?;
             let domain = shreds.stores.name.as_str();
             listed.push(ShredBody::of(domain, &shred, &members, now));
@@ -314,7 +337,8 @@ pub(super) async fn run(
     Ok(Json(status(&admin, &within).await?))
 }
 
-/// Lets shreds that wait after a failure go on at once.
+/// Lets shreds go on at once: those that wait after a failure, and those of an owner who does not answer. One that is worked on is
+/// begun anew at its state, which does no harm.
 #[utoipa::path(post, path = "/v1/shreds/resume", tag = "shredding", params(InDomain),
     responses((status = 200, body = Vec<ShredBody>), (status = 503, body = ErrorBody)))]
 pub(super) async fn resume(
@@ -324,7 +348,7 @@ pub(super) async fn resume(
 ) -> Result<Json<Vec<ShredBody>>, ApiError> {
     acting.operates()?;
     for shreds in of_domains(&admin, &within)? {
-        shreds.stores.catalog.hurry_shreds().await?;
+        shreds.stores.catalog.take_shreds_back().await?;
     }
     acting.done("shred-resume", None);
     Ok(Json(status(&admin, &within).await?))
@@ -344,7 +368,9 @@ impl From<ShredError> for ApiError {
             ShredError::Catalog(error) => error.into(),
             ShredError::Keys(error) => error.into(),
             ShredError::Finish(error) => error.into(),
-            ShredError::Log(_) | ShredError::NoRandomness => Self::unavailable(message),
+            ShredError::Log(_) | ShredError::NoRandomness | ShredError::ClockAhead { .. } => {
+                Self::unavailable(message)
+            }
             ShredError::EvidenceMissing(_) | ShredError::NoReceiptYet => {
                 Self::not_found(message, "`lethe shred status` shows how far it is")
             }

@@ -72,6 +72,9 @@ pub struct InDomain {
     pub domain: Option<String>,
 }
 
+/// Rows of each domain that one page has at most, when it does not ask for fewer.
+pub const PAGE_ROWS_MAX: u32 = 1000;
+
 /// One page of tenants.
 #[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -117,7 +120,7 @@ pub(super) async fn list(
     Query(page): Query<TenantPage>,
 ) -> Result<Json<Vec<TenantView>>, ApiError> {
     let after: Option<TenantName> = page.after.map(|after| after.parse()).transpose()?;
-    let rows_max = page.limit.unwrap_or(1000).clamp(1, 1000);
+    let rows_max = page.limit.unwrap_or(PAGE_ROWS_MAX).clamp(1, PAGE_ROWS_MAX);
     let domains = match &page.domain {
         Some(name) => vec![admin.domain(Some(name))?],
         None => admin.domains.values().collect(),

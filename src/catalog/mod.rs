@@ -363,6 +363,8 @@ pub trait UploadStore: Send + Sync {
         upstream: &UpstreamUploadId,
         begun_before: UnixMs,
     ) -> Result<UpstreamOwner, CatalogError>;
+    /// Whether an upload of any tenant has this id, in whatever state: asked after a spool listed it.
+    async fn has_upload(&self, upload: &UploadId) -> Result<bool, CatalogError>;
     /// Spooled bodies of an upload that upstream still holds.
     async fn spooled(
         &self,

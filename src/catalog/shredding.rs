@@ -392,8 +392,12 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<(), CatalogError>;
     /// The tenant's newest termination.
     async fn termination(&self, tenant: TenantId) -> Result<Termination, CatalogError>;
-    /// Terminations that are not over, by the end of their grace.
-    async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError>;
+    /// Terminations that are not over, by the end of their grace; only those behind `after` in that order.
+    async fn open_terminations(
+        &self,
+        after: Option<(UnixMs, TerminationId)>,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError>;
     /// Whether a termination is approved, in no shred yet, and its grace ended at `due` or before; however many others are open.
     async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError>;
     /// Terminations that were asked for in a period (`from` inclusive, `to` exclusive), cancelled ones too, by time.
@@ -405,17 +409,25 @@ pub trait ShredStore: Send + Sync {
         rows_max: u32,
     ) -> Result<Vec<Termination>, CatalogError>;
 
-    /// Begins a shred of every approved termination whose grace ended before `due`, unless one is open (which is returned then).
-    /// `None` when there is nothing due.
+    /// The time by the clock of the database's server; `None` where there is no server.
+    async fn database_now(&self) -> Result<Option<UnixMs>, CatalogError>;
+    /// Approved terminations whose grace ended by then, by its end.
+    async fn due_terminations(
+        &self,
+        due: UnixMs,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError>;
+    /// Begins a shred of those of these terminations that are approved, unless one is open (which is returned then). `None` when
+    /// none of them is.
     async fn begin_shred(
         &self,
         id: ShredId,
         epoch_from: u64,
-        due: UnixMs,
+        terminations: &[TerminationId],
         now: UnixMs,
-        tenants_max: u32,
     ) -> Result<Option<Shred>, CatalogError>;
-    /// Takes the lease on the oldest shred that is not over and that nobody holds.
+    /// Takes the lease on the oldest shred that is not over and that nobody holds. A lease that ends an hour later than a new one would
+    /// is of a clock that was ahead, and holds nothing.
     async fn claim_shred(
         &self,
         owner: &str,
@@ -429,6 +441,13 @@ pub trait ShredStore: Send + Sync {
         fence: ShredFence,
         until: UnixMs,
     ) -> Result<(), CatalogError>;
+    /// Has a shred that has not moved the root move it from another epoch: somebody else has moved it since the shred began.
+    async fn move_shred_from(
+        &self,
+        shred: ShredId,
+        fence: ShredFence,
+        epoch_from: u64,
+    ) -> Result<(), CatalogError>;
     /// Gives the lease up, with the reason where it failed; `retry_at` is when another may take it.
     async fn release_shred(
         &self,
@@ -439,6 +458,8 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<(), CatalogError>;
     /// Lets shreds that wait after a failure be taken at once.
     async fn hurry_shreds(&self) -> Result<(), CatalogError>;
+    /// Takes every shred that is not over from whoever owns it, and lets it be taken at once.
+    async fn take_shreds_back(&self) -> Result<(), CatalogError>;
     /// Moves a shred one state on, with the evidence of that state, all or nothing. `Conflict` under another fence or from another
     /// state. Towards `Inventoried` the sealed inventory keys are forgotten; towards `Receipted` its terminations are `Erased`,
     /// towards `Purged` they are `Purged`.
@@ -468,7 +489,7 @@ pub trait ShredStore: Send + Sync {
     ) -> Result<Option<Evidence>, CatalogError>;
     /// One shred.
     async fn shred(&self, shred: ShredId) -> Result<Shred, CatalogError>;
-    /// The newest shreds first.
+    /// Those that are not over first, and of these and of the others the newest first.
     async fn shreds(&self, rows_max: u32) -> Result<Vec<Shred>, CatalogError>;
     /// A shred's terminations, by tenant.
     async fn shred_terminations(&self, shred: ShredId) -> Result<Vec<Termination>, CatalogError>;

@@ -340,6 +340,14 @@ pub(super) enum KeyStoreCommand {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Mark the directory that key_backup names as the place for this domain's backups: a new one, or one of an older version.
+    AdoptBackupPlace {
+        /// The domain.
+        domain: String,
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Restore a backup into an empty key store; refused when it is behind the log.
     Restore {
         /// The domain.
@@ -352,6 +360,9 @@ pub(super) enum KeyStoreCommand {
         /// Restore although it is behind the log, for this reason; the log keeps it.
         #[arg(long, value_name = "REASON")]
         accept_behind: Option<String>,
+        /// Forget this tenant, by name or id, although the catalog has it as not erased; may be repeated.
+        #[arg(long, value_name = "TENANT")]
+        forget: Vec<String>,
     },
 }
 

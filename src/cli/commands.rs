@@ -8,6 +8,7 @@ use super::client::{Client, encoded, secret};
 use super::error::CommandError;
 use super::local;
 use super::output::{Format, print};
+use super::pages::{self, Page};
 use super::shreds;
 use crate::admin::{
     CredentialView, DomainView, Effected, IssuedCredential, KekView, ObjectView, RegionView,
@@ -144,17 +145,14 @@ pub(super) async fn tenant(
             due,
         } => {
             if due {
-                return shreds::due(&client, domain.as_deref(), format).await;
+                return shreds::due(&client, domain, format).await;
             }
-            let limit = limit.map(|limit| limit.to_string());
-            let pairs = [("domain", domain), ("after", after), ("limit", limit)];
-            let query: Vec<String> = pairs
-                .into_iter()
-                .filter_map(|(key, value)| Some(format!("{key}={}", encoded(&value?))))
-                .collect();
-            let tenants: Vec<TenantView> = client
-                .get(&format!("/v1/tenants?{}", query.join("&")))
-                .await?;
+            let first = Page {
+                domain,
+                after,
+                limit,
+            };
+            let tenants: Vec<TenantView> = pages::listed(&client, "/v1/tenants", first).await?;
             return print(format, &TENANT, &tenants);
         }
         TenantCommand::Show(of) => client.get(&path(&of, "")).await?,

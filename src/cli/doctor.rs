@@ -10,7 +10,7 @@ use crate::config::{self, Config, Environment, Listener};
 use crate::directory::{Directory as _, SqlDirectory};
 use crate::edge::{CertificateFiles, ReloadingCertificate};
 use crate::tenants::DomainName;
-use lethe_keys::{BackupDirectory, KeyService};
+use lethe_keys::{BackupDirectory, BackupError, BackupPlace as _, KeyService};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -115,8 +115,13 @@ async fn backups(config: &Config, name: &DomainName, keys: &KeyService) -> Optio
     let dir = domain.key_backup_dir.as_deref()?;
     let subject = format!("domain {name}: key backup");
     let newer = async {
-        let newest = BackupDirectory::new(dir).newest_begun_ms().await;
-        let newest = newest.map_err(|error| CommandError::Failed(error.to_string()))?;
+        let failed = |error: BackupError| CommandError::Failed(error.to_string());
+        let place = BackupDirectory::new(dir);
+        // A gateway that only serves data writes no backups.
+        if config.roles.control {
+            place.ready(&keys.identity()).await.map_err(failed)?;
+        }
+        let newest = place.newest_begun_ms().await.map_err(failed)?;
         let since = newest.unwrap_or(i64::MIN);
         Ok::<_, CommandError>((newest, keys.keks_made_since(since).await?))
     };

@@ -2,13 +2,13 @@
 
 use super::error::CommandError;
 use super::log_store;
-use super::statements::erased_since;
+use super::statements::Beside;
 use crate::config::{Config, DomainConfig, DomainStores};
 use crate::log::{LogReader, LogStore, Newest, WitnessPeer, Witnesses, read_tile};
 use crate::signing::{PublishedLog, Signing, SigningError, TrustSettings, check_roles};
 use crate::tenants::DomainName;
 use lethe_keys::{BEYOND_MAX, KeyServiceConfig, NewestCheckpoint};
-use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, decode_entries};
+use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, TreeHead, decode_entries};
 use lethe_receipts::text::Base64;
 use lethe_receipts::{PublicKey, TrustedWitness};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ pub(super) struct OpenLog {
 pub(super) struct ReadLog {
     pub(super) reader: Arc<dyn LogReader>,
     pub(super) witnesses: Witnesses,
+    pub(super) published: PublishedLog,
 }
 
 /// What the log is wanted for.
@@ -80,7 +81,11 @@ pub(super) async fn read_log(
     let published = PublishedLog::read(signing_dir, name)?;
     check_roles(signing_dir, name, &trust_settings(domain, false))?;
     let witnesses = witnesses(name, domain, &published)?;
-    Ok(Some(ReadLog { reader, witnesses }))
+    Ok(Some(ReadLog {
+        reader,
+        witnesses,
+        published,
+    }))
 }
 
 fn witnesses(
@@ -120,18 +125,47 @@ pub(super) fn trust_settings(domain: &DomainConfig, dev: bool) -> TrustSettings 
     }
 }
 
+/// A log that is compared with, by what of it is public.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    pub(super) reader: &'a dyn LogReader,
+    pub(super) witnesses: &'a Witnesses,
+    pub(super) published: &'a PublishedLog,
+}
+
+impl OpenLog {
+    pub(super) fn compared(&self) -> Compared<'_> {
+        Compared {
+            reader: self.store.as_ref(),
+            witnesses: &self.witnesses,
+            published: self.signing.published_log(),
+        }
+    }
+}
+
+impl ReadLog {
+    pub(super) fn compared(&self) -> Compared<'_> {
+        Compared {
+            reader: self.reader.as_ref(),
+            witnesses: &self.witnesses,
+            published: &self.published,
+        }
+    }
+}
+
 /// What the log and its witnesses hold, from what the key store has `recorded` on; `None` where there is no key store to compare.
+/// With the log's own tree, of which the signature is verified; `None` where it has none.
 ///
 /// # Errors
 /// When neither log nor witnesses say, the log is behind its witnesses or the key store, or another one than they have seen: no
 /// key store is opened then.
 pub(super) async fn newest(
     name: &DomainName,
-    reader: &dyn LogReader,
-    witnesses: &Witnesses,
+    log: Compared<'_>,
     recorded: Option<(u64, &KeyServiceConfig)>,
     purpose: Purpose,
-) -> Result<NewestCheckpoint, CommandError> {
+) -> Result<(NewestCheckpoint, Option<TreeHead>), CommandError> {
+    let reader = log.reader;
     let failed = |problem: &dyn std::fmt::Display| {
         CommandError::failed(
             format!("domain {name}: the log: {problem}"),
@@ -140,7 +174,7 @@ pub(super) async fn newest(
             ),
         )
     };
-    let newest = witnesses.newest(reader).await;
+    let newest = log.witnesses.newest(reader).await;
     let newest = newest.map_err(|error| failed(&error))?;
     for (witness, problem) in &newest.silent {
         tracing::warn!(op = "open", %name, witness, problem, outcome = "unasked", "a witness could not be asked for the newest checkpoint");
@@ -152,11 +186,12 @@ pub(super) async fn newest(
             return Err(failed(&reason));
         }
         tracing::warn!(op = "open", %name, reason, outcome = "away", "the log is not there: the key store is compared with its witnesses alone");
-        return Ok(NewestCheckpoint {
+        let newest = NewestCheckpoint {
             log_size,
             beyond: Vec::new(),
             erased: Vec::new(),
-        });
+        };
+        return Ok((newest, None));
     }
     let held = newest.log.map_or(0, |head| head.size);
     if held < known {
@@ -173,15 +208,26 @@ pub(super) async fn newest(
         Some((size, keys)) => {
             let beyond = entries(reader, size, log_size).await;
             let beyond = beyond.map_err(|error| failed(&error))?;
-            (beyond, erased_since(reader, keys).await?)
+            let beside = Beside {
+                domain: name,
+                reader,
+                published: log.published,
+                head: newest.log,
+            };
+            let erased = beside.erased_since(keys).await?;
+            for problem in &erased.passed_over {
+                tracing::warn!(op = "open", %name, %problem, outcome = "passed over", "a statement beside the log is not the log's");
+            }
+            (beyond, erased.tenants)
         }
         None => (Vec::new(), Vec::new()),
     };
-    Ok(NewestCheckpoint {
+    let checkpoint = NewestCheckpoint {
         log_size,
         beyond,
         erased,
-    })
+    };
+    Ok((checkpoint, newest.log))
 }
 
 /// Why the log itself says nothing; `None` where it does.

@@ -158,6 +158,9 @@ async fn open_parts(
     let config = shared.config;
     let (domain_config, stores) = stores::domain_stores(config, name)?;
     let OpenDomain { catalog, keys, log } = stores::open_domain(config, name, shared.dev).await?;
+    if config.roles.control {
+        shredding::look_at_places(name, stores, &keys).await;
+    }
     let opened_log = log
         .map(|log| shredding::log(domain_config, &keys, log))
         .transpose()?;

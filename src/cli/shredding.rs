@@ -7,10 +7,13 @@ use crate::config::{DomainConfig, DomainStores};
 use crate::jobs::JobDomain;
 use crate::log::Sequencer;
 use crate::shred::rules::ShredPolicy;
-use crate::shred::{Certificate, DomainKeys, DomainLog, KeyLeaves, ShredDomain, Unopened};
+use crate::shred::{
+    CatalogClock, Certificate, DomainKeys, DomainLog, GatewayClocks, KeyLeaves, OtherClocks,
+    ShredDomain, Unopened, WitnessClocks,
+};
 use crate::signing::Signing;
-use crate::tenants::RegionName;
-use lethe_keys::{BackupDirectory, KeyService, StoreUrl};
+use crate::tenants::{DomainName, RegionName};
+use lethe_keys::{BackupDirectory, BackupPlace as _, KeyService, StoreUrl};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +61,17 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
         clock: parts.jobs.clock.clone(),
         unopened: Unopened::default(),
     };
+    let clocks: Vec<Arc<dyn OtherClocks>> = vec![
+        Arc::new(CatalogClock {
+            catalog: parts.jobs.catalog.clone(),
+            clock: parts.jobs.clock.clone(),
+        }),
+        Arc::new(GatewayClocks(keys.keys.clone())),
+        Arc::new(WitnessClocks {
+            log: parts.log.clone(),
+            clock: parts.jobs.clock.clone(),
+        }),
+    ];
     let organization = receipts.organization.clone();
     let name = parts.jobs.name.to_string();
     Some(Arc::new(ShredDomain {
@@ -80,9 +94,40 @@ pub(super) fn shreds(parts: ShredParts<'_>) -> Option<Arc<ShredDomain>> {
             pairs: parts.pairs,
             root_backups: receipts.root_backups,
         },
+        clocks,
         inventory_time: receipts.inventory,
         purge_slice: PURGE_SLICE,
     }))
+}
+
+/// Says what a shred would wait for at the places of backups, and deletes what killed processes left there. Neither keeps a gateway
+/// from starting: its tenants need no backup to be served.
+pub(super) async fn look_at_places(domain: &DomainName, stores: &DomainStores, keys: &KeyService) {
+    let Some(dir) = stores.key_backup_dir.as_deref() else {
+        return;
+    };
+    let place = BackupDirectory::new(dir);
+    let (newest_bytes, swept) = match place.ready(&keys.identity()).await {
+        Ok(bytes) => (
+            bytes,
+            place.sweep().await.map_err(|error| error.to_string()),
+        ),
+        Err(error) => (0, Err(error.to_string())),
+    };
+    let scratch = scratch(stores);
+    let checked = KeyService::sweep_scratch(&scratch)
+        .and_then(|swept| KeyService::check_scratch(&scratch, newest_bytes).map(|()| swept));
+    for looked in [swept, checked.map_err(|error| error.to_string())] {
+        match looked {
+            Ok(0) => {}
+            Ok(files) => {
+                tracing::info!(op = "start", %domain, files, outcome = "swept", "what killed backups left is deleted");
+            }
+            Err(problem) => {
+                tracing::warn!(op = "start", %domain, problem, outcome = "no backup", "nothing can be shredded or backed up");
+            }
+        }
+    }
 }
 
 /// Where a backup is tried out: beside the key store, whose wrapped keys it holds.

@@ -5,13 +5,14 @@ use super::client::{Client, encoded};
 use super::commands::path;
 use super::error::CommandError;
 use super::output::{Format, print};
+use super::pages::{self, Page};
 use super::watch;
-use crate::admin::{ShredBody, TenantView, TerminationBody};
+use crate::admin::{SHREDS_LISTED_MAX, ShredBody, TenantView, TerminationBody};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-const TERMINATION: [&str; 10] = [
+const TERMINATION: [&str; 11] = [
     "name",
     "tenant",
     "domain",
@@ -22,6 +23,7 @@ const TERMINATION: [&str; 10] = [
     "approvals",
     "approvals_needed",
     "requested_by",
+    "waits",
 ];
 const SHRED: [&str; 8] = [
     "id",
@@ -42,11 +44,27 @@ fn within(path: &str, domain: Option<&str>) -> String {
 /// What is to be terminated, and how it stands.
 pub(super) async fn due(
     client: &Client,
-    domain: Option<&str>,
+    domain: Option<String>,
     format: Format,
 ) -> Result<(), CommandError> {
-    let rows: Vec<TerminationBody> = client.get(&within("/v1/terminations", domain)).await?;
+    let first = Page {
+        domain,
+        ..Page::default()
+    };
+    let rows: Vec<TerminationBody> = pages::listed(client, "/v1/terminations", first).await?;
     print(format, &TERMINATION, &rows)
+}
+
+/// The API's answer does not say that it is cut; its length does.
+fn tell_what_is_left_out(rows: &[ShredBody]) {
+    for of_domain in rows.chunk_by(|one, next| one.domain == next.domain) {
+        if of_domain.len() >= SHREDS_LISTED_MAX as usize {
+            watch::say(&format!(
+                "{}: {SHREDS_LISTED_MAX} shreds are shown, those that are not over first; `lethe receipt list` has all that are over",
+                of_domain[0].domain
+            ));
+        }
+    }
 }
 
 /// Asks for a termination and shows the inventory's key, this once.
@@ -80,6 +98,7 @@ pub(super) async fn shred(
     format: Format,
 ) -> Result<(), CommandError> {
     let client = Client::new(api)?;
+    let is_status = matches!(command, ShredCommand::Status { .. });
     let (domain, tenant, waiting, rows) = match command {
         ShredCommand::Status { domain, waiting } => {
             let rows: Result<Vec<ShredBody>, _> =
@@ -102,8 +121,13 @@ pub(super) async fn shred(
             (domain, None, waiting, rows)
         }
     };
+    if is_status {
+        tell_what_waits(&client, domain.as_deref()).await?;
+    }
     if !waiting.wait {
-        return print(format, &SHRED, &rows?);
+        let rows = rows?;
+        tell_what_is_left_out(&rows);
+        return print(format, &SHRED, &rows);
     }
     let asked = Asked {
         client: &client,
@@ -121,6 +145,17 @@ pub(super) async fn shred(
     let longest = Duration::from_secs(u64::from(waiting.wait_minutes) * 60);
     let rows = watch::until_over(&client, &path, &concerned, longest).await?;
     print(format, &SHRED, &rows)
+}
+
+/// Why shreds that are due do not begin: they have no row yet.
+async fn tell_what_waits(client: &Client, domain: Option<&str>) -> Result<(), CommandError> {
+    let rows: Vec<TerminationBody> = client.get(&within("/v1/terminations", domain)).await?;
+    for row in &rows {
+        if let Some(reason) = &row.waits {
+            eprintln!("tenant {} waits: {reason}", row.name);
+        }
+    }
+    Ok(())
 }
 
 struct Asked<'a> {

@@ -1,20 +1,20 @@
 //! A domain's stores: made once by `domain init` (and `dev`), opened by everything else, never the other way round.
 
 use super::error::CommandError;
-use super::logs::{self, OpenLog, Purpose};
+use super::logs::{self, Compared, OpenLog, Purpose};
 use crate::catalog::{
-    Catalog, CatalogError, DomainStore, OpenError, ShredState, SqlCatalog, StoreIdentities,
-    StoreLocation, StoreOptions,
+    Catalog, CatalogError, DomainStore, Evidence, OpenError, ShredState, SqlCatalog,
+    StoreIdentities, StoreLocation, StoreOptions,
 };
 use crate::clock::Clock;
 use crate::config::{Backend, Config, DomainConfig, DomainStores};
 use crate::directory::SqlDirectory;
-use crate::log::{LogReader, Witnesses};
+use crate::shred::Fenced;
 use crate::signing::Signing;
 use crate::tenants::{DomainName, TenantId};
 use lethe_keys::{
-    Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location, NewestCheckpoint, RootConfig,
-    Sequencing, StoreUrl, SystemClock, check_apart,
+    BackupDirectory, Epoch, KeyService, KeyServiceConfig, KeyStoreIdentity, Location,
+    NewestCheckpoint, RootConfig, Sequencing, StoreUrl, SystemClock, check_apart,
 };
 use lethe_receipts::log::LogVerifier;
 use std::os::unix::fs::DirBuilderExt;
@@ -109,7 +109,8 @@ pub(super) async fn init_domain(
     make_parent(&stores.catalog_path())?;
     make_parent(&stores.key_store_path())?;
     make_parent(&sqlite_path(&config.directory))?;
-    check_planned(stores)?;
+    let fresh = is_fresh(config, name).await?;
+    check_planned(stores, fresh)?;
     let keys = key_config(config, name, stores, dev)?;
     refuse_lost_catalog(config, name, &keys).await?;
     let catalog = SqlCatalog::create(&stores.catalog, &options).await?;
@@ -124,16 +125,19 @@ pub(super) async fn init_domain(
         }
         None => KeyService::init(&keys).await?,
     };
+    // Before the identities: once they are recorded, a directory that is not marked is one that is not mounted.
+    if let Some(dir) = &stores.key_backup_dir
+        && (fresh || (dev && dir.is_dir()))
+    {
+        adopt(dir, key_store).await?;
+    }
     let identities = StoreIdentities {
         catalog: catalog.identity(),
         key_store: *key_store.as_bytes(),
     };
     catalog.record_identities(&identities).await?;
     SqlDirectory::create(&config.directory, &options).await?;
-    for dir in [&stores.log_dir, &stores.key_backup_dir]
-        .into_iter()
-        .flatten()
-    {
+    if let Some(dir) = &stores.log_dir {
         make_dir(dir)?;
     }
     let mut log_key = None;
@@ -146,6 +150,28 @@ pub(super) async fn init_domain(
         identities,
         log_key,
     })
+}
+
+/// Marks a directory as the place for a key store's backups.
+pub(super) async fn adopt(dir: &Path, key_store: KeyStoreIdentity) -> Result<(), CommandError> {
+    let adopted = BackupDirectory::new(dir).adopt(key_store).await;
+    adopted.map_err(|error| {
+        CommandError::failed(
+            format!("{}: {error}", dir.display()),
+            "mount or make the directory first",
+        )
+    })
+}
+
+/// Whether nothing of a domain was finished yet: a place that its first initialisation makes is missing later for another reason.
+async fn is_fresh(config: &Config, name: &DomainName) -> Result<bool, CommandError> {
+    let (_, stores) = domain_stores(config, name)?;
+    match SqlCatalog::open(&stores.catalog, &store_options(config)).await {
+        Ok(catalog) => Ok(recorded_identities(&catalog).await?.is_none()),
+        Err(OpenError::Missing { .. }) => Ok(true),
+        // What is wrong with it is told when it is made.
+        Err(_) => Ok(false),
+    }
 }
 
 /// The catalog is made first. Where it is missing and what comes after it is there, it was lost, and an empty one in its place
@@ -220,12 +246,10 @@ pub(super) async fn open_domain(
     if config.roles.control {
         log = logs::open_log(config, name, domain, stores).await?;
         if let Some(log) = &log {
-            let reader: &dyn LogReader = log.store.as_ref();
-            newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Growing).await?);
+            newest = Some(newest_of(name, &keys, log.compared(), Purpose::Growing).await?);
         }
     } else if let Some(log) = logs::read_log(config, name, domain, stores).await? {
-        let reader = log.reader.as_ref();
-        newest = Some(newest_of(name, &keys, reader, &log.witnesses, Purpose::Comparing).await?);
+        newest = Some(newest_of(name, &keys, log.compared(), Purpose::Comparing).await?);
     }
     let system = Arc::new(SystemClock);
     let keys = match &newest {
@@ -246,13 +270,13 @@ pub(super) async fn open_domain(
 async fn newest_of(
     name: &DomainName,
     keys: &KeyServiceConfig,
-    log: &dyn LogReader,
-    witnesses: &Witnesses,
+    log: Compared<'_>,
     purpose: Purpose,
 ) -> Result<NewestCheckpoint, CommandError> {
     // Before the log is read, which only grows: so a log that has less was rolled back.
     let recorded = KeyService::recorded_log_size(keys).await?;
-    logs::newest(name, log, witnesses, Some((recorded, keys)), purpose).await
+    let newest = logs::newest(name, log, Some((recorded, keys)), purpose).await;
+    newest.map(|(checkpoint, _)| checkpoint)
 }
 
 /// The newest epoch that the catalog's shreds say the key store was in; 0 when it has none.
@@ -272,6 +296,8 @@ pub(super) struct Shredding {
     pub(super) fenced: Vec<TenantId>,
     /// A move of the root has left them behind.
     pub(super) left_behind: Vec<TenantId>,
+    /// The newest fence that receipts of unfinished shreds name.
+    pub(super) fence_seen: u64,
 }
 
 /// Whom the catalog's newest shreds name.
@@ -279,6 +305,15 @@ pub(super) async fn shredding(catalog: &dyn Catalog) -> Result<Shredding, Comman
     let mut found = Shredding::default();
     for shred in catalog.shreds(NEWEST_SHREDS).await? {
         let members = catalog.shred_terminations(shred.id).await?;
+        if shred.state < ShredState::Receipted {
+            for member in &members {
+                let (state, tenant) = (ShredState::Fenced, Some(member.tenant));
+                let fenced = catalog.evidence_of(shred.id, state, tenant).await?;
+                if let Some(fenced) = fenced {
+                    found.fence_seen = found.fence_seen.max(fence_number(&fenced)?);
+                }
+            }
+        }
         let tenants = members.iter().map(|one| one.tenant);
         match shred.state {
             ShredState::Requested => {}
@@ -287,6 +322,15 @@ pub(super) async fn shredding(catalog: &dyn Catalog) -> Result<Shredding, Comman
         }
     }
     Ok(found)
+}
+
+fn fence_number(evidence: &Evidence) -> Result<u64, CommandError> {
+    let fenced: Fenced = serde_json::from_str(&evidence.body).map_err(|error| {
+        CommandError::Failed(format!(
+            "the catalog's evidence of a fence can't be read: {error}"
+        ))
+    })?;
+    Ok(fenced.fence.number)
 }
 
 /// Opens a domain's catalog alone; refuses one that is not the recorded one.
@@ -331,7 +375,7 @@ fn not_apart(name: &DomainName, which: &str, error: &lethe_keys::NotApart) -> Co
 }
 
 /// Compares the places that are directories before anything is made in them.
-fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
+fn check_planned(stores: &DomainStores, fresh: bool) -> Result<(), CommandError> {
     let mut places: Vec<(&str, Location)> = Vec::new();
     let named = [
         ("catalog", stores.catalog_path()),
@@ -350,7 +394,11 @@ fn check_planned(stores: &DomainStores) -> Result<(), CommandError> {
         ("signing", &stores.signing_dir),
     ] {
         if let Some(dir) = dir {
-            make_dir(dir)?;
+            if fresh || key != "key_backup" {
+                make_dir(dir)?;
+            } else if !dir.is_dir() {
+                continue;
+            }
             let place = Location::of_directory(dir)
                 .map_err(|error| CommandError::file(dir, "looking", &error))?;
             places.push((key, place));

@@ -109,6 +109,6 @@ fn unfinished(row: &ShredBody) -> CommandError {
 }
 
 /// Results are on standard output, and nobody has to read this.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let _closed = writeln!(std::io::stderr(), "{text}");
 }

@@ -3,6 +3,7 @@
 mod domain;
 mod finish;
 mod keys;
+mod orphans;
 mod runner;
 mod sweep;
 

@@ -171,11 +171,12 @@ impl Runner {
             }
             (JobKind::SweepUploads, Subject::Uploads) => {
                 let swept = self.domain.sweep_uploads().await?;
-                if swept.forgotten > 0 || swept.failed > 0 {
+                if swept.forgotten > 0 || swept.failed > 0 || swept.orphans > 0 {
                     tracing::info!(
                         op = "sweep-uploads",
                         forgotten = swept.forgotten,
                         failed = swept.failed,
+                        orphans = swept.orphans,
                         outcome = "done",
                         "stale uploads were dropped"
                     );

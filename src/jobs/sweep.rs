@@ -24,8 +24,10 @@ pub(super) struct Swept {
     pub(super) forgotten: u64,
     /// Uploads left for a later sweep: their time has not come, somebody is at them, or another gateway serves their region.
     pub(super) left: u64,
-    /// Uploads left for the next sweep because a step failed.
+    /// Uploads, and spools, left for the next sweep because a step failed.
     pub(super) failed: u64,
+    /// Spooled bodies deleted whose upload no row names.
+    pub(super) orphans: u64,
 }
 
 /// What became of one stale upload.
@@ -73,9 +75,22 @@ impl JobDomain {
             }
             match page.into_iter().next_back() {
                 Some(row) => last = Some(row),
-                None => return Ok(swept),
+                None => break,
             }
         }
+        for (name, region) in &self.regions {
+            if away.contains(name) {
+                continue;
+            }
+            match self.sweep_spool(region, now).await {
+                Ok(orphans) => swept.orphans += orphans,
+                Err(error) => {
+                    tracing::warn!(op = "sweep-spool", outcome = "failed", region = %name, %error, "a spool is not looked through");
+                    swept.failed += 1;
+                }
+            }
+        }
+        Ok(swept)
     }
 
     async fn drop_upload(

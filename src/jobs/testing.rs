@@ -4,7 +4,7 @@ use super::{JobDomain, JobRegion, Runner, RunnerSettings, TenantKeys};
 use crate::catalog::{Fault, FaultKind, FaultyCatalog, JobStore as _, SqlCatalog, StoreOptions};
 use crate::clock::{ManualClock, UnixMs};
 use crate::directory::{Directory, DirectoryError, SqlDirectory};
-use crate::region::embedded::EmbeddedStore;
+use crate::region::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::region::faulty::FaultyStore;
 use crate::region::{RegionStore, UpstreamBucket};
 use crate::tenants::{AccessKeyId, DomainName, RegionName, SPOOL_OWNER, TenantId};
@@ -230,11 +230,13 @@ impl Bench {
             fuse: Fuse::default(),
         });
         let keys = Arc::new(MemoryKeys::default());
-        let region = EmbeddedStore::create(&dir.path().join("region")).unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let mut options = EmbeddedOptions::default();
+        options.clock = clock.clone();
+        let region = EmbeddedStore::create_with(&dir.path().join("region"), options).unwrap();
         let region = Arc::new(FaultyStore::new(Arc::new(region)));
         let spool = UpstreamBucket::from_catalog("lethe-spool".to_owned());
         region.create_bucket(SPOOL_OWNER, &spool).await.unwrap();
-        let clock = Arc::new(ManualClock::at(NOW));
         let opened = JobRegion {
             store: region.clone(),
             spool,

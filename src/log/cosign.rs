@@ -4,6 +4,7 @@ use super::http::{HttpClient, HttpError};
 use super::newest::NewestError;
 use super::proofs::{LogProofError, consistency_proof};
 use super::store::{Head, LogReader, LogStore, Swap};
+use crate::clock::UnixMs;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{Method, StatusCode};
@@ -22,6 +23,8 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 << 10;
 const ASKS_MAX: usize = 3;
 /// All of them together: a witness that hangs delays its own cosignature, and nothing else for long.
 const ASKING_DEADLINE: Duration = Duration::from_secs(10);
+/// A witness that is asked for the time alone: nothing waits for one that is away.
+const TIME_DEADLINE: Duration = Duration::from_secs(3);
 /// Swaps of the cosigned checkpoint before giving up for this time.
 const SWAPS_MAX: usize = 5;
 
@@ -197,6 +200,37 @@ impl Witnesses {
             opened,
             failed,
         }))
+    }
+
+    /// Has every witness cosign the newest tree head once more, whatever it has cosigned, and answers the times that they put to it.
+    /// Nothing is stored, and who does not answer soon is left out.
+    ///
+    /// # Errors
+    /// [`NewestError`] when the store fails or does not hold this log.
+    pub async fn times(&self, store: &dyn LogStore) -> Result<Vec<(String, UnixMs)>, NewestError> {
+        if self.peers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(newest) = self.stored(store, Head::Checkpoint).await? else {
+            return Ok(Vec::new());
+        };
+        let head = newest.opened.checkpoint.head;
+        let signed = &newest.signed;
+        let asking = self.peers.iter().map(|peer| async move {
+            let answer = self.ask(store, peer, signed, head);
+            let line = tokio::time::timeout(TIME_DEADLINE, answer)
+                .await
+                .ok()?
+                .ok()?;
+            let key = std::slice::from_ref(&peer.key);
+            let cosigned = signed.with_cosignatures(&line, key).ok()?;
+            let opened = open_checkpoint(cosigned.as_str(), &self.log, key).ok()?;
+            let unix_s = opened.cosignatures.iter().map(|one| one.unix_s).max()?;
+            let unix_ms = i64::try_from(unix_s).ok()?.saturating_mul(1000);
+            // To the end of the second that it names: a clock is behind only for certain.
+            Some((peer.key.name().to_string(), UnixMs(unix_ms).plus_ms(999)))
+        });
+        Ok(join_all(asking).await.into_iter().flatten().collect())
     }
 
     /// Swaps the cosigned checkpoint for one with `lines`, unless a larger tree's is there already.

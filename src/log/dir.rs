@@ -270,11 +270,16 @@ fn statements(dir: &Path, after: Option<ReceiptId>, max: usize) -> io::Result<Ve
     // The smallest `max` of them, without holding all.
     let mut ids = std::collections::BTreeSet::new();
     for entry in entries {
-        let name = entry?.file_name();
+        let entry = entry?;
+        let name = entry.file_name();
         let id = name.to_str().and_then(|name| name.strip_suffix(".json"));
         let Some(id) = id.and_then(|id| id.parse::<ReceiptId>().ok()) else {
             continue;
         };
+        // Opening anything else can fail, or never return.
+        if !entry.file_type()?.is_file() {
+            continue;
+        }
         if after.is_none_or(|after| id > after) {
             ids.insert(id);
         }

@@ -6,6 +6,7 @@
 mod bucket;
 mod cosign;
 mod dir;
+mod entries;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 mod http;
@@ -28,6 +29,7 @@ mod tests;
 pub use bucket::BucketLog;
 pub use cosign::{CosignError, Cosigning, WitnessPeer, Witnesses};
 pub use dir::DirLog;
+pub use entries::find_entries;
 pub use http::HttpError;
 pub use newest::{Holder, Newest, NewestError};
 pub use proofs::{LogProofError, consistency_proof, inclusion_proof, read_tile};

@@ -81,6 +81,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     pub copies: CopyLimits,
     pub complete_lease: Option<Duration>,
+    /// A store that says that it has object lock, and lets every lock be changed.
+    pub lax_locks: bool,
 }
 
 impl Default for Setup {
@@ -90,6 +92,7 @@ impl Default for Setup {
             clock: Arc::new(SystemClock),
             copies: CopyLimits::default(),
             complete_lease: None,
+            lax_locks: false,
         }
     }
 }
@@ -135,7 +138,8 @@ impl Testbed {
             SqlDirectory::create(&url("directory/directory.db").parse().unwrap(), &options)
                 .await
                 .unwrap();
-        let store = FaultyStore::new(Arc::new(EmbeddedStore::create(&path("region")).unwrap()));
+        let store = FaultyStore::new(Arc::new(EmbeddedStore::create(&path("region")).unwrap()))
+            .claiming(|profile| profile.object_lock = setup.lax_locks);
         let spool = upstream_bucket_name("lethe", [9; 16]);
         let acme = Self::tenant(&catalog, &keys, "acme", 1).await;
         let globex = Self::tenant(&catalog, &keys, "globex", 2).await;

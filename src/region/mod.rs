@@ -30,7 +30,7 @@ pub use lock::{
 #[cfg(test)]
 pub(crate) use s3::testbed;
 pub use s3::{ConnectError, CredentialsError, Deadlines, RegionIdentity, S3Store, UpstreamConfig};
-pub use spool::{count_spooled, delete_spooled, drop_spooled};
+pub use spool::{SpooledBody, count_spooled, delete_spooled, drop_spooled, spooled_after};
 pub use types::{
     Body, BodyError, ByteRange, ByteStream, CompletedPart, CopyRequest, DeleteOutcome,
     DeleteRequest, GetRequest, HeadFields, ListRequest, ListedObject, ListedVersion, Listing,

@@ -1,5 +1,6 @@
 //! A domain as a shred sees it: its stores, and small traits for key store, backup and log, so that tests can fail them.
 
+use super::clocks::OtherClocks;
 use super::error::LogAway;
 use super::evidence::{BackedUp, Destroyed, FenceRecord, Rekeyed};
 use super::rules::ShredPolicy;
@@ -11,7 +12,7 @@ use async_trait::async_trait;
 use lethe_keys::KeysError;
 use lethe_receipts::log::{Hash, SignedCheckpoint, TreeHead};
 use lethe_receipts::statement::KeyCreation;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -53,6 +54,13 @@ pub trait ShredKeys: Send + Sync + 'static {
     async fn queue_statement(&self, receipt: [u8; 16], entry: [u8; 32]) -> Result<(), KeysError>;
     /// Where the log has an entry; `None` while it is pending.
     async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<u64>, KeysError>;
+    /// Remembers for good that a termination was called off: the key store is not restored together with the catalog.
+    async fn call_off(&self, termination: TerminationId) -> Result<(), KeysError>;
+    /// Those of these terminations that were called off.
+    async fn called_off(
+        &self,
+        terminations: &[TerminationId],
+    ) -> Result<BTreeSet<TerminationId>, KeysError>;
     /// Seals an inventory's key under the service node.
     async fn seal_inventory_key(
         &self,
@@ -140,6 +148,8 @@ pub struct ShredDomain {
     pub policy: ShredPolicy,
     /// What receipts say of it.
     pub certificate: Certificate,
+    /// Clocks of others, which this machine's is compared with.
+    pub clocks: Vec<Arc<dyn OtherClocks>>,
     /// How long one tenant's inventory may take.
     pub inventory_time: Duration,
     /// How long one slice of a purge may take, before others get their turn.

@@ -67,6 +67,16 @@ pub enum ShredError {
     /// The system has no randomness.
     #[error("the system has no randomness")]
     NoRandomness,
+    /// Somebody else's clock is behind this gateway's: one of the two is wrong, and the grace may not be over.
+    #[error(
+        "this gateway's clock is {by_s} s ahead of {whose}: it begins and fences nothing until they agree"
+    )]
+    ClockAhead {
+        /// Whose clock.
+        whose: String,
+        /// By how much, in seconds.
+        by_s: i64,
+    },
     /// Another runner has taken the shred over.
     #[error("another runner has taken the shred over")]
     TakenOver,

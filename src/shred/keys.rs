@@ -10,8 +10,10 @@ use async_trait::async_trait;
 use lethe_keys::{
     BackupPlace, Epoch, Fence, FenceScope, GatewayFence, KeyService, KeysError, SecretContext,
 };
+use lethe_receipts::log::cancellation_entry;
 use lethe_receipts::statement::KeyCreation;
 use lethe_receipts::text::Hex;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -115,11 +117,13 @@ impl ShredKeys for DomainKeys {
     async fn ready(&self) -> Result<(), KeysError> {
         self.keys.ping().await?;
         self.keys.check_root_control().await?;
-        let listed = self.backups.list().await;
-        listed.map(drop).map_err(|error| KeysError::Unavailable {
+        let newest = self.backups.ready(&self.keys.identity()).await;
+        let newest_bytes = newest.map_err(|error| KeysError::Unavailable {
             operation: "reaching the place for backups",
             cause: error.to_string(),
-        })
+        })?;
+        // Found out after the root has moved, it would keep everybody from new keys.
+        KeyService::check_scratch(&self.scratch, newest_bytes)
     }
 
     async fn check_opens(&self, victims: &[TenantId]) -> Result<(), KeysError> {
@@ -224,6 +228,25 @@ impl ShredKeys for DomainKeys {
 
     async fn entry_index(&self, entry: &[u8; 32]) -> Result<Option<u64>, KeysError> {
         self.keys.entry_index(entry).await
+    }
+
+    async fn call_off(&self, termination: TerminationId) -> Result<(), KeysError> {
+        let entry = cancellation_entry(termination.as_bytes());
+        self.keys.queue_decision(entry.0).await
+    }
+
+    async fn called_off(
+        &self,
+        terminations: &[TerminationId],
+    ) -> Result<BTreeSet<TerminationId>, KeysError> {
+        let mut found = BTreeSet::new();
+        for termination in terminations {
+            let entry = cancellation_entry(termination.as_bytes());
+            if self.keys.is_entry_known(&entry.0).await? {
+                found.insert(*termination);
+            }
+        }
+        Ok(found)
     }
 
     async fn seal_inventory_key(

@@ -3,6 +3,7 @@
 use super::domain::{ShredLog, Witnessed};
 use super::error::LogAway;
 use crate::catalog::WitnessMark;
+use crate::clock::UnixMs;
 use crate::jobs::TenantKeys;
 use crate::log::{
     Head, LeafSource, LogStore, ReceiptId, Sequencer, SourceError, Witnesses, consistency_proof,
@@ -126,6 +127,17 @@ impl DomainLog {
         tokio::select! {
             () = stop => {}
             () = async { tokio::join!(sequencing, cosigning); } => {}
+        }
+    }
+
+    /// What the witnesses' clocks read now, as far as they answer within seconds.
+    pub(super) async fn witness_times(&self) -> Vec<(String, UnixMs)> {
+        match self.witnesses.times(self.store()).await {
+            Ok(times) => times,
+            Err(error) => {
+                tracing::warn!(op = "cosign", outcome = "failed", %error, "the witnesses' clocks could not be asked");
+                Vec::new()
+            }
         }
     }
 

@@ -3,13 +3,14 @@
 //! A shred is a row of the catalog. Each of its states names what is done; the step to the next one may be cut off at any
 //! instruction and be done again by whoever holds the row's lease. Receipts are one a tenant and stage.
 
+mod clocks;
 mod domain;
 mod error;
 mod evidence;
-mod held;
 pub mod inventory;
 mod keys;
 mod leftovers;
+mod locks;
 mod log;
 mod merkle;
 mod progress;
@@ -22,12 +23,13 @@ mod steps;
 mod terminate;
 mod times;
 
+pub use clocks::{CatalogClock, ClockBehind, GatewayClocks, OtherClocks, WitnessClocks};
 pub use domain::{
     Certificate, LoggedCreation, RootBackups, ShredDomain, ShredKeys, ShredLog, Witnessed,
 };
 pub use error::{LogAway, ShredError};
 pub use evidence::{
-    BackedUp, Destroyed, FenceOutcome, FenceRecord, FencedGateway, HeldVersion, Inventory,
+    BackedUp, Destroyed, FenceOutcome, FenceRecord, Fenced, FencedGateway, HeldVersion, Inventory,
     PurgeCounts, Rekeyed,
 };
 pub use inventory::InventoryKey;
@@ -43,6 +45,8 @@ mod bench;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_calling_off;
 #[cfg(test)]
 mod tests_proofs;
 #[cfg(test)]

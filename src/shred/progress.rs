@@ -34,6 +34,25 @@ pub struct Progress {
     /// What `held_more` counts, by the hash of the bucket.
     #[serde(default)]
     held_unlisted: BTreeMap<String, u64>,
+    /// How far the last look at a bucket that holds something is.
+    #[serde(default)]
+    pub(super) check: Option<Check>,
+    /// Buckets of which it has shown nothing but what is held.
+    #[serde(default)]
+    pub(super) only_held: BTreeSet<String>,
+}
+
+/// A fresh listing of a bucket that is not empty, up to behind a key, compared with what is known to be held in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    pub(super) bucket: String,
+    pub(super) key: Option<String>,
+    pub(super) version: Option<String>,
+    /// Versions that are listed as held.
+    pub(super) listed: u64,
+    /// Versions that a lock holds and that are counted only.
+    pub(super) unlisted: u64,
 }
 
 /// The page of a listing that begins behind a key.
@@ -43,6 +62,9 @@ pub(super) struct Place {
     pub(super) bucket: String,
     pub(super) key: Option<String>,
     pub(super) version: Option<String>,
+    /// Nothing is behind it: the bucket is done.
+    #[serde(default)]
+    pub(super) last: bool,
 }
 
 /// One thing to delete.
@@ -104,6 +126,18 @@ impl Progress {
         self.place = Some(place);
     }
 
+    /// The page is done, and the next one begins at `place`. What was held of it is counted: met again, it would be once more.
+    pub(super) fn page_done(&mut self, place: Place) {
+        self.counted.clear();
+        self.place = Some(place);
+    }
+
+    /// Whether a bucket's last page is done.
+    pub(super) fn is_done(&self, bucket: &str) -> bool {
+        let place = self.place.as_ref();
+        place.is_some_and(|place| place.last && place.bucket == bucket)
+    }
+
     /// Takes back what was counted as deleted, and lists it. Its mark goes too, so that the page may come again.
     pub(super) fn hold(&mut self, one: &Doomed, held: HeldVersion) {
         self.counts.subtract(one);
@@ -133,6 +167,8 @@ impl Progress {
     /// The next page is the first one again, of whatever bucket.
     pub(super) fn begin_again(&mut self) {
         self.place = None;
+        self.check = None;
+        self.only_held.clear();
         self.counted.clear();
     }
 

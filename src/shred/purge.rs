@@ -3,10 +3,10 @@
 //! the buckets are gone, or a fresh listing of one shows nothing but what the store holds on to.
 
 use super::evidence::HeldVersion;
-use super::held::{Holding, lock_on};
 use super::inventory::versioned;
 use super::leftovers::Leftover;
-use super::progress::{Doomed, Place, Progress};
+use super::locks::{Holding, lock_on};
+use super::progress::{Check, Doomed, Place, Progress};
 use crate::catalog::{Bucket, BucketState, CatalogError, CredentialState};
 use crate::clock::UnixMs;
 use crate::jobs::{FinishError, JobDomain, JobRegion};
@@ -84,7 +84,10 @@ pub async fn purge(
         if !purge.empty_all(&left).await? || !purge.uploads(&left).await? {
             return Ok((false, purge.progress));
         }
-        left = purge.remove_all(left).await?;
+        let Some(full) = purge.remove_all(left).await? else {
+            return Ok((false, purge.progress));
+        };
+        left = full;
         let Some(full) = left.first() else {
             break;
         };
@@ -125,6 +128,9 @@ impl Purge<'_> {
 
     /// Deletes a bucket's content; `false` when the time is up before it is done.
     async fn empty(&mut self, bucket: &Bucket) -> Result<bool, FinishError> {
+        if self.progress.is_done(bucket.name.as_str()) {
+            return Ok(true);
+        }
         let region = self.region(bucket)?;
         let versions = match versioned(&region, self.tenant, bucket).await {
             Ok(versions) => versions,
@@ -145,6 +151,7 @@ impl Purge<'_> {
                 // A store that can't go on behind a key shows what is left from the beginning, if less is there by now.
                 Err(FinishError::Region(RegionError::Unsupported { .. })) if gained => {
                     (at, gained) = ((None, None), false);
+                    self.progress.forget_held(bucket.upstream.as_str());
                     continue;
                 }
                 page => page?,
@@ -153,13 +160,21 @@ impl Purge<'_> {
                 bucket: here.to_owned(),
                 key: at.0,
                 version: at.1,
+                last: false,
             };
             gained |= self
                 .delete_page(bucket, &region, place, &page.doomed)
                 .await?;
-            match page.next {
-                Some(next) => at = next,
-                None => return Ok(true),
+            let last = page.next.is_none();
+            at = page.next.unwrap_or_default();
+            self.progress.page_done(Place {
+                bucket: here.to_owned(),
+                key: at.0.clone(),
+                version: at.1.clone(),
+                last,
+            });
+            if last {
+                return Ok(true);
             }
         }
     }
@@ -340,20 +355,25 @@ impl Purge<'_> {
         served.ok_or(FinishError::RegionElsewhere(region))
     }
 
-    /// Removes the buckets, and answers those that have something in them that nothing holds.
-    async fn remove_all(&self, buckets: Vec<Bucket>) -> Result<Vec<Bucket>, FinishError> {
+    /// Removes the buckets, and answers those that have something in them that nothing holds; `None` when the time is up before
+    /// that is known.
+    async fn remove_all(
+        &mut self,
+        buckets: Vec<Bucket>,
+    ) -> Result<Option<Vec<Bucket>>, FinishError> {
         let mut left = Vec::new();
         for bucket in buckets {
-            if !self.remove(&bucket).await? {
-                left.push(bucket);
+            match self.remove(&bucket).await? {
+                Some(true) => {}
+                Some(false) => left.push(bucket),
+                None => return Ok(None),
             }
         }
-        Ok(left)
+        Ok(Some(left))
     }
 
     /// Deletes a bucket unless something in it is held; `false` when there is something else.
-    async fn remove(&self, bucket: &Bucket) -> Result<bool, FinishError> {
-        let catalog = &self.domain.catalog;
+    async fn remove(&mut self, bucket: &Bucket) -> Result<Option<bool>, FinishError> {
         let region = self.region(bucket)?;
         let store = &region.store;
         match store.delete_bucket(self.tenant, &bucket.upstream).await {
@@ -370,42 +390,80 @@ impl Purge<'_> {
             BucketState::Deleting,
         ];
         let deleting = BucketState::Deleting;
+        let catalog = &self.domain.catalog;
         catalog
             .move_bucket(self.tenant, &bucket.name, &bucket.upstream, &any, deleting)
             .await?;
         catalog
             .forget_bucket(self.tenant, &bucket.name, &bucket.upstream)
             .await?;
-        Ok(true)
+        Ok(Some(true))
     }
 
-    /// Whether a fresh listing of a bucket shows something, and nothing but what this purge has found to be held in it.
+    /// Whether a fresh listing of a bucket shows something, and nothing but what this purge has found to be held in it; `None` when the
+    /// time is up before that is known, a page further at least.
     async fn shows_only_held(
+        &mut self,
+        bucket: &Bucket,
+        region: &JobRegion,
+    ) -> Result<Option<bool>, FinishError> {
+        let upstream = bucket.upstream.as_str();
+        if self.progress.only_held.contains(upstream) {
+            return Ok(Some(true));
+        }
+        let versions = versioned(region, self.tenant, bucket).await?;
+        let begun = self
+            .progress
+            .check
+            .take_if(|check| check.bucket == upstream);
+        let mut check = begun.unwrap_or_else(|| Check {
+            bucket: upstream.to_owned(),
+            ..Check::default()
+        });
+        loop {
+            let at = (check.key.take(), check.version.take());
+            let page = self.page(bucket, region, versions, at).await?;
+            let is_listed = |one: &&Doomed| self.progress.lists(&one.held(upstream, None));
+            let (listed, others): (Vec<_>, Vec<_>) = page.doomed.iter().partition(is_listed);
+            if !self.are_locked(bucket, region, &others).await? {
+                return Ok(Some(false));
+            }
+            check.listed = check.listed.saturating_add(listed.len() as u64);
+            check.unlisted = check.unlisted.saturating_add(others.len() as u64);
+            let Some(next) = page.next else {
+                break;
+            };
+            (check.key, check.version) = next;
+            if Instant::now() >= self.until {
+                self.progress.check = Some(check);
+                return Ok(None);
+            }
+        }
+        let something = check.listed > 0 || check.unlisted > 0;
+        let only_held = something && check.unlisted == self.progress.unlisted(upstream);
+        if only_held {
+            self.progress.only_held.insert(upstream.to_owned());
+        }
+        Ok(Some(only_held))
+    }
+
+    async fn are_locked(
         &self,
         bucket: &Bucket,
         region: &JobRegion,
+        versions: &[&Doomed],
     ) -> Result<bool, FinishError> {
-        let upstream = bucket.upstream.as_str();
-        let versions = versioned(region, self.tenant, bucket).await?;
-        let (mut listed, mut unlisted) = (0_u64, 0_u64);
-        let mut at = (None, None);
-        loop {
-            let page = self.page(bucket, region, versions, at).await?;
-            for one in &page.doomed {
-                if self.progress.lists(&one.held(upstream, None)) {
-                    listed += 1;
-                } else if self.is_locked(bucket, region, one).await? {
-                    unlisted += 1;
-                } else {
-                    return Ok(false);
-                }
-            }
-            match page.next {
-                Some(next) => at = next,
-                None => break,
+        let asked: Vec<_> = versions
+            .iter()
+            .map(|one| self.is_locked(bucket, region, one).boxed())
+            .collect();
+        let mut asked = stream::iter(asked).buffer_unordered(DELETES_AT_ONCE);
+        while let Some(locked) = asked.next().await {
+            if !locked? {
+                return Ok(false);
             }
         }
-        Ok(listed + unlisted > 0 && unlisted == self.progress.unlisted(upstream))
+        Ok(true)
     }
 
     /// Whether the store says that a lock is on what the progress has no room to list.

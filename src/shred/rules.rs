@@ -104,6 +104,10 @@ impl ShredPolicy {
     }
 }
 
+/// What is said of a termination that the catalog knows as approved and the key store as called off.
+pub const CALLED_OFF: &str = "the termination was called off: the key store knows, and this catalog, an older copy, does not; \
+     `lethe tenant cancel` calls it off here, too";
+
 /// Why something about a termination may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
@@ -136,6 +140,9 @@ pub enum Forbidden {
     /// It was called off.
     #[error("the termination was cancelled")]
     Cancelled,
+    /// It was called off, which the catalog does not know.
+    #[error("{CALLED_OFF}")]
+    CalledOff,
     /// Whoever asks does not approve.
     #[error("who asked for a termination does not approve it")]
     OwnRequest,

@@ -2,8 +2,10 @@
 
 use super::domain::ShredDomain;
 use super::error::ShredError;
+use super::rules::CALLED_OFF;
 use super::steps::{Held, Stepped};
-use crate::catalog::{CatalogError, Shred, ShredId, ShredState, TerminationState};
+use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination, TerminationId};
+use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use std::future::Future;
 use std::sync::Arc;
@@ -110,7 +112,7 @@ impl ShredRunner {
         self.domain.log_receipts().await
     }
 
-    async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
+    async fn begin(&self, due: UnixMs) -> Result<Option<ShredId>, ShredError> {
         self.domain.begin(due).await
     }
 
@@ -216,31 +218,49 @@ impl ShredDomain {
         Ok(())
     }
 
-    /// Begins a shred of what was due by then, after a look at everything that it needs; `None` when nothing is due.
+    /// Begins a shred of what was due by then, after a look at everything that it needs; `None` when nothing is due, or what is due
+    /// was called off.
     ///
     /// # Errors
-    /// [`ShredError`] when key store, root provider, key backup or log do not answer: nothing has begun then.
-    pub async fn begin(&self, due: crate::clock::UnixMs) -> Result<Option<ShredId>, ShredError> {
+    /// [`ShredError`] when key store, root provider, key backup or log do not answer, or others' clocks are behind this one's:
+    /// nothing has begun then.
+    pub async fn begin(&self, due: UnixMs) -> Result<Option<ShredId>, ShredError> {
         let catalog = &self.stores.catalog;
         if !catalog.is_termination_due(due).await? {
             return Ok(None);
         }
         self.keys.ready().await?;
         self.log.ready().await?;
+        let due = self.not_called_off(due).await?;
+        if due.is_empty() {
+            return Ok(None);
+        }
+        self.agrees_on_time().await?;
         let begun = catalog.shreds(NEWEST_SHREDS).await?;
         if !begun.iter().any(|one| one.state < ShredState::Destroyed) {
             // Before anything is begun, so that a tenant whose key is lost can still join.
-            let open = catalog.open_terminations(TENANTS_MAX).await?;
-            let leaving = open
-                .iter()
-                .filter(|one| one.state == TerminationState::Approved && one.grace_end <= due);
-            let leaving: Vec<TenantId> = leaving.map(|one| one.tenant).collect();
+            let leaving: Vec<TenantId> = due.iter().map(|one| one.tenant).collect();
             self.keys.check_opens(&leaving).await?;
         }
         let epoch = self.keys.epoch().await?;
         let id = ShredId::random().ok_or(ShredError::NoRandomness)?;
         let now = self.stores.clock.now();
-        let begun = catalog.begin_shred(id, epoch, due, now, TENANTS_MAX);
+        let due: Vec<TerminationId> = due.iter().map(|one| one.id).collect();
+        let begun = catalog.begin_shred(id, epoch, &due, now);
         Ok(begun.await?.map(|shred| shred.id))
+    }
+
+    /// What is due and was not called off. The catalog may be an older copy, which does not know of a cancellation; the key store
+    /// does.
+    async fn not_called_off(&self, due: UnixMs) -> Result<Vec<Termination>, ShredError> {
+        let due = self.stores.catalog.due_terminations(due, TENANTS_MAX);
+        let mut due = due.await?;
+        let ids: Vec<TerminationId> = due.iter().map(|one| one.id).collect();
+        let called_off = self.keys.called_off(&ids).await?;
+        for one in due.iter().filter(|one| called_off.contains(&one.id)) {
+            tracing::warn!(op = "shred", outcome = "called-off", tenant = %one.tenant, "{CALLED_OFF}");
+        }
+        due.retain(|one| !called_off.contains(&one.id));
+        Ok(due)
     }
 }

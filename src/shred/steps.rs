@@ -111,6 +111,7 @@ impl Held<'_> {
     }
 
     async fn fence(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
+        self.domain.agrees_on_time().await?;
         let started_ms = self.now_ms();
         // Whoever has begun the shred may have had another clock.
         if members.iter().any(|one| one.grace_end.0 > started_ms) {
@@ -177,20 +178,25 @@ impl Held<'_> {
         Ok(catalog.note_evidence(id, fence, evidence).await?)
     }
 
-    async fn rekey(&self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
+    async fn rekey(&mut self, members: &[Termination]) -> Result<Vec<Evidence>, ShredError> {
         let victims: Vec<TenantId> = members.iter().map(|one| one.tenant).collect();
         let started_ms = self.now_ms();
-        let (keys, epoch_from) = (&self.domain.keys, self.shred.epoch_from);
-        let rekeyed = match keys.rekey(&victims, epoch_from).await {
-            // A key store that was replaced since knows nothing of the fence.
-            Err(KeysError::Refused {
-                reason: Refusal::VictimNotFenced { .. },
-            }) => {
-                for evidence in self.fence(members).await? {
-                    self.note(&evidence).await?;
+        let rekeyed = match self.move_root(&victims).await {
+            Err(KeysError::Refused { reason }) => match reason {
+                // A key store that was replaced since knows nothing of the fence.
+                Refusal::VictimNotFenced { .. } => {
+                    for evidence in self.fence(members).await? {
+                        self.note(&evidence).await?;
+                    }
+                    self.move_root(&victims).await?
                 }
-                keys.rekey(&victims, epoch_from).await?
-            }
+                // Another shred, or a restore, has moved it since this one began.
+                Refusal::MoveOfOthers { .. } | Refusal::EpochNotCurrent { .. } => {
+                    self.follow_the_root().await?;
+                    self.move_root(&victims).await?
+                }
+                _ => return Err(KeysError::Refused { reason }.into()),
+            },
             rekeyed => rekeyed?,
         };
         let rekeyed = Rekeyed {
@@ -198,6 +204,24 @@ impl Held<'_> {
             ..rekeyed
         };
         Ok(vec![of(ShredState::Rekeyed, None, &rekeyed)?])
+    }
+
+    async fn move_root(&self, victims: &[TenantId]) -> Result<Rekeyed, KeysError> {
+        let keys = &self.domain.keys;
+        keys.rekey(victims, self.shred.epoch_from).await
+    }
+
+    async fn follow_the_root(&mut self) -> Result<(), ShredError> {
+        let catalog = &self.domain.stores.catalog;
+        let (id, fence) = (self.shred.id, self.shred.fence);
+        let epoch = self.domain.keys.epoch().await?;
+        tracing::warn!(
+            op = "shred", shred = %id, epoch_from = self.shred.epoch_from, epoch, outcome = "moved",
+            "the root is in another epoch than when the shred began"
+        );
+        catalog.move_shred_from(id, fence, epoch).await?;
+        self.shred = catalog.shred(id).await?;
+        Ok(())
     }
 
     async fn refence(&self) -> Result<Vec<Evidence>, ShredError> {

@@ -7,6 +7,7 @@ use super::rules::{self, Due};
 use crate::catalog::{
     Approval, CatalogError, NewTermination, Termination, TerminationId, TerminationState,
 };
+use crate::clock::UnixMs;
 use crate::tenants::{Tenant, TenantId, TenantState};
 use zeroize::Zeroizing;
 
@@ -27,6 +28,8 @@ pub struct TerminationView {
     pub due: Due,
     /// When its shred runs, or ran at the earliest.
     pub run_at: crate::clock::UnixMs,
+    /// Why it is not begun although it is approved; told in lists only.
+    pub waits: Option<String>,
 }
 
 impl ShredDomain {
@@ -112,10 +115,12 @@ impl ShredDomain {
         Ok(catalog.termination(tenant.id).await?)
     }
 
-    /// Calls a termination off; the tenant has the state again that it had.
+    /// Calls a termination off; the tenant has the state again that it had. The key store remembers it first, so that a catalog that
+    /// is restored from an older copy shreds nobody who stays. Repeating it changes nothing.
     ///
     /// # Errors
-    /// [`ShredError::Forbidden`] once its shred has begun; [`ShredError`].
+    /// [`ShredError::Forbidden`] once its shred has begun; [`ShredError`] when nothing is called off, or only the key store knows of
+    /// it: call again.
     pub async fn cancel_termination(
         &self,
         tenant: &Tenant,
@@ -123,6 +128,15 @@ impl ShredDomain {
     ) -> Result<Termination, ShredError> {
         let catalog = &self.stores.catalog;
         let termination = self.open_termination(tenant).await?;
+        match termination.state {
+            TerminationState::Shredding | TerminationState::Erased | TerminationState::Purged => {
+                return Err(rules::Forbidden::Begun.into());
+            }
+            TerminationState::Requested
+            | TerminationState::Approved
+            | TerminationState::Cancelled => {}
+        }
+        self.keys.call_off(termination.id).await?;
         let by = self.by(principal);
         match catalog
             .cancel_termination(tenant.id, termination.id, &by)
@@ -145,19 +159,64 @@ impl ShredDomain {
             Err(error) => return Err(error.into()),
         };
         let now = self.stores.clock.now();
-        Ok(rules::may_shred(tenant.state, termination.as_ref(), now)?)
+        rules::may_shred(tenant.state, termination.as_ref(), now)?;
+        let approved = termination.filter(|one| one.state == TerminationState::Approved);
+        let ids: Vec<TerminationId> = approved.iter().map(|one| one.id).collect();
+        if self.keys.called_off(&ids).await?.is_empty() {
+            return Ok(());
+        }
+        Err(rules::Forbidden::CalledOff.into())
     }
 
-    /// Terminations that are not over, with how they stand, by the end of their grace.
+    /// Terminations that are not over, with how they stand, by the end of their grace; only those behind `after` in that order.
     ///
     /// # Errors
     /// [`ShredError`].
     pub async fn open_terminations(
         &self,
+        after: Option<(UnixMs, TerminationId)>,
         rows_max: u32,
     ) -> Result<Vec<TerminationView>, ShredError> {
-        let open = self.stores.catalog.open_terminations(rows_max).await?;
-        Ok(open.into_iter().map(|one| self.view(one)).collect())
+        let open = self
+            .stores
+            .catalog
+            .open_terminations(after, rows_max)
+            .await?;
+        let mut views: Vec<TerminationView> = open.into_iter().map(|one| self.view(one)).collect();
+        self.say_what_waits(&mut views).await;
+        Ok(views)
+    }
+
+    /// Why what is approved is not begun. What can't be told, since somebody does not answer, is the reason, too.
+    async fn say_what_waits(&self, views: &mut [TerminationView]) {
+        let is_approved =
+            |one: &&mut TerminationView| one.termination.state == TerminationState::Approved;
+        let ids: Vec<TerminationId> = views
+            .iter_mut()
+            .filter(is_approved)
+            .map(|one| one.termination.id)
+            .collect();
+        if ids.is_empty() {
+            return;
+        }
+        let called_off = self.keys.called_off(&ids).await;
+        let is_due = |one: &TerminationView| matches!(one.due, Due::Due | Due::Overdue);
+        let due = views.iter_mut().filter(is_approved).any(|one| is_due(one));
+        let time = if due {
+            self.agrees_on_time().await
+        } else {
+            Ok(())
+        };
+        for one in views.iter_mut().filter(is_approved) {
+            one.waits = match (&called_off, &time) {
+                (Ok(known), _) if known.contains(&one.termination.id) => {
+                    Some(rules::CALLED_OFF.to_owned())
+                }
+                (_, Err(error)) if is_due(one) => Some(error.to_string()),
+                (Err(error), _) => Some(error.to_string()),
+                (Ok(_), _) => None,
+            };
+        }
     }
 
     /// A termination with how it stands.
@@ -167,6 +226,7 @@ impl ShredDomain {
         TerminationView {
             due: rules::due(&self.policy, &termination, now),
             run_at: self.policy.run_at(termination.grace_end),
+            waits: None,
             termination,
         }
     }

@@ -466,3 +466,32 @@ async fn receipt_that_the_log_does_not_take_is_told_of() {
     let failed = world.domain.log_receipts().await.unwrap_err();
     assert!(failed.to_string().contains("something else"), "{failed}");
 }
+
+#[tokio::test]
+async fn shred_that_finds_the_root_elsewhere_moves_it_from_there() {
+    let world = World::open(1).await;
+    world.doom().await;
+    let catalog = &world.bench.catalog;
+    let begun = world.domain.begin(world.bench.clock.now()).await.unwrap();
+    assert!(begun.is_some());
+    // Another shred ended between the look at the epoch and the beginning.
+    {
+        let mut model = world.keys.model.lock().unwrap();
+        let moved = Move {
+            victims: [TenantId::from_bytes([0xdd; 16])].into(),
+            backup: Some("tested".to_owned()),
+            destroyed: true,
+        };
+        model.moves.insert(1, moved);
+        model.epoch = 2;
+    }
+    world.finish("elsewhere").await;
+    assert_eq!(catalog.shreds(1).await.unwrap()[0].epoch_from, 2);
+    let model = world.keys.model.lock().unwrap();
+    assert_eq!(model.epoch, 3);
+    assert!(model.moves[&2].destroyed);
+    assert_eq!(
+        model.moves[&2].victims,
+        world.victims.iter().copied().collect()
+    );
+}

@@ -2,7 +2,7 @@
 
 use super::evidence::HeldVersion;
 use super::inventory::hashed;
-use super::progress::{HELD_MAX, Progress};
+use super::progress::{HELD_MAX, Place, Progress};
 use super::purge::{Ledger, purge};
 use super::testing::{OBJECTS, SPOOLED_PARTS, UPLOADS, World, upstream};
 use crate::catalog::{
@@ -221,4 +221,60 @@ fn progress_that_finds_held_versions_anew_counts_none_twice() {
     assert_eq!((progress.held.len(), progress.held_more), (HELD_MAX, 0));
     progress.forget_held("a");
     assert!(progress.held.is_empty() && progress.unlisted("a") == 0);
+}
+
+#[test]
+fn page_that_is_done_is_not_counted_again_when_a_slice_ends() {
+    let mut progress = Progress::begun(0);
+    for number in 0..HELD_MAX {
+        let one = super::progress::tests_doomed(number);
+        progress.hold(&one, one.held("elsewhere", None));
+    }
+    let one = || vec![super::progress::tests_doomed(HELD_MAX)];
+    let place = |key: Option<&str>, last| Place {
+        bucket: "docs".to_owned(),
+        key: key.map(str::to_owned),
+        version: None,
+        last,
+    };
+    progress.count_page(place(None, false), &one());
+    progress.hold(&one()[0], one()[0].held("docs", None));
+    progress.page_done(place(Some("k"), false));
+    assert_eq!(
+        (progress.unlisted("docs"), progress.counts.versions),
+        (1, 0)
+    );
+    // The slice ends here; what follows is the next page, of which nothing is counted yet.
+    let kept = serde_json::to_string(&progress).unwrap();
+    let mut progress: Progress = serde_json::from_str(&kept).unwrap();
+    let next = progress.place.clone().unwrap();
+    assert_eq!((next.key.as_deref(), next.last), (Some("k"), false));
+    progress.count_page(next, &one());
+    assert_eq!(progress.counts.versions, 1);
+    progress.page_done(place(None, true));
+    assert!(progress.is_done("docs") && !progress.is_done("others"));
+    progress.begin_again();
+    assert!(!progress.is_done("docs"));
+}
+
+#[tokio::test]
+async fn slice_that_ends_behind_a_page_does_not_list_it_again() {
+    let world = World::open(1).await;
+    let (region, tenant) = (&world.bench.region, world.victims[0]);
+    let slow = Duration::from_millis(300);
+    region.before(Op::Delete, 1, move || tokio::time::sleep(slow));
+    let notes = Notes::default();
+    let (active, ended) = ([TenantState::Active], TenantState::Shredded);
+    let catalog = &world.bench.catalog;
+    catalog.move_tenant(tenant, &active, ended).await.unwrap();
+    let until = Instant::now() + slow / 2;
+    let begun = Progress::begun(NOW.0);
+    let sliced = purge(&world.bench.domain, &notes, tenant, begun, until).await;
+    let (over, progress) = sliced.unwrap();
+    assert!(!over && progress.is_done("docs"), "{progress:?}");
+    let listed = region.calls(Op::List);
+    let (over, progress) = purged(&world, progress).await;
+    assert!(over.unwrap() && !bucket_is_there(&world).await);
+    assert_eq!(region.calls(Op::List), listed, "listed again");
+    assert_eq!(progress.counts.objects, OBJECTS);
 }

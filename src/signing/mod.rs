@@ -112,6 +112,8 @@ pub struct PublishedLog {
     pub origin: Origin,
     /// Every key that the log ever had, the newest last.
     pub keys: Vec<LogVerifier>,
+    /// Every key that ever signed receipts, the newest last.
+    pub issuers: Vec<PublicKey>,
 }
 
 impl PublishedLog {
@@ -409,8 +411,14 @@ fn of_list(path: &Path, list: &List) -> Result<PublishedLog, SigningError> {
         .iter()
         .map(|key| LogVerifier::new(&origin, &key.public_key.0));
     let keys = keys.collect::<Result<Vec<_>, _>>();
+    let issuers = list
+        .issuers
+        .iter()
+        .map(|key| PublicKey::from_bytes(&key.public_key.0));
+    let issuers = issuers.collect::<Result<Vec<_>, _>>();
     Ok(PublishedLog {
         keys: keys.map_err(|error| invalid(path, &error))?,
+        issuers: issuers.map_err(|error| invalid(path, &error))?,
         origin,
     })
 }

@@ -111,6 +111,30 @@ async fn cosignatures_are_gathered_stored_and_completed_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn witnesses_tell_their_time_again_and_who_is_away_is_left_out() {
+    let (_dir, store) = dir_log();
+    let queue = Queue::of(0..3);
+    sequencer(&store).sequence_pending(&queue).await.unwrap();
+    let states = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (one, two) = (
+        witness(states[0].path(), 1).await,
+        witness(states[1].path(), 2).await,
+    );
+    let both = witnesses(&[&one.peer, &two.peer]);
+    both.cosign(store.as_ref()).await.unwrap();
+    two.stop().await;
+    let cosigned = store.head(Head::Cosigned).await.unwrap().unwrap();
+    for _ in 0..2 {
+        let times = both.times(store.as_ref()).await.unwrap();
+        let expected = UnixMs(i64::try_from(NOW_S).unwrap() * 1000 + 999);
+        assert_eq!(times, [("w1".to_owned(), expected)]);
+    }
+    let after = store.head(Head::Cosigned).await.unwrap().unwrap();
+    assert_eq!(after.bytes, cosigned.bytes, "nothing is stored");
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn newest_is_what_a_witness_saw_of_a_log_that_was_rolled_back() {
     let (dir, store) = dir_log();
     let queue = Queue::of(0..20);

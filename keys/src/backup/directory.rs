@@ -1,25 +1,27 @@
 //! Backups as files of a directory, each with a `sha256sum` line beside it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
 
+use super::marker;
 use super::{BackupError, BackupPlace, BackupReader, BackupWriter};
+use crate::types::KeyStoreIdentity;
 
 const READ_BYTES: usize = 65_536;
 
-/// A directory, made when it is first written to, closed to others.
+/// A directory that was marked for a key store ([`Self::adopt`]); it is made by others.
 #[derive(Debug, Clone)]
 pub struct BackupDirectory {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 impl BackupDirectory {
-    /// Takes the directory; nothing is made yet.
+    /// Takes the directory; nothing is looked at yet.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self {
@@ -48,6 +50,14 @@ impl BackupDirectory {
         .await
     }
 
+    async fn check(&self, of: &KeyStoreIdentity) -> Result<(), BackupError> {
+        let (dir, of) = (self.dir.clone(), *of);
+        let looked = blocking("looking at the place for backups", move || {
+            Ok(marker::check(&dir, &of))
+        });
+        looked.await?
+    }
+
     fn path(&self, name: &str) -> Result<PathBuf, BackupError> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
         if name.is_empty() || name.starts_with('.') || !name.bytes().all(plain) {
@@ -57,7 +67,7 @@ impl BackupDirectory {
     }
 }
 
-async fn blocking<R: Send + 'static>(
+pub(super) async fn blocking<R: Send + 'static>(
     doing: &'static str,
     work: impl FnOnce() -> io::Result<R> + Send + 'static,
 ) -> Result<R, BackupError> {
@@ -73,7 +83,17 @@ async fn blocking<R: Send + 'static>(
 
 #[async_trait]
 impl BackupPlace for BackupDirectory {
-    async fn begin(&self) -> Result<Box<dyn BackupWriter>, BackupError> {
+    async fn ready(&self, of: &KeyStoreIdentity) -> Result<u64, BackupError> {
+        self.check(of).await?;
+        let dir = self.dir.clone();
+        blocking("writing to the place for backups", move || {
+            Self::try_out(&dir)
+        })
+        .await
+    }
+
+    async fn begin(&self, of: &KeyStoreIdentity) -> Result<Box<dyn BackupWriter>, BackupError> {
+        self.check(of).await?;
         let dir = self.dir.clone();
         let aside = blocking("creating a backup", move || Aside::create(&dir)).await?;
         Ok(Box::new(DirectoryWriter {
@@ -96,12 +116,8 @@ impl BackupPlace for BackupDirectory {
     async fn list(&self) -> Result<Vec<String>, BackupError> {
         let dir = self.dir.clone();
         blocking("listing backups", move || {
-            let entries = match fs::read_dir(&dir) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                outcome => outcome?,
-            };
             let mut names = Vec::new();
-            for entry in entries {
+            for entry in fs::read_dir(&dir)? {
                 let name = entry?.file_name().into_string().unwrap_or_default();
                 if name.ends_with(super::format::EXTENSION) && !name.starts_with('.') {
                     names.push(name);
@@ -114,30 +130,14 @@ impl BackupPlace for BackupDirectory {
     }
 }
 
-/// Makes a directory and those above it. What is in a new directory is only as durable as its own name.
-fn create_durably(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let missing = dir.ancestors().filter(|one| !one.as_os_str().is_empty());
-    let missing: Vec<&Path> = missing.take_while(|one| !one.is_dir()).collect();
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    for made in missing {
-        let parent = made.parent().filter(|path| !path.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
-}
-
 /// A file that is not a backup yet; removed unless it becomes one.
-struct Aside {
+pub(super) struct Aside {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
 }
 
 impl Aside {
-    fn create(dir: &Path) -> io::Result<Self> {
-        create_durably(dir)?;
+    pub(super) fn create(dir: &Path) -> io::Result<Self> {
         let mut tag = [0; 8];
         getrandom::fill(&mut tag).map_err(|_| io::ErrorKind::Other)?;
         let path = dir.join(format!(".{}.new", hex::encode(tag)));

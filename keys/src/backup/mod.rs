@@ -3,10 +3,16 @@
 mod bodies;
 mod directory;
 pub(crate) mod format;
+mod marker;
+
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+use crate::types::KeyStoreIdentity;
+
 pub use directory::BackupDirectory;
+pub(crate) use marker::{is_left_behind, is_tag};
 
 /// Why a place for backups did not do what it should.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +20,17 @@ pub enum BackupError {
     /// There is no backup of this name.
     #[error("no backup {0}")]
     Missing(String),
+    /// Not the place for this key store's backups, or that place is not mounted there.
+    #[error(
+        "{} is not marked as the place for this key store's backups: {why}; mount it, or mark it with `lethe key-store adopt-backup-place`",
+        dir.display()
+    )]
+    NotAdopted {
+        /// The directory.
+        dir: PathBuf,
+        /// What was found.
+        why: String,
+    },
     /// Not reached, or reached and failed; what was being written is not there under its name.
     #[error("{0}")]
     Unavailable(String),
@@ -22,11 +39,17 @@ pub enum BackupError {
 /// A place for backups, off the key store's machine. A backup there is whole or absent, and never replaced.
 #[async_trait]
 pub trait BackupPlace: Send + Sync {
-    /// Begins to write aside.
+    /// Whether backups of this key store can be written here; answers the newest one's length in bytes, 0 when there is none.
     ///
     /// # Errors
-    /// [`BackupError::Unavailable`].
-    async fn begin(&self) -> Result<Box<dyn BackupWriter>, BackupError>;
+    /// [`BackupError::NotAdopted`], [`BackupError::Unavailable`].
+    async fn ready(&self, of: &KeyStoreIdentity) -> Result<u64, BackupError>;
+
+    /// Begins to write a backup of this key store aside.
+    ///
+    /// # Errors
+    /// [`BackupError::NotAdopted`], [`BackupError::Unavailable`].
+    async fn begin(&self, of: &KeyStoreIdentity) -> Result<Box<dyn BackupWriter>, BackupError>;
 
     /// Begins to read.
     ///

@@ -1,26 +1,21 @@
 //! Backups of the key store, and trying them out (design §3, step 5).
 
 use std::collections::{HashMap, HashSet};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use lethe_envelope::TenantId;
 use tokio::sync::mpsc;
 
 use super::KeyService;
 use super::bulk::{Progress, page};
-use super::init::no_randomness;
 use super::rekey::{Mover, open_kek};
+use super::scratch::Scratch;
 use crate::backup::format::{Decoder, EXTENSION, Encoder, FormatError};
 use crate::backup::{BackupError, BackupPlace, BackupWriter};
 use crate::calls::StoreCalls;
-use crate::config::StoreUrl;
 use crate::error::{KeysError, Refusal};
 use crate::secret::NodeKey;
-use crate::store::{
-    Imported, KekRow, MoveMark, MoveState, NodeRow, Record, SqlKeyStore, StoreRecord,
-};
+use crate::store::{Imported, KekRow, MoveMark, MoveState, NodeRow, Record, StoreRecord};
 use crate::tree::{Epoch, PLACES, Place};
 use crate::types::{BackupEvidence, RestoreEvidence};
 
@@ -42,7 +37,10 @@ impl KeyService {
         let exporting = core
             .store
             .bulk("exporting the key store", core.store.store.export(pages));
-        let writer = place.begin().await.map_err(|error| place_failed(&error))?;
+        let writer = place
+            .begin(&core.identity)
+            .await
+            .map_err(|error| place_failed(&error))?;
         let writing = tokio::time::timeout(core.store.bulk_deadline, write_aside(writer, received));
         let (exported, written) = tokio::join!(exporting, writing);
         // What was written is only the whole when the export came to its end.
@@ -124,7 +122,8 @@ impl KeyService {
             store: &core.store,
             ..mover
         };
-        for row in moves.iter().filter(|row| row.state == MoveState::Rekeyed) {
+        // Also where a destruction was asked for and its end is not known: this backup needs the epoch that is left even less.
+        for row in moves.iter().filter(|row| row.state != MoveState::Destroyed) {
             let mark = MoveMark::BackedUp {
                 sha256: loaded.sha256,
                 now_ms: live.now_ms,
@@ -461,48 +460,5 @@ impl Mover<'_> {
                 Opening::Live => corrupt("set of nodes"),
             })
         }
-    }
-}
-
-/// A directory of its own that goes with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn create(parent: &Path) -> Result<Self, KeysError> {
-        let mut tag = [0; 8];
-        getrandom::fill(&mut tag).map_err(|_| no_randomness())?;
-        let path = parent.join(format!("lethe-restore-{}", hex::encode(tag)));
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path);
-        made.map_err(|error| KeysError::Unavailable {
-            operation: "creating a scratch store",
-            cause: error.kind().to_string(),
-        })?;
-        Ok(Self(path))
-    }
-
-    fn store(&self, like: &StoreCalls) -> Result<StoreCalls, KeysError> {
-        let url = StoreUrl::Sqlite {
-            path: self.0.join("scratch.db"),
-        };
-        let store =
-            SqlKeyStore::scratch(&url, like.deadline).map_err(|error| KeysError::Unavailable {
-                operation: "creating a scratch store",
-                cause: error.to_string(),
-            })?;
-        Ok(StoreCalls {
-            store: Arc::new(store),
-            name: url.to_string(),
-            ..like.clone()
-        })
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What stays is as useless as any backup without its root.
-        let _removed = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -184,6 +184,8 @@ async fn measure(name: &str, store: StoreUrl, tenants: u64) {
     );
     tell("move", what, &spent);
     let backups = crate::BackupDirectory::new(&directory.path().join("backups"));
+    std::fs::create_dir(directory.path().join("backups")).unwrap();
+    backups.adopt(identity).await.unwrap();
     let (backup, spent) = cost(keys.backup(&backups)).await;
     let backup = backup.unwrap();
     tell("backup", format!("{} bytes, ", backup.bytes), &spent);

@@ -35,7 +35,7 @@ impl KeyService {
             return row.destroyed();
         }
         mover.check_destroyable(&row, backup_sha256).await?;
-        mover.see_canaries_open(&row).await?;
+        mover.see_canaries_open(&row, backup_sha256).await?;
         for left in left_behind(&row) {
             core.root
                 .call(
@@ -116,7 +116,7 @@ impl Mover<'_> {
 
     /// Both epochs open what they wrapped; what cannot be shown for the current one must not cost the old one. After
     /// a destruction that was not heard of, the old one is seen to be gone, and that it had opened was seen before.
-    async fn see_canaries_open(&self, row: &MoveRow) -> Result<(), KeysError> {
+    async fn see_canaries_open(&self, row: &MoveRow, backup: &[u8; 32]) -> Result<(), KeysError> {
         if !self.opens(row.to, &row.canary_to).await? {
             return Err(Refusal::CanaryLost { epoch: row.to }.into());
         }
@@ -132,11 +132,15 @@ impl Mover<'_> {
             }
             Err(error) => return Err(error),
         };
-        let mark = MoveMark::Destroying { canary_opened_ms };
+        let mark = MoveMark::Destroying {
+            backup: *backup,
+            canary_opened_ms,
+        };
         if self.mark(row.from, mark).await? {
             return Ok(());
         }
-        // Destroyed by another runner meanwhile; the provider is asked once more, which does no harm.
+        // Destroyed by another runner meanwhile, and the provider is asked once more, which does no harm; or it has tested another
+        // backup.
         let epoch = row.from;
         match self.movement(epoch).await?.state {
             MoveState::Destroyed => Ok(()),

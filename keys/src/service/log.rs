@@ -42,6 +42,30 @@ impl KeyService {
         store.call("queueing a statement", queue).await
     }
 
+    /// Queues an operator's decision for the log, of which nothing but this entry is kept; repeating it changes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`]: call again.
+    pub async fn queue_decision(&self, entry: [u8; 32]) -> Result<(), KeysError> {
+        let now_ms = self.core.clock.unix_ms();
+        let store = &self.core.store;
+        let queue = store
+            .store
+            .queue_entry(Announcement::Override, &entry, now_ms);
+        store.call("queueing a decision", queue).await
+    }
+
+    /// Whether an entry was ever queued here, or taken by the log.
+    ///
+    /// # Errors
+    /// [`KeysError::Unavailable`], [`KeysError::Corrupt`].
+    pub async fn is_entry_known(&self, entry: &[u8; 32]) -> Result<bool, KeysError> {
+        let store = &self.core.store;
+        let known = store.store.entry_index(entry);
+        let known = store.call("looking for an entry", known).await?;
+        Ok(known.is_some())
+    }
+
     /// Where the log has an entry: `None` while it is pending.
     ///
     /// # Errors
@@ -168,14 +192,26 @@ pub(super) async fn refuse_erased(
     store: &StoreCalls,
     erased: &[TenantId],
 ) -> Result<(), KeysError> {
-    for tenant in erased {
+    match with_keys(store, erased).await?.first() {
+        Some(tenant) => Err(Refusal::NotForgotten { tenant: *tenant }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Those of these tenants whose keys are there.
+pub(super) async fn with_keys(
+    store: &StoreCalls,
+    tenants: &[TenantId],
+) -> Result<Vec<TenantId>, KeysError> {
+    let mut found = Vec::new();
+    for tenant in tenants {
         let newest = store.store.newest_kek(*tenant);
-        let found = store.call("looking for a tenant to forget", newest).await?;
-        if found.is_some() {
-            return Err(Refusal::NotForgotten { tenant: *tenant }.into());
+        let newest = store.call("looking for a tenant to forget", newest).await?;
+        if newest.is_some() {
+            found.push(*tenant);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// An operator's decision to open a key store that is behind its log, as an entry of that log.

@@ -4,6 +4,7 @@ mod backup;
 #[cfg(test)]
 mod bench;
 mod bulk;
+mod clocks;
 mod data;
 mod destroy;
 mod fences;
@@ -15,12 +16,13 @@ mod peers;
 mod rekey;
 mod renewal;
 mod restore;
+mod scratch;
 mod secrets;
 mod tenant_keys;
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use open::Backing;
-pub use restore::{Override, RestoreOptions, Restored};
+pub use restore::{ForgetGuard, Override, RestoreOptions, Restored};
 pub use secrets::SECRET_BYTES_MAX;
 
 use std::sync::atomic::AtomicU64;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
+use lethe_envelope::TenantId;
 use tokio::sync::{Mutex as LoadLock, Notify};
 
 use super::init::{check_domain, open_service_node, root_location};
@@ -167,6 +168,18 @@ impl KeyService {
         let store = Backing::real(config)?.store_calls(config);
         let unknown = store.store.unknown_statements(receipts);
         store.call("looking for statements", unknown).await
+    }
+
+    /// Those of these tenants whose keys the key store holds, before opening it.
+    ///
+    /// # Errors
+    /// As [`KeyService::open`] for a store that is missing or not answering.
+    pub async fn tenants_with_keys(
+        config: &KeyServiceConfig,
+        tenants: &[TenantId],
+    ) -> Result<Vec<TenantId>, KeysError> {
+        let store = Backing::real(config)?.store_calls(config);
+        super::log::with_keys(&store, tenants).await
     }
 
     pub(crate) async fn open_with(

@@ -7,7 +7,7 @@ use lethe_envelope::TenantId;
 use super::KeyService;
 use super::backup::{Opening, load, rejected};
 use super::init::create_directories;
-use super::log::{catch_up, override_entry};
+use super::log::{catch_up, override_entry, with_keys};
 use super::open::{Backing, check_root_place};
 use super::rekey::Mover;
 use crate::backup::BackupPlace;
@@ -19,6 +19,9 @@ use crate::store::{Announcement, Phase, StoreError, StoreHead};
 use crate::tree::Epoch;
 use crate::types::{FenceScope, KeyStoreIdentity, NewestCheckpoint, RekeyEvidence};
 
+/// Fences that one call raises at most, to come past those that were seen.
+const FENCES_MAX: u32 = 10_000;
+
 /// An operator's decision to open a key store that is behind its log. It becomes an entry of that log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
@@ -28,14 +31,28 @@ pub struct Override {
     pub time: String,
 }
 
+/// Hears who is about to be forgotten, and answers whom of them nobody may forget.
+#[derive(Clone, Copy)]
+pub struct ForgetGuard<'a>(pub &'a (dyn Fn(&[TenantId]) -> Vec<TenantId> + Send + Sync));
+
+impl std::fmt::Debug for ForgetGuard<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("ForgetGuard")
+    }
+}
+
 /// What a restored key store is told.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RestoreOptions<'a> {
     /// Tenants that shred statements beside the log name.
     pub forget: &'a [TenantId],
+    /// Asked once it is known whose keys are in the backup, and before any is left behind.
+    pub guard: Option<ForgetGuard<'a>>,
     /// Tenants whose keys no gateway may open: those of a shred that has not moved the root yet. A backup from before its
     /// fence knows nothing of it.
     pub fence: &'a [TenantId],
+    /// The newest fence that a receipt of an unfinished shred may name: those that follow have greater numbers.
+    pub fence_seen: u64,
     /// The newest checkpoint that the log and its witnesses hold.
     pub newest: Option<&'a NewestCheckpoint>,
     /// Restores what is behind the checkpoint or the newest epoch seen.
@@ -55,6 +72,8 @@ pub struct Restored {
     pub keks: u64,
     /// The move of the root that forgot tenants; its old epoch is to be destroyed after a backup.
     pub forgotten: Option<RekeyEvidence>,
+    /// Who was forgotten now: their keys were in the backup.
+    pub forgotten_tenants: Vec<TenantId>,
 }
 
 impl KeyService {
@@ -64,7 +83,7 @@ impl KeyService {
     ///
     /// # Errors
     /// [`Refusal::StoreNotEmpty`], [`Refusal::BackupRejected`], [`Refusal::DomainMismatch`]; [`Refusal::BehindLog`] and
-    /// [`Refusal::EpochRolledBack`] unless accepted; [`Refusal::RootEpochMissing`] when the root has destroyed what
+    /// [`Refusal::EpochRolledBack`] unless accepted; [`Refusal::ForgettingRefused`]; [`Refusal::RootEpochMissing`] when the root has destroyed what
     /// opens it; [`KeysError::Unavailable`]: call again.
     pub async fn restore(
         config: &KeyServiceConfig,
@@ -160,7 +179,7 @@ impl Restore<'_> {
         mover
             .open_all(Opening::Backup(self.name), restored.epoch, &HashSet::new())
             .await?;
-        let forgotten = self.forget(&mover, restored.epoch).await?;
+        let (forgotten, forgotten_tenants) = self.forget(&mover, restored.epoch).await?;
         let head = head(self.store).await?;
         let victims = self.options.forget.iter().copied().collect();
         let opened = mover
@@ -176,6 +195,7 @@ impl Restore<'_> {
             log_size: head.log_size,
             keks: opened.keks,
             forgotten,
+            forgotten_tenants,
         })
     }
 
@@ -186,7 +206,24 @@ impl Restore<'_> {
             let raise = self.store.store.raise_fence(scope, SystemClock.unix_ms());
             self.store.call("raising a fence", raise).await?;
         }
-        Ok(())
+        if self.options.fence_seen == 0 {
+            return Ok(());
+        }
+        for _ in 0..FENCES_MAX {
+            let raise = self
+                .store
+                .store
+                .raise_fence(FenceScope::Nodes, SystemClock.unix_ms());
+            let number = self.store.call("raising a fence", raise).await?;
+            if number >= self.options.fence_seen {
+                return Ok(());
+            }
+        }
+        // What was raised stays: a repetition goes on from there.
+        Err(KeysError::Unavailable {
+            operation: "raising fences",
+            cause: format!("fence {} is far away; repeat it", self.options.fence_seen),
+        })
     }
 
     /// Compares with the newest checkpoint and epoch; behind them only by an operator's decision, which is logged.
@@ -241,25 +278,22 @@ impl Restore<'_> {
         &self,
         mover: &Mover<'_>,
         from: Epoch,
-    ) -> Result<Option<RekeyEvidence>, KeysError> {
-        let mut found = Vec::new();
-        for tenant in self.options.forget {
-            let newest = self.store.store.newest_kek(*tenant);
-            if self
-                .store
-                .call("looking for a tenant to forget", newest)
-                .await?
-                .is_some()
-            {
-                found.push(*tenant);
+    ) -> Result<(Option<RekeyEvidence>, Vec<TenantId>), KeysError> {
+        let found = with_keys(self.store, self.options.forget).await?;
+        if !found.is_empty()
+            && let Some(ForgetGuard(guard)) = self.options.guard
+        {
+            let tenants = guard(&found);
+            if !tenants.is_empty() {
+                return Err(Refusal::ForgettingRefused { tenants }.into());
             }
         }
         let seen = self.config.epoch_min;
         if found.is_empty() && from >= seen {
-            return Ok(None);
+            return Ok((None, found));
         }
         let to = Epoch(from.max(seen).0.saturating_add(1));
         let row = mover.move_root(&found, from, to, false).await?;
-        Ok(Some(row.evidence()))
+        Ok((Some(row.evidence()), found))
     }
 }

@@ -236,6 +236,7 @@ impl Core {
                 Ok(None)
             }
             Ok(InsertKek::Held) => Err(KeysError::CreationHeld),
+            Ok(InsertKek::Fenced) => Err(KeysError::TenantFenced { tenant }),
             Ok(InsertKek::Erased) => Err(Refusal::TenantErased { tenant }.into()),
             Err(error) => self.was_inserted(row.info, error).await.map(Some),
         }

@@ -131,6 +131,8 @@ pub(crate) enum InsertKek {
     Superseded,
     /// The root is moving.
     Held,
+    /// A fence was raised around the tenant: what it has is being written down.
+    Fenced,
     /// The tenant's keys were destroyed for good.
     Erased,
 }
@@ -138,7 +140,10 @@ pub(crate) enum InsertKek {
 /// An entry for the log that is no KEK's creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announcement {
-    Statement { receipt_id: [u8; 16] },
+    Statement {
+        receipt_id: [u8; 16],
+    },
+    /// A decision of an operator: [`EntrySubject::Override`].
     Override,
 }
 
@@ -193,6 +198,8 @@ pub(crate) struct GatewayRow {
     pub(crate) fence: u64,
     pub(crate) lease_ms: u64,
     pub(crate) renewals: u64,
+    /// By the gateway's own wall clock, in milliseconds since 1970.
+    pub(crate) renewed_ms: i64,
 }
 
 /// Fences that one renewal answers at most; more are fetched by the next.

@@ -101,8 +101,12 @@ pub(crate) enum MoveOutcome {
 pub(crate) enum MoveMark {
     /// A backup passed its restore test.
     BackedUp { sha256: [u8; 32], now_ms: i64 },
-    /// The canary under the old epoch opened; the provider will be asked to destroy that epoch.
-    Destroying { canary_opened_ms: i64 },
+    /// The canary under the old epoch opened; the provider will be asked to destroy that epoch. Refused unless `backup` is the
+    /// newest that passed.
+    Destroying {
+        backup: [u8; 32],
+        canary_opened_ms: i64,
+    },
     /// It is destroyed: KEKs may be made again.
     Destroyed { now_ms: i64 },
 }

@@ -321,6 +321,7 @@ async fn renewal_reports_fences_in_order(url: &StoreUrl) {
         fence: 2,
         lease_ms: 300_000,
         renewals: 4,
+        renewed_ms: 9,
     };
     assert_eq!(store.gateways().await.unwrap(), [row]);
     store.release(gateway).await.unwrap();

@@ -520,3 +520,53 @@ async fn comes_back_after_it_was_forgotten(lost_answers: usize) {
         Err(KeysError::TenantFenced { .. })
     ));
 }
+
+#[tokio::test]
+async fn gateway_that_has_not_heard_of_a_fence_makes_no_key_behind_it() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    // Its clock stands: it renews nothing, and knows of no fence.
+    let (unheard, _, _) = domain.another_gateway(keys.identity()).await;
+    let (victim, bystander) = (Object::new(&keys).await, Object::new(&keys).await);
+    keys.raise_fence(FenceScope::Tenant(victim.tenant))
+        .await
+        .unwrap();
+    let before = keys.creation_entries(victim.tenant).await.unwrap();
+    assert_eq!(
+        unheard.rotate(victim.tenant).await,
+        Err(KeysError::TenantFenced {
+            tenant: victim.tenant
+        })
+    );
+    let after = keys.creation_entries(victim.tenant).await.unwrap();
+    assert_eq!(after.len(), before.len());
+    unheard.rotate(bystander.tenant).await.unwrap();
+}
+
+#[tokio::test]
+async fn gateway_that_renews_with_an_older_time_is_behind_and_one_that_ended_is_not() {
+    let domain = Domain::sqlite();
+    let keys = domain.ready().await;
+    let (behind, their_clock, _) = domain.another_gateway(keys.identity()).await;
+    let looked = async |wrong_ms: i64, renews: bool| {
+        domain.clock.wrong_by(wrong_ms);
+        let mut looking = std::pin::pin!(keys.gateways_behind(300_000));
+        loop {
+            tokio::select! {
+                found = &mut looking => return found.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            if renews {
+                their_clock.advance(Duration::from_secs(1));
+            }
+            domain.clock.advance(Duration::from_millis(200));
+        }
+    };
+    assert_eq!(looked(290_000, true).await, []);
+    let found = looked(600_000, true).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].1 > 300_000, "{found:?}");
+    // Its row stays, as after a kill, and gets old by a clock that is right.
+    assert_eq!(looked(900_000, false).await, []);
+    drop(behind);
+}

@@ -195,6 +195,24 @@ async fn store_with_keys_of_somebody_erased_is_refused(domain: &Domain) {
     open(&[gone]).await.unwrap();
 }
 
+async fn decision_is_known_from_when_it_is_queued(domain: &Domain) {
+    let keys = domain.ready().await;
+    let (made, other) = ([5; 32], [6; 32]);
+    assert_eq!(keys.is_entry_known(&made).await, Ok(false));
+    for _ in 0..2 {
+        keys.queue_decision(made).await.unwrap();
+    }
+    let pending = keys.pending_leaves(9).await.unwrap();
+    let subjects: Vec<_> = pending.iter().map(|one| (one.subject, one.entry)).collect();
+    assert_eq!(subjects, [(EntrySubject::Override, made)]);
+    assert_eq!(keys.is_entry_known(&made).await, Ok(true));
+    keys.entries_sequenced(0, &[made], 1).await.unwrap();
+    assert_eq!(keys.is_entry_known(&made).await, Ok(true));
+    assert_eq!(keys.is_entry_known(&other).await, Ok(false));
+    keys.queue_decision(made).await.unwrap();
+    assert_eq!(keys.pending_leaves(9).await.unwrap(), []);
+}
+
 async fn log_with_gaps_or_foreign_entries_is_not_recorded(domain: &Domain) {
     let keys = domain.ready().await;
     keys.create_tenant_keys(tenant()).await.unwrap();
@@ -225,6 +243,7 @@ async fn whole_suite(fresh: &dyn Fn() -> Domain) {
     store_behind_its_log_is_refused_unless_a_crash_explains_it(&fresh()).await;
     store_with_keys_of_somebody_erased_is_refused(&fresh()).await;
     log_with_gaps_or_foreign_entries_is_not_recorded(&fresh()).await;
+    decision_is_known_from_when_it_is_queued(&fresh()).await;
 }
 
 #[tokio::test]

@@ -308,9 +308,19 @@ async fn destruction_with_a_fault_is_finished_by_a_retry(fresh: &dyn Fn() -> Dom
             );
         }
     }
-    let destroyed = keys.destroy_epoch(Epoch(1), &backup.sha256).await.unwrap();
+    // Whoever goes on with it may have another backup than the one that it was begun with: the newest tested counts.
+    let another = keys.backup(&place).await.unwrap();
+    keys.test_restore(&place, &another.name, scratch)
+        .await
+        .unwrap();
     assert_eq!(
-        keys.destroy_epoch(Epoch(1), &backup.sha256).await,
+        refused(keys.destroy_epoch(Epoch(1), &backup.sha256).await),
+        untested
+    );
+    let destroyed = keys.destroy_epoch(Epoch(1), &another.sha256).await.unwrap();
+    assert_eq!(destroyed.backup_sha256, another.sha256);
+    assert_eq!(
+        keys.destroy_epoch(Epoch(1), &another.sha256).await,
         Ok(destroyed)
     );
     assert_survive(&keys, &survivors).await;

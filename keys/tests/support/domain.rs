@@ -58,7 +58,11 @@ impl Domain {
     }
 
     pub async fn init(&self) -> Result<KeyStoreIdentity, KeysError> {
-        KeyService::init_with_faults(&self.config, &self.faults).await
+        let identity = KeyService::init_with_faults(&self.config, &self.faults).await?;
+        // As `domain init` does it.
+        std::fs::create_dir_all(self.directory.path().join("backups")).unwrap();
+        self.backups().adopt(identity).await.unwrap();
+        Ok(identity)
     }
 
     pub async fn open(&self, identity: KeyStoreIdentity) -> Result<Arc<KeyService>, KeysError> {

@@ -48,6 +48,15 @@ pub fn override_entry(reason: &str, time: &str) -> Entry {
     Entry(hash.finalize().into())
 }
 
+/// The entry of a termination's cancellation, from the termination's id, which is random and names nobody.
+#[must_use]
+pub fn cancellation_entry(termination: &[u8; 16]) -> Entry {
+    let mut hash = Sha256::new();
+    hash.update(b"lethe/v1/cancel-leaf");
+    hash.update(termination);
+    Entry(hash.finalize().into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,9 +70,12 @@ mod tests {
         assert_eq!(statement.to_string(), STATEMENT);
         let over = override_entry("restored by hand", "2026-01-02T03:04:05Z");
         assert_eq!(over.to_string(), OVERRIDE);
+        let cancelled = cancellation_entry(&[4; 16]);
+        assert_eq!(cancelled.to_string(), CANCELLATION);
     }
 
     const KEK: &str = "90000a9ba3fbd760c72d69fa2c8c61a35ba6a755629975540e36ecf0b52cfe2b";
     const STATEMENT: &str = "eca5cf31aa9bacdaec91a49c55554503eeb44907d9039d82cf6bcdb4f2c78dbb";
+    const CANCELLATION: &str = "c106b44cf91f9669cdf635e7ba6c01119c12269c877092b14ff806440c2ca4f9";
     const OVERRIDE: &str = "71e7a781ab49bbdc0a1a35ce44d1b78161b57bd1b61b30c3da5a1d24c41ed46b";
 }

@@ -21,7 +21,7 @@ pub use append::{Frontier, NewTile, Unsound};
 pub use checkpoint::{
     Checkpoint, CheckpointError, Cosignature, OpenedCheckpoint, SignedCheckpoint, open_checkpoint,
 };
-pub use entry::{Entry, kek_entry, override_entry, statement_entry};
+pub use entry::{Entry, cancellation_entry, kek_entry, override_entry, statement_entry};
 pub use key::{KeyError, KeyId, KeyName, LogKey, LogVerifier, Origin, WitnessKey, WitnessVerifier};
 pub use proof::{TileSet, TilesError, prove_consistency, prove_inclusion};
 pub use tile::{

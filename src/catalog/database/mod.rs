@@ -56,6 +56,11 @@ impl Database {
         &self.location
     }
 
+    /// Whether it is a server's, with a clock that may be another machine's.
+    pub(crate) fn has_server(&self) -> bool {
+        matches!(self.pools, Pools::Postgres(_))
+    }
+
     /// Asks one statement that changes nothing.
     pub(crate) async fn read(&self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
         let asked = async {

@@ -42,9 +42,14 @@ macro_rules! forward_shred_store {
                 }
                 async fn open_terminations(
                     &self,
+                    after: Option<(UnixMs, TerminationId)>,
                     rows_max: u32,
                 ) -> Result<Vec<Termination>, CatalogError> {
-                    $call!(self, "open_terminations", open_terminations(rows_max))
+                    $call!(
+                        self,
+                        "open_terminations",
+                        open_terminations(after, rows_max)
+                    )
                 }
                 async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
                     $call!(self, "is_termination_due", is_termination_due(due))
@@ -62,18 +67,27 @@ macro_rules! forward_shred_store {
                         terminations_between(from, to, after, rows_max)
                     )
                 }
+                async fn database_now(&self) -> Result<Option<UnixMs>, CatalogError> {
+                    $call!(self, "database_now", database_now())
+                }
+                async fn due_terminations(
+                    &self,
+                    due: UnixMs,
+                    rows_max: u32,
+                ) -> Result<Vec<Termination>, CatalogError> {
+                    $call!(self, "due_terminations", due_terminations(due, rows_max))
+                }
                 async fn begin_shred(
                     &self,
                     id: ShredId,
                     epoch_from: u64,
-                    due: UnixMs,
+                    terminations: &[TerminationId],
                     now: UnixMs,
-                    tenants_max: u32,
                 ) -> Result<Option<Shred>, CatalogError> {
                     $call!(
                         self,
                         "begin_shred",
-                        begin_shred(id, epoch_from, due, now, tenants_max)
+                        begin_shred(id, epoch_from, terminations, now)
                     )
                 }
                 async fn claim_shred(
@@ -83,6 +97,18 @@ macro_rules! forward_shred_store {
                     lease_ms: i64,
                 ) -> Result<Option<Shred>, CatalogError> {
                     $call!(self, "claim_shred", claim_shred(owner, now, lease_ms))
+                }
+                async fn move_shred_from(
+                    &self,
+                    shred: ShredId,
+                    fence: ShredFence,
+                    epoch_from: u64,
+                ) -> Result<(), CatalogError> {
+                    $call!(
+                        self,
+                        "move_shred_from",
+                        move_shred_from(shred, fence, epoch_from)
+                    )
                 }
                 async fn renew_shred(
                     &self,
@@ -107,6 +133,9 @@ macro_rules! forward_shred_store {
                 }
                 async fn hurry_shreds(&self) -> Result<(), CatalogError> {
                     $call!(self, "hurry_shreds", hurry_shreds())
+                }
+                async fn take_shreds_back(&self) -> Result<(), CatalogError> {
+                    $call!(self, "take_shreds_back", take_shreds_back())
                 }
                 async fn advance_shred(
                     &self,

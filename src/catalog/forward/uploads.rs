@@ -208,6 +208,9 @@ macro_rules! forward_upload_store {
                         upstream_owner(tenant, bucket, key, upstream, begun_before)
                     )
                 }
+                async fn has_upload(&self, upload: &UploadId) -> Result<bool, CatalogError> {
+                    $call!(self, "has_upload", has_upload(upload))
+                }
                 async fn spooled(
                     &self,
                     tenant: TenantId,

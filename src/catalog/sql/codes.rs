@@ -10,6 +10,16 @@ use crate::tenants::{
 };
 use lethe_envelope::{ChecksumAlgorithm, ChecksumType};
 
+/// The most of a reason that is kept, in bytes.
+const REASON_BYTES_MAX: usize = 1024;
+
+/// What is kept of the reason why something is tried again; PostgreSQL's texts hold no NUL.
+pub(super) fn reason(text: &str) -> String {
+    let mut text = text.replace('\0', "");
+    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
+    text
+}
+
 /// A value with a fixed text in the catalog's rows.
 pub(super) trait Coded: Sized {
     fn code(self) -> &'static str;

@@ -2,6 +2,7 @@
 
 use super::super::database::{DatabaseError, Statement};
 use super::super::{CatalogError, CompletedUpload, JobFence, StaleBefore, Upload, UploadState};
+use super::uploads::select_uploads;
 use super::{SqlCatalog, Work, at, codes, uploads};
 use crate::clock::UnixMs;
 use crate::tenants::{TenantId, UploadId};
@@ -264,18 +265,16 @@ impl SqlCatalog {
         rows_max: u32,
     ) -> Result<Vec<(TenantId, Upload)>, CatalogError> {
         let operation = "stale_uploads";
-        let question = Statement::new(
-            "SELECT tenant, id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
-             FROM uploads
-             WHERE ((state = 'open' AND active < $1)
+        let question = Statement::new(select_uploads!(
+            "SELECT tenant,",
+            "WHERE ((state = 'open' AND active < $1)
                  OR (state = 'completing' AND active < $1 AND lease_until < $1)
                  OR (state = 'creating' AND active < $2)
                  OR (state = 'aborting' AND active < $3)
                  OR (state = 'completed' AND completed < $4))
                  AND (active, tenant, id) > ($5, $6, $7)
-             ORDER BY active, tenant, id LIMIT $8",
-        )
+             ORDER BY active, tenant, id LIMIT $8"
+        ))
         .bind(before.idle)
         .bind(before.creating)
         .bind(before.aborting)

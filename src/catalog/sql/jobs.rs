@@ -10,9 +10,6 @@ use async_trait::async_trait;
 /// How many due jobs one claim tries before it lets the racing claimers have them.
 const CANDIDATES: i64 = 8;
 
-/// The most of a reason that is kept, in bytes.
-const REASON_BYTES_MAX: usize = 512;
-
 fn job_of(row: &Row) -> Result<Job, DatabaseError> {
     Ok(Job {
         id: JobId(row.get("id")?),
@@ -23,13 +20,6 @@ fn job_of(row: &Row) -> Result<Job, DatabaseError> {
         attempts: codes::number(row, "attempts")?,
         last_error: row.get("last_error")?,
     })
-}
-
-/// The part of a reason that is kept; PostgreSQL's texts hold no NUL.
-fn shortened(reason: &str) -> String {
-    let mut text = reason.replace('\0', "");
-    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-    text
 }
 
 impl Work {
@@ -170,7 +160,7 @@ impl JobStore for SqlCatalog {
         .bind(job.0)
         .bind(fence.0)
         .bind(due)
-        .bind(shortened(reason).as_str());
+        .bind(codes::reason(reason).as_str());
         if work.change(retry).await? == 1 {
             return work.commit().await;
         }

@@ -7,14 +7,15 @@ use super::super::{
 };
 use super::buckets::bucket_of;
 use super::codes::{self, Coded};
-use super::uploads::upload_of;
+use super::uploads::{select_uploads, upload_of};
 use super::{SqlCatalog, Work, at};
 use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use async_trait::async_trait;
 
-/// The most of a reason that is kept, in bytes.
-const REASON_BYTES_MAX: usize = 1024;
+/// A lease that ends later than this after a whole new one would was taken by a clock that was ahead, in milliseconds: it counts as
+/// over. Long, so that two gateways whose clocks differ do not take a shred from each other all the time.
+const LEASE_AHEAD_MS_MAX: i64 = 60 * 60 * 1000;
 
 /// How many shreds one claim tries before it lets the racing claimers have them.
 const CANDIDATES: i64 = 8;
@@ -59,13 +60,6 @@ fn evidence_of(row: &Row) -> Result<Evidence, DatabaseError> {
 /// What concerns the whole shred has an empty tenant.
 fn tenant_key(tenant: Option<&TenantId>) -> &[u8] {
     tenant.map_or(&[], |tenant| tenant.as_bytes())
-}
-
-/// What is kept of a reason; PostgreSQL's texts hold no NUL.
-fn shortened(reason: &str) -> String {
-    let mut text = reason.replace('\0', "");
-    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-    text
 }
 
 impl Work {
@@ -146,8 +140,12 @@ impl ShredStore for SqlCatalog {
         self.newest_termination(tenant).await
     }
 
-    async fn open_terminations(&self, rows_max: u32) -> Result<Vec<Termination>, CatalogError> {
-        self.terminations_not_over(rows_max).await
+    async fn open_terminations(
+        &self,
+        after: Option<(UnixMs, TerminationId)>,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        self.terminations_not_over(after, rows_max).await
     }
 
     async fn is_termination_due(&self, due: UnixMs) -> Result<bool, CatalogError> {
@@ -164,13 +162,34 @@ impl ShredStore for SqlCatalog {
         self.terminations_of_period(from, to, after, rows_max).await
     }
 
+    async fn database_now(&self) -> Result<Option<UnixMs>, CatalogError> {
+        let operation = "database_now";
+        if !self.database.has_server() {
+            return Ok(None);
+        }
+        // Not now(), which is a transaction's beginning.
+        let question = Statement::new(
+            "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT) AS unix_ms",
+        );
+        let row = self.read_one(operation, "time", question).await?;
+        let unix_ms: i64 = row.get("unix_ms").map_err(at(operation))?;
+        Ok(Some(UnixMs(unix_ms)))
+    }
+
+    async fn due_terminations(
+        &self,
+        due: UnixMs,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        self.terminations_due(due, rows_max).await
+    }
+
     async fn begin_shred(
         &self,
         id: ShredId,
         epoch_from: u64,
-        due: UnixMs,
+        terminations: &[TerminationId],
         now: UnixMs,
-        tenants_max: u32,
     ) -> Result<Option<Shred>, CatalogError> {
         let operation = "begin_shred";
         let mut work = self.begin(operation).await?;
@@ -190,15 +209,14 @@ impl ShredStore for SqlCatalog {
                 .transpose()
                 .map_err(at(operation));
         };
-        let take = Statement::new(
-            "UPDATE terminations SET state = 'shredding', shred = $1 WHERE state = 'approved' AND id IN
-                 (SELECT id FROM terminations WHERE state = 'approved' AND grace_end <= $2
-                  ORDER BY grace_end, id LIMIT $3)",
-        )
-        .bind(id)
-        .bind(due)
-        .bind(i64::from(tenants_max));
-        if work.change(take).await? == 0 {
+        let mut taken = 0;
+        for termination in terminations {
+            let take = Statement::new(
+                "UPDATE terminations SET state = 'shredding', shred = $1 WHERE id = $2 AND state = 'approved'",
+            );
+            taken += work.change(take.bind(id).bind(*termination)).await?;
+        }
+        if taken == 0 {
             // Dropped, the transaction leaves no empty shred behind.
             return Ok(None);
         }
@@ -213,25 +231,28 @@ impl ShredStore for SqlCatalog {
         lease_ms: i64,
     ) -> Result<Option<Shred>, CatalogError> {
         let operation = "claim_shred";
+        let ahead = now.plus_ms(lease_ms).plus_ms(LEASE_AHEAD_MS_MAX);
         // The open one first: a long purge does not hold up the next erasure.
         let waiting = Statement::new(
-            "SELECT id FROM shreds WHERE state <> 'purged' AND lease_until <= $1
-             ORDER BY is_open DESC, changed, id LIMIT $2",
+            "SELECT id FROM shreds WHERE state <> 'purged' AND (lease_until <= $1 OR lease_until > $2)
+             ORDER BY is_open DESC, changed, id LIMIT $3",
         )
         .bind(now)
+        .bind(ahead)
         .bind(CANDIDATES);
         for row in self.read(operation, waiting).await? {
             let id: [u8; 16] = row.array("id").map_err(at(operation))?;
             let mut work = self.begin(operation).await?;
             let take = Statement::new(columns!(
                 "UPDATE shreds SET owner = $2, lease_until = $4, fence = fence + 1
-                 WHERE id = $1 AND state <> 'purged' AND lease_until <= $3 RETURNING",
+                 WHERE id = $1 AND state <> 'purged' AND (lease_until <= $3 OR lease_until > $5) RETURNING",
                 ""
             ))
             .bind(ShredId::from_bytes(id))
             .bind(owner)
             .bind(now)
-            .bind(now.plus_ms(lease_ms));
+            .bind(now.plus_ms(lease_ms))
+            .bind(ahead);
             if let Some(row) = work.row(take).await? {
                 let shred = shred_of(&row).map_err(at(operation))?;
                 work.commit().await?;
@@ -239,6 +260,26 @@ impl ShredStore for SqlCatalog {
             }
         }
         Ok(None)
+    }
+
+    async fn move_shred_from(
+        &self,
+        shred: ShredId,
+        fence: ShredFence,
+        epoch_from: u64,
+    ) -> Result<(), CatalogError> {
+        let mut work = self.begin("move_shred_from").await?;
+        let change = Statement::new(
+            "UPDATE shreds SET epoch_from = $3 WHERE id = $1 AND fence = $2 AND owner IS NOT NULL
+             AND state IN ('requested', 'fenced', 'inventoried')",
+        )
+        .bind(shred)
+        .bind(fence.0)
+        .bind(i64::try_from(epoch_from).unwrap_or(i64::MAX));
+        if work.change(change).await? == 1 {
+            return work.commit().await;
+        }
+        Err(work.why_not_shred(shred).await)
     }
 
     async fn renew_shred(
@@ -275,7 +316,7 @@ impl ShredStore for SqlCatalog {
         .bind(shred)
         .bind(fence.0)
         .bind(retry_at)
-        .bind(reason.map(shortened).as_deref());
+        .bind(reason.map(codes::reason).as_deref());
         if work.change(release).await? == 1 {
             return work.commit().await;
         }
@@ -286,6 +327,15 @@ impl ShredStore for SqlCatalog {
         let mut work = self.begin("hurry_shreds").await?;
         let hurry = Statement::new("UPDATE shreds SET lease_until = 0 WHERE owner IS NULL");
         work.change(hurry).await?;
+        work.commit().await
+    }
+
+    async fn take_shreds_back(&self) -> Result<(), CatalogError> {
+        let mut work = self.begin("take_shreds_back").await?;
+        let take = Statement::new(
+            "UPDATE shreds SET lease_until = 0, owner = NULL, fence = fence + 1 WHERE state <> 'purged'",
+        );
+        work.change(take).await?;
         work.commit().await
     }
 
@@ -383,7 +433,7 @@ impl ShredStore for SqlCatalog {
         let operation = "shreds";
         let question = Statement::new(columns!(
             "SELECT",
-            "FROM shreds ORDER BY started DESC, id LIMIT $1"
+            "FROM shreds ORDER BY CASE WHEN state = 'purged' THEN 1 ELSE 0 END, started DESC, id LIMIT $1"
         ));
         let rows = self
             .read(operation, question.bind(i64::from(rows_max)))
@@ -418,11 +468,10 @@ impl ShredStore for SqlCatalog {
         rows_max: u32,
     ) -> Result<Vec<Upload>, CatalogError> {
         let operation = "uploads_in_any_state";
-        let question = Statement::new(
-            "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
-             FROM uploads WHERE tenant = $1 ORDER BY id LIMIT $2",
-        )
+        let question = Statement::new(select_uploads!(
+            "SELECT",
+            "WHERE tenant = $1 ORDER BY id LIMIT $2"
+        ))
         .bind(tenant)
         .bind(i64::from(rows_max));
         let rows = self.read(operation, question).await?;

@@ -25,6 +25,9 @@ macro_rules! select {
 /// Approvals of one page of terminations that are read at most: a few principals each.
 const APPROVALS_MAX: i64 = 100_000;
 
+/// Where the first page begins.
+const BEFORE_ALL: (UnixMs, TerminationId) = (UnixMs(i64::MIN), TerminationId::from_bytes([0; 16]));
+
 fn termination_of(row: &Row) -> Result<Termination, DatabaseError> {
     let cancelled_by: Option<String> = row.get("cancelled_by")?;
     let cancelled: Option<i64> = row.get("cancelled")?;
@@ -94,12 +97,17 @@ impl SqlCatalog {
 
     pub(super) async fn terminations_not_over(
         &self,
+        after: Option<(UnixMs, TerminationId)>,
         rows_max: u32,
     ) -> Result<Vec<Termination>, CatalogError> {
+        let (after_at, after_id) = after.unwrap_or(BEFORE_ALL);
         let question = Statement::new(select!(
-            "WHERE state NOT IN ('cancelled', 'purged') ORDER BY grace_end, id LIMIT $1"
-        ));
-        let question = question.bind(i64::from(rows_max));
+            "WHERE state NOT IN ('cancelled', 'purged') AND (grace_end > $1 OR (grace_end = $1 AND id > $2))
+             ORDER BY grace_end, id LIMIT $3"
+        ))
+        .bind(after_at)
+        .bind(after_id)
+        .bind(i64::from(rows_max));
         self.terminations("open_terminations", question).await
     }
 
@@ -111,6 +119,18 @@ impl SqlCatalog {
         Ok(!found.is_empty())
     }
 
+    pub(super) async fn terminations_due(
+        &self,
+        due: UnixMs,
+        rows_max: u32,
+    ) -> Result<Vec<Termination>, CatalogError> {
+        let question = Statement::new(select!(
+            "WHERE state = 'approved' AND grace_end <= $1 ORDER BY grace_end, id LIMIT $2"
+        ));
+        let question = question.bind(due).bind(i64::from(rows_max));
+        self.terminations("due_terminations", question).await
+    }
+
     pub(super) async fn terminations_of_period(
         &self,
         from: UnixMs,
@@ -118,8 +138,7 @@ impl SqlCatalog {
         after: Option<(UnixMs, TerminationId)>,
         rows_max: u32,
     ) -> Result<Vec<Termination>, CatalogError> {
-        let (after_at, after_id) =
-            after.unwrap_or((UnixMs(i64::MIN), TerminationId::from_bytes([0; 16])));
+        let (after_at, after_id) = after.unwrap_or(BEFORE_ALL);
         let question = Statement::new(select!(
             "WHERE requested >= $1 AND requested < $2 AND (requested > $3 OR (requested = $3 AND id > $4))
              ORDER BY requested, id LIMIT $5"

@@ -19,6 +19,19 @@ const ABOVE_EVERY_KEY: u8 = 0xff;
 /// Upload ids are hexadecimal digits: this is above every one of them.
 const ABOVE_EVERY_ID: &str = "~";
 
+/// A question for what [`upload_of`] reads.
+macro_rules! select_uploads {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            " id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm, checksum_type, created, ",
+            "state, upstream, part_list, answer_etag, answer_version, active, region FROM uploads ",
+            $after
+        )
+    };
+}
+pub(super) use select_uploads;
+
 pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
     let new = NewUpload {
         id: codes::name(row, "id", UploadId::new)?,
@@ -50,13 +63,9 @@ pub(super) fn upload_of(row: &Row) -> Result<Upload, DatabaseError> {
 }
 
 fn question(tenant: TenantId, upload: &UploadId) -> Statement {
-    Statement::new(
-        "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm, checksum_type,
-             created, state, upstream, part_list, answer_etag, answer_version, active, region
-         FROM uploads WHERE tenant = $1 AND id = $2",
-    )
-    .bind(tenant)
-    .bind(upload.as_str())
+    Statement::new(select_uploads!("SELECT", "WHERE tenant = $1 AND id = $2"))
+        .bind(tenant)
+        .bind(upload.as_str())
 }
 
 /// The upload, in the transaction that could not change it.
@@ -190,14 +199,12 @@ impl UploadStore for SqlCatalog {
             Some((key, None)) => (key, ABOVE_EVERY_ID),
             Some((key, Some(id))) => (key, id.as_str()),
         };
-        let question = Statement::new(
-            "SELECT id, bucket, object_key, object_id, kek_id, header, sealed_metadata, checksum_algorithm,
-                 checksum_type, created, state, upstream, part_list, answer_etag, answer_version, active, region
-             FROM uploads
-             WHERE tenant = $1 AND bucket = $2 AND state IN ('open', 'completing')
+        let question = Statement::new(select_uploads!(
+            "SELECT",
+            "WHERE tenant = $1 AND bucket = $2 AND state IN ('open', 'completing')
                  AND object_key >= $3 AND object_key < $4 AND (object_key, id) > ($5, $6)
-             ORDER BY object_key, id LIMIT $7",
-        )
+             ORDER BY object_key, id LIMIT $7"
+        ))
         .bind(tenant)
         .bind(bucket.as_str())
         .bind(prefix.as_bytes())
@@ -371,6 +378,14 @@ impl UploadStore for SqlCatalog {
         };
         let recorded: Option<String> = row.get("upstream").map_err(at(operation))?;
         Ok(recorded.map_or(UpstreamOwner::Undecided, |_| UpstreamOwner::Recorded))
+    }
+
+    async fn has_upload(&self, upload: &UploadId) -> Result<bool, CatalogError> {
+        let question = Statement::new("SELECT 1 FROM uploads WHERE id = $1 LIMIT 1");
+        let rows = self
+            .read("has_upload", question.bind(upload.as_str()))
+            .await?;
+        Ok(!rows.is_empty())
     }
 
     async fn spooled(

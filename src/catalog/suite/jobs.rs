@@ -112,6 +112,6 @@ pub(super) async fn job_retried_is_due_later_with_its_reason(world: &World) {
     let again = catalog.claim("one", later, 1_000).await.unwrap().unwrap();
     assert_eq!(again.attempts, 2);
     let reason = again.last_error.unwrap();
-    assert!(reason.starts_with("awayé") && reason.len() <= 512);
+    assert!(reason.starts_with("awayé") && reason.len() <= 1024);
     assert_refused!(catalog.finish(id, JobFence(0)).await, Conflict);
 }

@@ -197,6 +197,8 @@ suite!(
     shreds::shred_takes_what_is_due_and_only_that,
     shreds::shred_begun_in_a_race_is_one,
     shreds::shred_taken_over_refuses_the_old_fence,
+    shreds::shred_is_taken_from_a_clock_that_was_ahead_and_by_hand,
+    shreds::clock_of_a_server_is_told,
     shreds::shred_goes_through_its_states_in_order,
     shreds::shred_that_purges_lets_the_next_begin_and_go_first,
     shreds::uploads_end_with_a_shredded_tenant_only,

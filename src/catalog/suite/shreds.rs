@@ -5,7 +5,7 @@ use crate::catalog::{
     ApprovalMode, Catalog, Evidence, ReceiptId, ReceiptProof, ReceiptRow, ReceiptStage, Shred,
     ShredId, ShredState, TerminationState, UploadState, WitnessMark,
 };
-use crate::clock::UnixMs;
+use crate::clock::{Clock as _, SystemClock, UnixMs};
 use crate::tenants::{TenantId, TenantState};
 use futures::future::join_all;
 use std::collections::BTreeSet;
@@ -25,7 +25,9 @@ async fn doomed(catalog: &Arc<dyn Catalog>, name: &str) -> TenantId {
 
 async fn begin(catalog: &Arc<dyn Catalog>, now: UnixMs) -> Option<Shred> {
     let id = ShredId::random().unwrap();
-    catalog.begin_shred(id, 1, now, now, 100).await.unwrap()
+    let due = catalog.due_terminations(now, 100).await.unwrap();
+    let due: Vec<_> = due.iter().map(|one| one.id).collect();
+    catalog.begin_shred(id, 1, &due, now).await.unwrap()
 }
 
 fn evidence(state: ShredState, tenant: Option<TenantId>, body: &str) -> Evidence {
@@ -125,6 +127,12 @@ pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
     );
     let released = catalog.release_shred(old.id, old.fence, until, None).await;
     assert_refused!(released, Conflict);
+    assert_refused!(
+        catalog.move_shred_from(old.id, old.fence, 9).await,
+        Conflict
+    );
+    other.move_shred_from(new.id, new.fence, 9).await.unwrap();
+    assert_eq!(catalog.shred(new.id).await.unwrap().epoch_from, 9);
 
     other
         .advance_shred(
@@ -162,6 +170,48 @@ pub(super) async fn shred_taken_over_refuses_the_old_fence(world: &World) {
     catalog.hurry_shreds().await.unwrap();
     let hurried = catalog.claim_shred("one", until, 100).await.unwrap();
     assert_eq!(hurried.unwrap().id, new.id);
+}
+
+pub(super) async fn shred_is_taken_from_a_clock_that_was_ahead_and_by_hand(world: &World) {
+    let (catalog, other) = (&world.catalog, &world.other);
+    doomed(catalog, "acme").await;
+    begin(catalog, LATER).await.unwrap();
+    let claim = async |catalog: &Arc<dyn Catalog>, at: UnixMs| {
+        catalog.claim_shred("one", at, 100).await.unwrap()
+    };
+    let hour_ms = 60 * 60 * 1000;
+    // As far ahead as a live gateway may be, and further.
+    let ahead = LATER.plus_ms(hour_ms);
+    let live = claim(catalog, ahead).await.unwrap();
+    assert_eq!(claim(other, LATER).await, None);
+    catalog
+        .renew_shred(live.id, live.fence, ahead.plus_ms(101))
+        .await
+        .unwrap();
+    let taken = claim(other, LATER).await.unwrap();
+    assert!(taken.fence > live.fence);
+    assert_eq!(claim(catalog, LATER).await, None);
+    // Those that only wait are hurried; this one is worked on.
+    catalog.hurry_shreds().await.unwrap();
+    assert_eq!(claim(catalog, LATER).await, None);
+    catalog.take_shreds_back().await.unwrap();
+    let renewed = other.renew_shred(taken.id, taken.fence, ahead).await;
+    assert_refused!(renewed, Conflict);
+    let released = other
+        .release_shred(taken.id, taken.fence, ahead, None)
+        .await;
+    assert_refused!(released, Conflict);
+    let again = claim(catalog, LATER).await.unwrap();
+    assert!(again.fence > taken.fence);
+}
+
+pub(super) async fn clock_of_a_server_is_told(world: &World) {
+    let own = SystemClock.now();
+    let told = world.catalog.database_now().await.unwrap();
+    let has_server = world._directory.is_none();
+    assert_eq!(told.is_some(), has_server);
+    // The server of the test is on this machine.
+    assert!(told.is_none_or(|told| (told.0 - own.0).abs() < 60_000));
 }
 
 pub(super) async fn shred_goes_through_its_states_in_order(world: &World) {
@@ -202,7 +252,7 @@ pub(super) async fn shred_goes_through_its_states_in_order(world: &World) {
     assert_eq!(catalog.evidence(held.id).await.unwrap().len(), 16);
     let over = LATER.plus_ms(1_000_000);
     assert_eq!(catalog.claim_shred("one", over, 100).await.unwrap(), None);
-    assert!(catalog.open_terminations(9).await.unwrap().is_empty());
+    assert!(catalog.open_terminations(None, 9).await.unwrap().is_empty());
 }
 
 pub(super) async fn shred_that_purges_lets_the_next_begin_and_go_first(world: &World) {

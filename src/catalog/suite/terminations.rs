@@ -61,7 +61,7 @@ pub(super) async fn termination_is_approved_by_two_different_principals(world: &
     assert_eq!(found.requested_by, "alice");
     assert_eq!(found.grace_end, NOW.plus_ms(GRACE_MS));
     assert_eq!(found.sealed_inventory_key, Some(vec![1, 2, 3]));
-    assert_eq!(catalog.open_terminations(10).await.unwrap(), [found]);
+    assert_eq!(catalog.open_terminations(None, 10).await.unwrap(), [found]);
 }
 
 pub(super) async fn approvals_in_a_race_are_all_counted(world: &World) {
@@ -141,7 +141,7 @@ pub(super) async fn termination_cancelled_gives_the_state_back(world: &World) {
         catalog.begin_termination(&again).await.unwrap();
         assert_eq!(catalog.termination(id).await.unwrap().id, again.id);
     }
-    assert_eq!(catalog.open_terminations(10).await.unwrap().len(), 2);
+    assert_eq!(catalog.open_terminations(None, 10).await.unwrap().len(), 2);
 }
 
 pub(super) async fn terminations_are_listed_by_period_in_pages(world: &World) {
@@ -168,6 +168,16 @@ pub(super) async fn terminations_are_listed_by_period_in_pages(world: &World) {
     }
     assert_eq!(seen.len(), 4);
     assert!(seen.is_sorted());
+    let mut open = Vec::new();
+    let mut after = None;
+    loop {
+        let page = catalog.open_terminations(after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.grace_end, last.id));
+        open.extend(page.into_iter().map(|one| (one.grace_end, one.id)));
+    }
+    assert_eq!(open.len(), 5);
+    assert!(open.is_sorted());
     let none = catalog.terminations_between(NOW.plus_ms(-9), NOW, None, 3);
     assert!(none.await.unwrap().is_empty());
 }

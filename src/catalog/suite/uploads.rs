@@ -174,8 +174,10 @@ pub(super) async fn spooled_attempts_are_known_until_the_upload_is_forgotten(wor
     let aborted = catalog.begin_abort(acme, &id, NOW).await.unwrap();
     assert_eq!(aborted.state, UploadState::Aborting);
     assert_eq!(catalog.spooled(acme, &id).await.unwrap().len(), 2);
+    assert!(catalog.has_upload(&id).await.unwrap());
     catalog.forget_upload(acme, &id).await.unwrap();
     catalog.forget_upload(acme, &id).await.unwrap();
+    assert!(!catalog.has_upload(&id).await.unwrap());
     assert!(catalog.spooled(acme, &id).await.unwrap().is_empty());
     assert_refused!(catalog.upload(acme, &id).await, NotFound);
 }

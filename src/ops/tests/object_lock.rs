@@ -4,8 +4,9 @@ use crate::clock::UnixMs;
 use crate::ops::buckets::{create_bucket, create_lock_bucket};
 use crate::ops::error::Code;
 use crate::ops::object_lock;
-use crate::ops::testing::{Testbed, authorized};
+use crate::ops::testing::{Setup, Testbed, authorized};
 use crate::placement::upstream_bucket_name;
+use crate::region::faulty::Op;
 use crate::region::{LockMode, ObjectLock, Retention};
 use crate::tenants::BucketName;
 use crate::tenants::access::Operation;
@@ -59,4 +60,66 @@ async fn lock_is_asked_of_the_region_only_where_bucket_and_region_have_it() {
     locked.bucket.object_lock = true;
     let asked = of(&locked, ObjectLock::default()).unwrap();
     assert_eq!(asked, Some(ObjectLock::default()));
+}
+
+#[tokio::test]
+async fn retention_that_holds_is_not_weakened_where_the_store_would_let_it() {
+    use LockMode::{Compliance, Governance};
+    let setup = Setup {
+        lax_locks: true,
+        ..Setup::default()
+    };
+    let bed = Testbed::with(setup).await;
+    let acme = Client::acme(&bed).await;
+    acme.put("k", b"kept").await.unwrap();
+    let mut locked = acme.scope.clone();
+    locked.bucket.object_lock = true;
+    let now = bed.gateway.clock().now();
+    let retention = |mode, days: i64| Retention {
+        mode,
+        until: now.plus_ms(days * 24 * 3600 * 1000),
+    };
+    let held = |mode| Some(retention(mode, 5));
+    let (shorter, longer) = (4, 6);
+    let denied = [
+        (held(Compliance), Some(retention(Compliance, shorter)), true),
+        (held(Compliance), Some(retention(Governance, longer)), true),
+        (held(Compliance), None, true),
+        (
+            held(Governance),
+            Some(retention(Governance, shorter)),
+            false,
+        ),
+        (held(Governance), Some(retention(Compliance, longer)), false),
+        (held(Governance), None, false),
+    ];
+    let allowed = [
+        (held(Compliance), Some(retention(Compliance, longer)), false),
+        (held(Governance), Some(retention(Governance, longer)), false),
+        (held(Governance), Some(retention(Governance, shorter)), true),
+        (held(Governance), Some(retention(Compliance, longer)), true),
+        (held(Governance), None, true),
+        (Some(retention(Compliance, -1)), None, false),
+        (None, Some(retention(Governance, shorter)), false),
+    ];
+    let cases = denied.map(|case| (case, false)).into_iter();
+    for ((current, wanted, bypass), lets) in cases.chain(allowed.map(|case| (case, true))) {
+        bed.store.tell_lock(ObjectLock {
+            retention: current,
+            legal_hold: None,
+        });
+        let at = super::client::key("k");
+        let set = object_lock::set_retention(&bed.gateway, &locked, &at, None, wanted, bypass);
+        let outcome = set.await.map_err(|error| error.code());
+        let expected = if lets {
+            Ok(())
+        } else {
+            Err(Code::AccessDenied)
+        };
+        assert_eq!(outcome, expected, "{current:?} {wanted:?} {bypass}");
+        let left = object_lock::of_version(&locked, &at, None).await.unwrap();
+        let stands = if lets { wanted } else { current };
+        assert_eq!(left.retention, stands, "{current:?} {wanted:?} {bypass}");
+    }
+    assert_eq!(bed.store.calls(Op::SetRetention), 7);
 }

@@ -1,4 +1,4 @@
-//! The check's two buckets and short forms of the calls on them.
+//! The check's buckets and short forms of the calls on them.
 
 use crate::region::{
     Body, BodyError, CompletedPart, DeleteRequest, GetRequest, HeadFields, ListRequest, ObjectRef,
@@ -22,6 +22,8 @@ pub(super) struct Bench {
     pub(super) versioned: UpstreamBucket,
     /// The bucket with object lock; made by the probe of it.
     pub(super) locked: UpstreamBucket,
+    /// The bucket that is deleted while it holds something; made by the probe of that.
+    pub(super) full: UpstreamBucket,
     uploads: Mutex<Vec<(ObjectRef, UpstreamUploadId)>>,
     /// Every key that was ever named: a store may not list what it holds.
     named: Mutex<BTreeSet<String>>,
@@ -37,14 +39,15 @@ impl Bench {
             bucket: name(""),
             versioned: name("-v"),
             locked: name("-l"),
+            full: name("-f"),
             store,
             uploads: Mutex::new(Vec::new()),
             named: Mutex::new(BTreeSet::new()),
         }
     }
 
-    pub(super) fn bucket_names(&self) -> [&str; 3] {
-        [&self.bucket, &self.versioned, &self.locked].map(UpstreamBucket::as_str)
+    pub(super) fn bucket_names(&self) -> [&str; 4] {
+        [&self.bucket, &self.versioned, &self.locked, &self.full].map(UpstreamBucket::as_str)
     }
 
     pub(super) async fn open(&self) -> Result<(), RegionError> {
@@ -59,6 +62,10 @@ impl Bench {
 
     pub(super) fn at_versioned(&self, key: &str) -> Result<ObjectRef, RegionError> {
         self.within(&self.versioned, key)
+    }
+
+    pub(super) fn at_full(&self, key: &str) -> Result<ObjectRef, RegionError> {
+        self.within(&self.full, key)
     }
 
     pub(super) fn at_locked(&self, key: &str) -> Result<ObjectRef, RegionError> {
@@ -200,6 +207,7 @@ impl Bench {
             let _ = self.store.abort_upload(NOBODY, &at, &upload).await;
         }
         let unlocked = self.drop_locked().await;
+        let full = self.drop_full().await;
         let emptied = self.empty_versioned().await;
         let versioned = self.store.delete_bucket(NOBODY, &self.versioned).await;
         let mut keys = std::mem::take(&mut *held(&self.named));
@@ -209,7 +217,16 @@ impl Bench {
             let _ = self.delete(&self.bucket, key, None).await;
         }
         self.store.delete_bucket(NOBODY, &self.bucket).await?;
-        emptied.and(versioned).and(unlocked)
+        emptied.and(versioned).and(unlocked).and(full)
+    }
+
+    async fn drop_full(&self) -> Result<(), RegionError> {
+        if !self.store.bucket_exists(NOBODY, &self.full).await? {
+            return Ok(());
+        }
+        self.delete(&self.full, super::capacity::FULL_KEY, None)
+            .await?;
+        self.store.delete_bucket(NOBODY, &self.full).await
     }
 
     /// Lifts every lock and deletes the bucket with object lock, where the store made one.

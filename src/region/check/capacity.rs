@@ -9,6 +9,7 @@ use crate::region::{
 use bytes::Bytes;
 
 pub(super) const VERSIONED_KEY: &str = "versions/a";
+pub(super) const FULL_KEY: &str = "full/a";
 const PART_BYTES_MIN: usize = 5 << 20;
 /// No store is asked for more room than this beside an object.
 const METADATA_BYTES_ASKED: usize = 8_192;
@@ -63,6 +64,25 @@ pub(super) async fn basics(bench: &Bench, findings: &mut Findings) -> Result<(),
             Err(RegionError::NotFound { .. })
         ),
         "an object is still there after its deletion",
+    );
+    Ok(())
+}
+
+/// A bucket that holds an object stays. Lethe looks before it deletes one, but what another client writes between the look and the
+/// deletion is the store's to keep.
+pub(super) async fn full_buckets(
+    bench: &Bench,
+    findings: &mut Findings,
+) -> Result<(), RegionError> {
+    let at = bench.at_full(FULL_KEY)?;
+    bench.store.create_bucket(NOBODY, &bench.full).await?;
+    bench.put(&at, "kept", PutCondition::Always).await?;
+    // Whatever it answers: what it did is what counts.
+    answered(bench.store.drop_bucket_unseen(&bench.full).await)?;
+    findings.require(
+        bench.holds(&at, "kept").await?,
+        "DeleteBucket deletes buckets that hold objects, and with them what is written at that moment \
+         (SeaweedFS keeps them with -s3.allowDeleteBucketNotEmpty=false)",
     );
     Ok(())
 }

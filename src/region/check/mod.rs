@@ -1,6 +1,6 @@
 //! `region check`: what an upstream really does, found by trying, before a tenant's first object goes there.
 //!
-//! It makes up to three buckets of its own, races conditional writes on them, stores odd keys, and deletes everything again,
+//! It makes up to four buckets of its own, races conditional writes on them, stores odd keys, and deletes everything again,
 //! also when something fails on the way.
 
 mod bench;
@@ -47,6 +47,8 @@ pub enum CheckError {
 pub enum CheckStep {
     /// Reads, ranges, lists and conditional reads.
     Basics,
+    /// Deleting a bucket that holds an object.
+    FullBucket,
     /// Raced conditional PUT.
     ConditionalPut,
     /// Raced conditional CompleteMultipartUpload.
@@ -75,6 +77,7 @@ impl fmt::Display for CheckStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Basics => "reads and lists",
+            Self::FullBucket => "deleting a full bucket",
             Self::ConditionalPut => "conditional PUT, raced",
             Self::ConditionalComplete => "conditional CompleteMultipartUpload, raced",
             Self::ConditionalCopy => "conditional CopyObject, raced",
@@ -169,6 +172,8 @@ async fn probe(
     let mut profile = assumed();
     progress(CheckStep::Basics);
     capacity::basics(bench, &mut findings).await?;
+    progress(CheckStep::FullBucket);
+    capacity::full_buckets(bench, &mut findings).await?;
     race(bench, &mut profile, &mut findings, progress).await?;
     progress(CheckStep::Keys);
     profile.keys = keys::rules(bench, &mut findings).await?;

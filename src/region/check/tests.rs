@@ -77,3 +77,17 @@ async fn check_region_rclone_refused_with_reasons() {
     let told = report.notes.iter().any(|note| note.contains("by hand"));
     assert_eq!(told, !left_over(&testbed).await.is_empty(), "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_region_that_deletes_full_buckets_is_refused() {
+    let testbed = Testbed::seaweed_as_it_comes().await;
+    let report = check_region(testbed.config(), &|_| {}).await.unwrap();
+    let said = |sentence: &String| sentence.contains("buckets that hold objects");
+    assert_eq!(
+        report.missing.iter().filter(|s| said(s)).count(),
+        1,
+        "{report:?}"
+    );
+    assert_eq!(report.missing.len(), 1, "{report:?}");
+    assert_eq!(left_over(&testbed).await, Vec::<String>::new());
+}

@@ -1,10 +1,12 @@
-//! The thread that carries out lifecycle rules: it looks for what is due, a page of the index at a time, and deletes it as a client
-//! would. What a page found is looked at again in the change that deletes it, under the rules of that moment.
+//! The thread that carries out lifecycle rules: it goes once over the objects and once over the uploads of each bucket that has any,
+//! whatever their number, a page of the index at a time, and deletes what is due as a client would. What a page found is looked at
+//! again in the change that deletes it, under the rules of that moment.
 
 use super::super::{LifecycleRule, RegionError};
 use super::ids::Id;
 use super::index::{IndexQueue, Opened};
 use super::rows::TxError;
+use super::selection::Selection;
 use super::tables::{Lookup as _, ReadTables, WriteTables};
 use crate::clock::{Clock, UnixMs};
 use std::sync::Arc;
@@ -15,11 +17,13 @@ use tokio::sync::oneshot;
 
 /// Rows of one look, and deletions of one commit, at most: clients' writes come in between.
 const PAGE_LEN: usize = 256;
+/// Parts of uploads after which a commit takes no further upload; one upload goes whole.
+const PARTS_LEN: usize = 1_000;
 
 /// What the thread is told.
 pub(super) enum Expire {
-    /// To look now, and say how many objects and uploads went.
-    Now(oneshot::Sender<Result<u64, RegionError>>),
+    /// To look now, and say what was done.
+    Now(oneshot::Sender<Result<Swept, RegionError>>),
     /// To end.
     Stop,
 }
@@ -33,8 +37,14 @@ pub(super) struct Expiry {
     pub(super) interval: Duration,
 }
 
-/// A page's end: where the next begins.
-type Next = Option<Vec<u8>>;
+/// What one look over all buckets did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Swept {
+    /// Objects and uploads that went.
+    pub(super) gone: u64,
+    /// Rows of objects and uploads that were looked at.
+    pub(super) rows: u64,
+}
 
 impl Expiry {
     /// Works until it is told to stop. The first look is at once: a gateway may be started more often than an interval ends.
@@ -53,69 +63,84 @@ impl Expiry {
 
     fn sweep_and_log(&self) {
         match self.sweep() {
-            Ok(0) => {}
-            Ok(expired) => tracing::info!(op = "lifecycle", expired, outcome = "ok"),
+            Ok(Swept { gone: 0, .. }) => {}
+            Ok(Swept { gone, rows }) => {
+                tracing::info!(op = "lifecycle", expired = gone, rows, outcome = "ok");
+            }
             Err(error) => tracing::warn!(op = "lifecycle", outcome = "error", %error),
         }
     }
 
     /// Begun again, it finds what is left: nothing is remembered but the index itself.
-    fn sweep(&self) -> Result<u64, RegionError> {
+    fn sweep(&self) -> Result<Swept, RegionError> {
         let now = self.clock.now();
-        let mut expired = 0;
-        for (bucket, rules) in self.look(ReadTables::all_lifecycles)? {
-            for rule in rules.iter().filter(|rule| rule.enabled) {
-                if rule.expiration.is_some() {
-                    expired += self.expire_objects(bucket, rule, now)?;
-                }
-                if rule.abort_uploads_days.is_some() {
-                    expired += self.abort_uploads(bucket, now)?;
-                }
+        let mut swept = Swept::default();
+        let mut after = None;
+        while let Some((bucket, rules)) = self.look(|tables| tables.next_lifecycle(after))? {
+            self.expire_objects(bucket, &rules, now, &mut swept)?;
+            self.abort_uploads(bucket, &rules, now, &mut swept)?;
+            if self.is_stopping() {
+                break;
             }
+            after = Some(bucket);
         }
-        Ok(expired)
+        Ok(swept)
     }
 
     fn expire_objects(
         &self,
         bucket: u64,
-        rule: &LifecycleRule,
+        rules: &[LifecycleRule],
         now: UnixMs,
-    ) -> Result<u64, RegionError> {
-        let prefix = rule.filter.conditions().prefix.unwrap_or_default();
-        let mut expired = 0;
-        let mut from: Next = None;
+        swept: &mut Swept,
+    ) -> Result<(), RegionError> {
+        let selection = Selection::of_objects(rules, now);
+        let mut from = None;
         loop {
-            let rules = std::slice::from_ref(rule);
-            let (due, next) = self.look(|tables| {
-                tables.due_objects(bucket, &prefix, from.as_deref(), PAGE_LEN, rules, now)
-            })?;
-            if !due.is_empty() {
-                expired += self.change(move |tables| expire(tables, bucket, &due, now))?;
+            let page = self
+                .look(|tables| tables.due_objects(bucket, from.as_deref(), PAGE_LEN, &selection))?;
+            swept.rows += page.rows;
+            if !page.due.is_empty() {
+                swept.gone += self.change(move |tables| expire(tables, bucket, &page.due, now))?;
             }
-            match next {
-                Some(next) if !self.stopping.load(Ordering::Relaxed) => from = Some(next),
-                _ => return Ok(expired),
+            match page.next {
+                Some(next) if !self.is_stopping() => from = Some(next),
+                _ => return Ok(()),
             }
         }
     }
 
-    fn abort_uploads(&self, bucket: u64, now: UnixMs) -> Result<u64, RegionError> {
-        let mut aborted = 0;
-        let mut from: Next = None;
+    fn abort_uploads(
+        &self,
+        bucket: u64,
+        rules: &[LifecycleRule],
+        now: UnixMs,
+        swept: &mut Swept,
+    ) -> Result<(), RegionError> {
+        let selection = Selection::of_uploads(rules, now);
+        if selection.is_empty() {
+            return Ok(());
+        }
+        let mut from = None;
         loop {
-            let (due, next) = self.look(|tables| {
-                let rules = tables.lifecycle(bucket)?;
-                tables.due_uploads(bucket, from.as_deref(), PAGE_LEN, &rules, now)
-            })?;
-            if !due.is_empty() {
-                aborted += self.change(move |tables| abort(tables, bucket, &due, now))?;
+            let page = self
+                .look(|tables| tables.due_uploads(bucket, from.as_deref(), PAGE_LEN, &selection))?;
+            swept.rows += page.rows;
+            let mut due = page.due;
+            while !due.is_empty() {
+                let (left, gone) = self.change(move |tables| abort(tables, bucket, due, now))?;
+                swept.gone += gone;
+                due = left;
             }
-            match next {
-                Some(next) if !self.stopping.load(Ordering::Relaxed) => from = Some(next),
-                _ => return Ok(aborted),
+            match page.next {
+                Some(next) if !self.is_stopping() => from = Some(next),
+                _ => return Ok(()),
             }
         }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
 
     fn look<T>(
@@ -128,37 +153,12 @@ impl Expiry {
             .map_err(|error| error.into_region("lifecycle"))
     }
 
-    fn change(
+    fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut WriteTables<'_>) -> Result<u64, TxError> + Send + 'static,
-    ) -> Result<u64, RegionError> {
+        work: impl FnOnce(&mut WriteTables<'_>) -> Result<T, TxError> + Send + 'static,
+    ) -> Result<T, RegionError> {
         self.changes.change_blocking("lifecycle", work)
     }
-}
-
-/// Whether a rule selects an object that is due under it.
-pub(super) fn is_due(
-    rules: &[LifecycleRule],
-    key: &str,
-    stored_bytes: u64,
-    modified: UnixMs,
-    tags: &[(String, String)],
-    now: UnixMs,
-) -> bool {
-    let selects = |rule: &LifecycleRule| {
-        let conditions = rule.filter.conditions();
-        conditions.selects(key, stored_bytes, tags)
-    };
-    rules
-        .iter()
-        .any(|rule| rule.expires(modified, now) && selects(rule))
-}
-
-/// Whether a rule ends an upload: none has a size or tags that a rule could go by.
-pub(super) fn is_idle(rules: &[LifecycleRule], key: &str, begun: UnixMs, now: UnixMs) -> bool {
-    rules
-        .iter()
-        .any(|rule| rule.aborts(begun, now) && rule.filter.conditions().selects(key, 0, &[]))
 }
 
 fn expire(
@@ -167,14 +167,14 @@ fn expire(
     keys: &[String],
     now: UnixMs,
 ) -> Result<u64, TxError> {
-    let rules = tables.lifecycle(bucket)?;
+    let selection = Selection::of_objects(&tables.lifecycle(bucket)?, now);
     let mut expired = 0;
     for key in keys {
         let Some(row) = tables.object(bucket, key)? else {
             continue;
         };
-        let tags = &row.head.tags;
-        if is_due(&rules, key, row.stored_bytes, row.last_modified, tags, now) {
+        let (bytes, modified, tags) = (row.stored_bytes, row.last_modified, row.head.tags);
+        if selection.lets_go(key, bytes, modified, || Ok(tags))? {
             tables.remove_object(bucket, key)?;
             expired += 1;
         }
@@ -182,23 +182,27 @@ fn expire(
     Ok(expired)
 }
 
+/// The uploads that are left for another change, and how many went.
 fn abort(
     tables: &mut WriteTables<'_>,
     bucket: u64,
-    uploads: &[(Id, String)],
+    mut uploads: Vec<(Id, String)>,
     now: UnixMs,
-) -> Result<u64, TxError> {
-    let rules = tables.lifecycle(bucket)?;
-    let mut aborted = 0;
-    for (upload, key) in uploads {
+) -> Result<(Vec<(Id, String)>, u64), TxError> {
+    let selection = Selection::of_uploads(&tables.lifecycle(bucket)?, now);
+    let (mut aborted, mut parts) = (0, 0);
+    while let Some((upload, key)) = uploads.pop() {
         // Completed or aborted since: then its time went with it.
-        let Some(begun) = tables.upload_begun(bucket, upload)? else {
+        let Some(begun) = tables.upload_begun(bucket, &upload)? else {
             continue;
         };
-        if is_idle(&rules, key, begun, now) {
-            tables.remove_upload(bucket, upload)?;
+        if selection.lets_go(&key, 0, begun, || Ok(Vec::new()))? {
+            parts += tables.remove_upload(bucket, &upload)?;
             aborted += 1;
         }
+        if parts >= PARTS_LEN {
+            break;
+        }
     }
-    Ok(aborted)
+    Ok((uploads, aborted))
 }

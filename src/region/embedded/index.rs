@@ -82,7 +82,7 @@ impl Opened {
 }
 
 fn away() -> TxError {
-    TxError::Index("the index is closed after an I/O error".to_owned())
+    TxError::Index("the index is closed after an I/O error: look at its disk".to_owned())
 }
 
 /// What became of a batch.
@@ -302,6 +302,11 @@ impl Writer {
 
     /// Opens the database at once after an I/O error: reads must not wait for a write that may come much later, or fail again, as on a
     /// full disk. Where it can't be opened now, the next write tries again.
+    ///
+    /// After a sync that failed, Linux may count pages as written that the disk never got; they can be read all the same. Nothing that is
+    /// told from then on rests on them. A commit syncs its pages before the header names them (`commit_batch`): if that sync fails, they
+    /// belong to nothing. Only the header itself may be such a page, and opening the database writes and syncs it, or fails.
+    /// `tests/power.rs` has a disk like that.
     fn reopen(&self) {
         for _ in 0..REOPEN_TRIES {
             match self.database() {
@@ -320,10 +325,9 @@ impl Writer {
     /// The database, opened again if an I/O error closed it.
     fn database(&self) -> Result<Arc<Database>, String> {
         if self.opened.is_away() {
-            let database = self
-                .settings
-                .database(false)
-                .map_err(|error| format!("the index can't be opened again: {error}"))?;
+            let database = self.settings.database(false).map_err(|error| {
+                format!("the index can't be opened again, look at its disk: {error}")
+            })?;
             tracing::warn!(op = "index", outcome = "opened again after an I/O error");
             self.opened.set(Some(database));
         }
@@ -345,6 +349,7 @@ fn commit_batch(database: &Database, batch: &mut [Box<dyn Job>]) -> Fate {
         Ok(transaction) => transaction,
         Err(error) => return Fate::Aborted(format!("the index failed: {error}")),
     };
+    // Which also syncs twice, the second time with the header alone: `Writer::reopen` relies on it.
     transaction.set_quick_repair(true);
     let applied = WriteTables::open(&transaction)
         .map_err(|error| error.into_region("index").to_string())

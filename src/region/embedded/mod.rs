@@ -17,6 +17,7 @@ mod objects;
 mod reader;
 mod reaper;
 mod rows;
+mod selection;
 mod steps;
 mod store;
 mod tables;
@@ -29,7 +30,7 @@ use super::{HeadFields, KeyRules, RegionError, RegionProfile, RuleKind};
 use crate::clock::{Clock, SystemClock};
 use bodies::{BodyFiles, BodyLimits, Reap};
 use directory::Directory;
-use expiry::{Expire, Expiry};
+use expiry::{Expire, Expiry, Swept};
 use index::{IndexQueue, IndexSettings, Opened, Writer};
 use reaper::Reaper;
 use std::fmt;
@@ -253,6 +254,10 @@ impl EmbeddedStore {
     /// # Errors
     /// [`RegionError::Unavailable`] when the index fails.
     pub async fn expire(&self) -> Result<u64, RegionError> {
+        self.sweep_due().await.map(|swept| swept.gone)
+    }
+
+    async fn sweep_due(&self) -> Result<Swept, RegionError> {
         let ended = |reason: &str| RegionError::Unavailable {
             operation: "lifecycle",
             reason: reason.to_owned(),

@@ -31,21 +31,39 @@ pub(super) enum Step {
     IndexSync,
 }
 
-type Check = dyn Fn(Step) -> io::Result<()> + Send + Sync;
+/// Who is asked before every step; the step is not taken when it refuses.
+pub(super) trait Probe: Send + Sync {
+    fn before(&self, step: Step) -> io::Result<()>;
 
-/// Asked before every step; the step is not taken when it refuses.
+    /// Bytes of the index were written.
+    fn index_written(&self, _first: u64, _bytes: usize) {}
+}
+
+impl<F: Fn(Step) -> io::Result<()> + Send + Sync> Probe for F {
+    fn before(&self, step: Step) -> io::Result<()> {
+        self(step)
+    }
+}
+
+/// The steps, with whoever is asked.
 #[derive(Clone, Default)]
-pub(super) struct Steps(Option<Arc<Check>>);
+pub(super) struct Steps(Option<Arc<dyn Probe>>);
 
 impl Steps {
-    /// Asks `check` before every step.
+    /// Asks `probe` before every step.
     #[cfg(test)]
-    pub(super) fn checked(check: impl Fn(Step) -> io::Result<()> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(check)))
+    pub(super) fn checked(probe: impl Probe + 'static) -> Self {
+        Self(Some(Arc::new(probe)))
     }
 
     pub(super) fn check(&self, step: Step) -> io::Result<()> {
-        self.0.as_ref().map_or(Ok(()), |check| check(step))
+        self.0.as_ref().map_or(Ok(()), |probe| probe.before(step))
+    }
+
+    fn index_written(&self, first: u64, bytes: usize) {
+        if let Some(probe) = &self.0 {
+            probe.index_written(first, bytes);
+        }
     }
 }
 
@@ -92,7 +110,9 @@ impl StorageBackend for IndexFile {
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
         self.steps.check(Step::IndexWrite)?;
-        self.file.write(offset, data)
+        self.file.write(offset, data)?;
+        self.steps.index_written(offset, data.len());
+        Ok(())
     }
 
     fn close(&self) -> Result<(), io::Error> {

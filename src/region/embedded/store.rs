@@ -394,7 +394,7 @@ impl RegionStore for EmbeddedStore {
         self.change("abort_upload", move |tables| {
             let bucket = tables.bucket("abort_upload", tenant, upload.at.bucket.as_str())?;
             match tables.upload(bucket, &upload.upload, upload.at.key.as_str())? {
-                Some(_) => tables.remove_upload(bucket, &upload.upload),
+                Some(_) => tables.remove_upload(bucket, &upload.upload).map(drop),
                 None => Ok(()),
             }
         })

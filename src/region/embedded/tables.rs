@@ -477,9 +477,10 @@ impl<'t> WriteTables<'t> {
         old.map_or(Ok(()), |body| self.release_body(&body))
     }
 
-    /// Removes an upload and the parts that it still has.
-    pub(super) fn remove_upload(&mut self, bucket: u64, upload: &Id) -> Result<(), TxError> {
-        for part in self.part_rows(upload)? {
+    /// Removes an upload and the parts that it still has, and answers how many parts those were.
+    pub(super) fn remove_upload(&mut self, bucket: u64, upload: &Id) -> Result<usize, TxError> {
+        let parts = self.part_rows(upload)?;
+        for part in &parts {
             self.parts
                 .remove(part_key(upload, part.number).as_slice())?;
             self.release_body(&part.body)?;
@@ -487,6 +488,6 @@ impl<'t> WriteTables<'t> {
         let place = upload_key(bucket, upload);
         self.upload_times.remove(place.as_slice())?;
         self.uploads.remove(place.as_slice())?;
-        Ok(())
+        Ok(parts.len())
     }
 }

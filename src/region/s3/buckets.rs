@@ -115,7 +115,19 @@ impl S3Store {
                 operation: call.operation,
             });
         }
-        let dropped = until_done(&self.retries, || async {
+        match self.drop_bucket_unseen(bucket).await {
+            Ok(()) | Err(RegionError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// DeleteBucket and nothing before it: what becomes of what the bucket holds is the store's.
+    pub(in crate::region) async fn drop_bucket_unseen(
+        &self,
+        bucket: &UpstreamBucket,
+    ) -> Result<(), RegionError> {
+        let call = Call::write("delete_bucket", Missing::Bucket);
+        until_done(&self.retries, || async {
             self.sdk
                 .delete_bucket()
                 .bucket(bucket.as_str())
@@ -123,11 +135,8 @@ impl S3Store {
                 .await
                 .map_err(|error| from_sdk(call, error))
         })
-        .await;
-        match dropped {
-            Ok(_) | Err(RegionError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        .await
+        .map(drop)
     }
 
     pub(super) async fn has_bucket(&self, bucket: &UpstreamBucket) -> Result<bool, RegionError> {

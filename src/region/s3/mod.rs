@@ -40,6 +40,8 @@ mod tests_weed;
 mod tests_weed_lists;
 #[cfg(test)]
 mod tests_weed_parts;
+#[cfg(test)]
+mod tests_weed_versions;
 
 pub use config::{ConnectError, Deadlines, UpstreamConfig};
 pub use credentials::CredentialsError;

@@ -120,6 +120,19 @@ fn free_ports<const N: usize>() -> [u16; N] {
 impl Testbed {
     /// Starts SeaweedFS with one identity that may do everything.
     pub(crate) async fn seaweed() -> Self {
+        let flags = [
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false",
+        ];
+        Self::seaweed_with(&flags).await
+    }
+
+    /// Starts SeaweedFS without the flags that Lethe's documentation asks for.
+    pub(crate) async fn seaweed_as_it_comes() -> Self {
+        Self::seaweed_with(&[]).await
+    }
+
+    async fn seaweed_with(flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         write_credentials(dir.path());
         let identities = r#"{"identities":[{"name":"test","credentials":[{"accessKey":"test-key","secretKey":"test-secret"}],"actions":["Admin","Read","Write","List","Tagging"]}]}"#;
@@ -147,11 +160,10 @@ impl Testbed {
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.iam=false",
-            "-s3.allowDeleteBucketNotEmpty=false",
-            "-s3.autoCreateBucket=false",
             "-master.volumeSizeLimitMB=64",
             "-volume.max=2000",
         ]);
+        command.args(flags);
         command.arg(format!("-dir={}", dir.path().display()));
         command.arg(format!(
             "-s3.config={}",

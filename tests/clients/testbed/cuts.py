@@ -86,10 +86,11 @@ class Stores:
             assert found[0] == STATES[STATES.index(state) - (when == "before")], f"{cut.name}: {found}"
 
     def mend(self, cut: Cut) -> None:
-        """Takes the trigger away, and lets time go by: the minute for which the dead runner holds the shred, and the dead gateway's lease."""
+        """Takes the trigger away, and lets time go by: the minute for which the dead runner holds the shred, and the dead gateway's leases."""
         with self.open(cut.database) as store:
             store.execute("DROP TRIGGER cut")
         with self.open("catalog") as rows:
             rows.execute("UPDATE shreds SET epoch_from = abs(epoch_from), lease_until = 0, last_error = NULL")
+            rows.execute("DELETE FROM gateways")
         with self.open("keys") as store:
             store.execute("UPDATE gateways SET lease_ms = 1")

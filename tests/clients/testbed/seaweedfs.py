@@ -54,7 +54,8 @@ class SeaweedFS:
             str(Path(sys.executable).parent / "weed"), "server", f"-dir={self.data}",
             "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer=true", "-s3",
             f"-s3.config={self.directory / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-            "-s3.allowEmptyFolder=false", "-master.volumeSizeLimitMB=64", "-volume.max=1000",
+            "-s3.allowEmptyFolder=false", "-s3.allowDeleteBucketNotEmpty=false",
+            "-master.volumeSizeLimitMB=64", "-volume.max=1000",
             "-volume.preStopSeconds=0", f"-filer.localSocket={self.directory / 'filer.sock'}",
             f"-s3.localSocket={self.directory / 's3.sock'}", "-master.telemetry=false",
         ]  # fmt: skip

@@ -36,6 +36,10 @@ impl SqlKeyStore {
             drop(transaction);
             return self.why_not_made().await;
         };
+        self.gate.pass()?;
+        if is_fenced(&mut transaction, row.tenant).await? {
+            return Ok(InsertKek::Fenced);
+        }
         if row.info.version > 1 {
             self.gate.pass()?;
             if !follows_the_active(&mut transaction, row).await? {
@@ -151,6 +155,20 @@ impl SqlKeyStore {
         .map(rows::kek_info)
         .collect()
     }
+}
+
+/// Whether a fence stands around a tenant; raising one locks the store's row, too, and comes before this look or after the insert.
+async fn is_fenced(
+    transaction: &mut Transaction<'_, Any>,
+    tenant: TenantId,
+) -> Result<bool, StoreError> {
+    let fences: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM fences WHERE kind = 'tenant' AND tenant = $1")
+            .bind(tenant.as_bytes().to_vec())
+            .fetch_one(&mut **transaction)
+            .await
+            .map_err(|error| store_error(&error))?;
+    Ok(fences > 0)
 }
 
 /// Whether the version before is the active one. A KEK that is active at once takes its place at once; a pending one

@@ -141,7 +141,7 @@ impl SqlKeyStore {
     pub(super) async fn read_gateways(&self) -> Result<Vec<GatewayRow>, StoreError> {
         self.gate.pass()?;
         sqlx::query(
-            "SELECT gateway, epoch, fence, lease_ms, renewals FROM gateways ORDER BY gateway",
+            "SELECT gateway, epoch, fence, lease_ms, renewals, renewed_ms FROM gateways ORDER BY gateway",
         )
         .fetch_all(&self.pool)
         .await

@@ -267,16 +267,17 @@ impl SqlKeyStore {
         self.gate.pass()?;
         let marking = match mark {
             MoveMark::BackedUp { sha256, now_ms } => sqlx::query(
-                "UPDATE moves SET backup = $1, backup_ms = $2 WHERE epoch_from = $3 AND state = 'rekeyed'",
+                "UPDATE moves SET backup = $1, backup_ms = $2 WHERE epoch_from = $3 AND state <> 'destroyed'",
             )
             .bind(sha256.to_vec())
             .bind(now_ms),
-            MoveMark::Destroying { canary_opened_ms } => sqlx::query(
-                "UPDATE moves SET state = $1, canary_opened_ms = $2 WHERE epoch_from = $3 AND state <> 'destroyed' \
-                 AND backup IS NOT NULL",
+            MoveMark::Destroying { backup, canary_opened_ms } => sqlx::query(
+                "UPDATE moves SET state = $1, canary_opened_ms = $2 WHERE backup = $3 AND epoch_from = $4 \
+                 AND state <> 'destroyed'",
             )
             .bind(MoveState::Destroying.as_str())
-            .bind(canary_opened_ms),
+            .bind(canary_opened_ms)
+            .bind(backup.to_vec()),
             MoveMark::Destroyed { now_ms } => sqlx::query(
                 "UPDATE moves SET state = $1, destroyed_ms = $2 WHERE epoch_from = $3 AND state = 'destroying'",
             )

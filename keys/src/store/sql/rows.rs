@@ -151,5 +151,6 @@ pub(super) fn gateway(row: &AnyRow) -> Result<GatewayRow, StoreError> {
         fence: count(row, "fence")?,
         lease_ms: count(row, "lease_ms")?,
         renewals: count(row, "renewals")?,
+        renewed_ms: integer(row, "renewed_ms")?,
     })
 }

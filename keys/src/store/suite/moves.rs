@@ -303,11 +303,12 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
     // No KEK is made, and none of the victim's ever again.
     let (row, leaf) = kek(TenantId::random().unwrap(), 1);
     assert_eq!(store.insert_kek(&row, &leaf).await, Ok(InsertKek::Held));
-    let destroying = MoveMark::Destroying {
+    let destroying = |backup: u8| MoveMark::Destroying {
+        backup: [backup; 32],
         canary_opened_ms: 10,
     };
     assert_eq!(
-        store.mark_move(Epoch(1), destroying).await,
+        store.mark_move(Epoch(1), destroying(3)).await,
         Ok(false),
         "without a backup"
     );
@@ -317,14 +318,25 @@ pub(super) async fn move_leaves_the_victims_behind(url: &StoreUrl) {
             .await,
         Ok(false)
     );
-    let backed_up = MoveMark::BackedUp {
-        sha256: [3; 32],
+    let backed_up = |backup: u8| MoveMark::BackedUp {
+        sha256: [backup; 32],
         now_ms: 9,
     };
-    for mark in [backed_up, destroying, MoveMark::Destroyed { now_ms: 12 }] {
-        assert_eq!(store.mark_move(Epoch(1), mark).await, Ok(true), "{mark:?}");
+    let destroyed = MoveMark::Destroyed { now_ms: 12 };
+    // A destruction whose end is not known is gone on with after another backup, and with that one alone.
+    for (mark, marked) in [
+        (backed_up(3), true),
+        (destroying(3), true),
+        (backed_up(4), true),
+        (destroying(3), false),
+        (destroying(4), true),
+        (destroyed, true),
+        (backed_up(5), false),
+        (destroying(4), false),
+    ] {
+        let done = store.mark_move(Epoch(1), mark).await;
+        assert_eq!(done, Ok(marked), "{mark:?}");
     }
-    assert_eq!(store.mark_move(Epoch(1), destroying).await, Ok(false));
     assert!(!store.head().await.unwrap().held);
     let (mut again, leaf) = kek(world.victim, 1);
     again.generation = FIRST_GENERATION + 1;

@@ -1,15 +1,17 @@
 //! What the store does by itself under lifecycle rules.
 
 use super::super::EmbeddedOptions;
+use super::super::steps::{Step, Steps};
 use super::{files_in, ground_with, reopen};
 use crate::clock::{ManualClock, UnixMs};
 use crate::region::suite::{Ground, is_missing, pattern};
 use crate::region::{
-    AllOf, Body, Expiration, HeadFields, LifecycleRule, RuleFilter, RuleId, UploadPartRequest,
-    UpstreamUploadId,
+    AllOf, Body, Expiration, HeadFields, LifecycleRule, PartCopyRequest, RuleFilter, RuleId,
+    SourceCondition, UploadPartRequest, UpstreamUploadId,
 };
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -162,4 +164,92 @@ async fn uploads_that_nobody_completes_go_with_their_parts_when_they_are_due() {
     assert!(parts.await.is_err());
     store.sweep().await.unwrap();
     assert_eq!(files_in(dir.path()), 2);
+}
+
+/// A tenant may put a thousand rules; the thread's work must not grow with them.
+#[tokio::test]
+async fn bucket_is_gone_over_once_however_many_rules_it_has() {
+    let (clock, options) = clock();
+    let (ground, store, _dir) = ground_with(options).await;
+    for n in 0..600 {
+        ground.put(&format!("k{n:03}"), &pattern(n, 1)).await;
+    }
+    upload(&ground, "k").await;
+    let of_all = (0..500).map(|n| {
+        let tag = RuleFilter::Tag(format!("t{n}"), "x".to_owned());
+        rule(&format!("all {n}"), tag)
+    });
+    let prefixed = (0..500).map(|n| {
+        let prefix = RuleFilter::Prefix(format!("k{n:03}"));
+        let mut rule = rule(&format!("below {n}"), prefix);
+        rule.abort_uploads_days = NonZeroU32::new(1);
+        rule
+    });
+    let prefixed: Vec<_> = prefixed.collect();
+    let rules: Vec<_> = of_all.chain(prefixed.iter().cloned()).collect();
+    set(&ground, &rules).await;
+    let nothing = store.sweep_due().await.unwrap();
+    assert_eq!((nothing.gone, nothing.rows), (0, 601));
+    clock.advance_ms(2 * DAY_MS);
+    let swept = store.sweep_due().await.unwrap();
+    assert_eq!((swept.gone, swept.rows), (500, 601));
+    assert_eq!(
+        there(&ground, &["k000", "k499", "k500"]).await,
+        [false, false, true]
+    );
+    // What no prefix reaches is not looked at.
+    set(&ground, &prefixed).await;
+    let swept = store.sweep_due().await.unwrap();
+    assert_eq!((swept.gone, swept.rows), (0, 1));
+}
+
+#[tokio::test]
+async fn uploads_of_many_parts_go_in_several_commits() {
+    let (clock, options) = clock();
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&syncs);
+    let steps = Steps::checked(move |step| {
+        counted.fetch_add(usize::from(step == Step::IndexSync), Ordering::SeqCst);
+        Ok(())
+    });
+    let (ground, store, dir) = ground_with(EmbeddedOptions { steps, ..options }).await;
+    let etag = ground.put("source", &pattern(1, 10)).await.etag;
+    syncs.store(0, Ordering::SeqCst);
+    let uploads = [upload(&ground, "a").await, upload(&ground, "b").await];
+    let later = upload(&ground, "c").await;
+    let of_one_change = syncs.load(Ordering::SeqCst) / 6;
+    assert!(of_one_change >= 1);
+    // Copied parts make no files.
+    for number in 2..=600 {
+        let copy = async |key: &str, upload: &UpstreamUploadId| {
+            let request = PartCopyRequest {
+                upload: upload.clone(),
+                number,
+                from: ground.at("source"),
+                from_version: None,
+                source: SourceCondition { etag: etag.clone() },
+                range: (0, 9),
+            };
+            let at = ground.at(key);
+            let copied = ground.store.upload_part_copy(ground.tenant, &at, &request);
+            copied.await.unwrap();
+        };
+        let [a, b] = &uploads;
+        futures::join!(copy("a", a), copy("b", b), copy("c", &later));
+    }
+    let mut abort = rule("abort", RuleFilter::All);
+    abort.expiration = None;
+    abort.abort_uploads_days = NonZeroU32::new(1);
+    set(&ground, &[abort]).await;
+    clock.advance_ms(2 * DAY_MS);
+    syncs.store(0, Ordering::SeqCst);
+    assert_eq!(store.expire().await.unwrap(), 3);
+    // Now and then a commit takes one more, for the file's growth.
+    let taken = syncs.load(Ordering::SeqCst);
+    assert!(
+        (2 * of_one_change..3 * of_one_change).contains(&taken),
+        "{taken} syncs, one commit takes {of_one_change}"
+    );
+    store.sweep().await.unwrap();
+    assert_eq!(files_in(dir.path()), 1);
 }

@@ -7,6 +7,7 @@ mod kill;
 mod lifecycle;
 mod limits;
 mod model;
+mod power;
 mod readers;
 
 use super::super::RegionStore;
