@@ -1,6 +1,6 @@
 //! The trust file: which keys a verifier believes, and for what (`docs/receipts.md` §8).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -142,13 +142,37 @@ impl TrustFile {
         issuers.chain(validators).chain(log).chain(witnesses)
     }
 
+    /// Whose each public key is, for people.
+    fn holders(&self) -> impl Iterator<Item = String> {
+        let validators = self.validators.iter();
+        let witnesses = self.witnesses.iter();
+        let issuers = self.issuers.iter().map(|_| "the issuer".to_owned());
+        let log = self.log.iter().map(|_| "the log".to_owned());
+        issuers
+            .chain(validators.map(|one| format!("validator {}", one.name)))
+            .chain(log)
+            .chain(witnesses.map(|one| format!("witness {}", one.name)))
+    }
+
+    /// Whether verifiers can use the file: its keys are sound, and none has two roles.
+    ///
+    /// # Errors
+    /// The verifier's sentence; every receipt would be invalid under this file.
+    pub fn check(&self) -> Result<(), String> {
+        self.sound()?;
+        self.roles().map(drop)
+    }
+
     /// Whether no key stands twice: not in two roles, not twice in one.
     pub(crate) fn roles(&self) -> Result<String, String> {
-        let mut seen = HashSet::new();
-        for (keyid, public_key) in self.public_keys() {
-            if !seen.insert(public_key) {
-                return Err(format!("Key {keyid} stands twice: each key has one role."));
+        let mut seen: HashMap<&Base64<32>, String> = HashMap::new();
+        for ((keyid, public_key), holder) in self.public_keys().zip(self.holders()) {
+            if let Some(other) = seen.get(public_key) {
+                return Err(format!(
+                    "Key {keyid} stands twice, as {other}'s and as {holder}'s: each key has one role."
+                ));
             }
+            seen.insert(public_key, holder);
         }
         Ok(format!("{} keys, each in one role.", seen.len()))
     }

@@ -181,10 +181,13 @@ pub(super) async fn rotate(
 ) -> Result<Json<IssuerBody>, ApiError> {
     acting.operates()?;
     let domain = admin.domain(Some(&domain))?;
-    let signing = &domain.shreds()?.signing;
+    let shreds = domain.shreds()?;
+    let signing = &shreds.signing;
     let rotated = signing.rotate_issuer(admin.clock.now());
     let key = rotated.map_err(ShredError::from)?;
     acting.done("issuer-rotate", None);
+    // The trust file that is answered is to outlast what still waits for witnesses.
+    shreds.keep_issuers_trusted().await?;
     let trust = signing.trust(&domain.trust).map_err(ShredError::from)?;
     let written = trust.to_json();
     let written = written.map_err(|error| ApiError::internal(error.to_string()))?;

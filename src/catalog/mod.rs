@@ -22,9 +22,9 @@ pub use effect::{Effect, Effective, GatewayEffect};
 #[cfg(any(test, feature = "testing"))]
 pub use faulty::{Fault, FaultKind, FaultyCatalog};
 pub use shredding::{
-    Approval, ApprovalMode, Evidence, NewTermination, ReceiptId, ReceiptRow, ReceiptStage,
-    ReceiptStore, RowIdError, Shred, ShredFence, ShredId, ShredState, ShredStore, Termination,
-    TerminationId, TerminationState,
+    Approval, ApprovalMode, Evidence, NewTermination, ReceiptId, ReceiptProof, ReceiptRow,
+    ReceiptStage, ReceiptStore, RowIdError, Shred, ShredFence, ShredId, ShredState, ShredStore,
+    Termination, TerminationId, TerminationState, WitnessMark,
 };
 pub use sql::SqlCatalog;
 

@@ -338,6 +338,37 @@ pub struct ReceiptRow {
     pub proof: Option<String>,
 }
 
+/// Which witnesses a settled receipt satisfies: a mark of the configuration's wish, never 0 and never 1, which earlier versions kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WitnessMark(u32);
+
+impl WitnessMark {
+    /// The mark of a wish's digest.
+    #[must_use]
+    pub fn of(digest: [u8; 4]) -> Self {
+        Self(u32::from_be_bytes(digest).max(2))
+    }
+
+    pub(super) fn code(self) -> i64 {
+        i64::from(self.0)
+    }
+}
+
+/// A receipt's place in the log with its proof, as they become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptProof {
+    /// Which.
+    pub receipt: ReceiptId,
+    /// Where the log has it.
+    pub index: u64,
+    /// The proof that there was when this one was made: it is made after the proof of the stage before.
+    pub before: Option<String>,
+    /// The proof, JSON.
+    pub proof: String,
+    /// Whose wish it satisfies: it needs no better proof then.
+    pub settled: Option<WitnessMark>,
+}
+
 /// Terminations and shreds.
 #[async_trait]
 pub trait ShredStore: Send + Sync {
@@ -481,16 +512,15 @@ pub trait ShredStore: Send + Sync {
 pub trait ReceiptStore: Send + Sync {
     /// Keeps a receipt unless the tenant has one of that stage; answers the one that it has.
     async fn keep_receipt(&self, receipt: &ReceiptRow) -> Result<ReceiptRow, CatalogError>;
-    /// Records where the log has it, with the proof, which a later one replaces; another place is a `Conflict`. A `settled` one
-    /// needs no better proof.
-    async fn receipt_logged(
+    /// Records where the log has a tenant's receipts, with their proofs: all or none, since each proof goes on from the one before.
+    /// Another place, or a proof that was replaced meanwhile, is a `Conflict`.
+    async fn receipts_logged(
         &self,
         tenant: TenantId,
-        receipt: ReceiptId,
-        index: u64,
-        proof: &str,
-        settled: bool,
+        proofs: &[ReceiptProof],
     ) -> Result<(), CatalogError>;
+    /// Makes receipts unsettled that another wish for witnesses has settled; answers how many.
+    async fn unsettle_receipts(&self, wish: WitnessMark) -> Result<u64, CatalogError>;
     /// A tenant's receipts, by stage.
     async fn receipts(&self, tenant: TenantId) -> Result<Vec<ReceiptRow>, CatalogError>;
     /// One receipt by its id.

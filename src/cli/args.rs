@@ -294,7 +294,9 @@ pub(super) enum ReceiptCommand {
         #[arg(long, value_name = "FILE")]
         object: Option<PathBuf>,
     },
-    /// Sign a verified receipt file as a second party.
+    /// Sign a verified receipt file as a second party, whose key the trust file names.
+    ///
+    /// A receipt that lacks more than validators' signatures (a place in the log, cosignatures, the erasure) is refused: exit 4.
     Validate {
         /// The receipt file; the signed one replaces it.
         file: PathBuf,
@@ -304,6 +306,9 @@ pub(super) enum ReceiptCommand {
         /// The validator's own secret key (PKCS#8 PEM, Ed25519).
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// Sign what is valid but incomplete all the same.
+        #[arg(long)]
+        incomplete: bool,
     },
     /// Fetch a domain's trust file, or make a new issuer key.
     Trust {

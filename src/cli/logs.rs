@@ -5,7 +5,7 @@ use super::log_store;
 use super::statements::Beside;
 use crate::config::{Config, DomainConfig, DomainStores};
 use crate::log::{LogReader, LogStore, Newest, WitnessPeer, Witnesses, read_tile};
-use crate::signing::{PublishedLog, Signing, SigningError, TrustSettings};
+use crate::signing::{PublishedLog, Signing, SigningError, TrustSettings, check_roles};
 use crate::tenants::DomainName;
 use lethe_keys::{BEYOND_MAX, KeyServiceConfig, NewestCheckpoint};
 use lethe_receipts::log::{Entry, TILE_WIDTH, TileKind, TilePath, TreeHead, decode_entries};
@@ -56,6 +56,7 @@ pub(super) async fn open_log(
         return Ok(None);
     };
     let signing = Arc::new(Signing::open(signing_dir, name)?);
+    check_roles(signing_dir, name, &trust_settings(domain, false))?;
     let witnesses = witnesses(name, domain, signing.published_log())?;
     Ok(Some(OpenLog {
         signing,
@@ -78,6 +79,7 @@ pub(super) async fn read_log(
         return Ok(None);
     };
     let published = PublishedLog::read(signing_dir, name)?;
+    check_roles(signing_dir, name, &trust_settings(domain, false))?;
     let witnesses = witnesses(name, domain, &published)?;
     Ok(Some(ReadLog {
         reader,

@@ -28,6 +28,7 @@ mod shredding;
 mod shreds;
 mod statements;
 mod stores;
+mod validate;
 mod watch;
 mod witness;
 

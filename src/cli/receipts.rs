@@ -5,15 +5,15 @@ use super::client::{Client, encoded};
 use super::commands::path;
 use super::error::CommandError;
 use super::output::{Format, print};
+use super::validate::validate;
 use crate::admin::{AuditPage, AuditRow, IssuerBody, ObjectView};
 use lethe_receipts::{
-    Check, ReceiptFile, Report, TrustFile, ValidatorKey, Verdict,
+    Check, Report, TrustFile, Verdict,
     statement::{Stage, StatementBody},
 };
 use serde_json::json;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
-use zeroize::Zeroizing;
 
 /// Longest receipt or trust file (`docs/receipts.md` §1).
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -97,11 +97,16 @@ pub(super) async fn receipt(
             trust,
             object,
         } => verify(&file, &trust, object.as_deref(), format),
-        ReceiptCommand::Validate { file, trust, key } => validate(&file, &trust, &key),
+        ReceiptCommand::Validate {
+            file,
+            trust,
+            key,
+            incomplete,
+        } => validate(&file, &trust, &key, incomplete),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
     let failed = |error: &std::io::Error| CommandError::file(path, "reading", error);
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     let mut bytes = Vec::new();
@@ -297,50 +302,4 @@ fn named(report: &Report, object: &[u8]) -> Result<Result<String, String>, Comma
         )),
         None => Err("The object's header names no KEK of this receipt.".to_owned()),
     })
-}
-
-/// Signs every statement of a file that is at least complete but for validators, as somebody other than its issuer.
-fn validate(file: &Path, trust: &Path, key: &Path) -> Result<(), CommandError> {
-    let bytes = read(file)?;
-    let trust_bytes = read(trust)?;
-    let report = lethe_receipts::verify(&bytes, &trust_bytes);
-    if report.verdict == Verdict::Invalid {
-        let message = report
-            .deciding()
-            .map_or_else(String::new, |check| check.sentence.clone());
-        return Err(CommandError::Verdict { code: 3, message });
-    }
-    let pem = Zeroizing::new(read(key)?);
-    let text = std::str::from_utf8(&pem)
-        .map_err(|_| CommandError::Usage(format!("{} is not PEM", key.display())))?;
-    let validator = ValidatorKey::from_pem(text)
-        .map_err(|error| CommandError::Usage(format!("{}: {error}", key.display())))?;
-    let trusted = TrustFile::from_json(&trust_bytes)
-        .map_err(|error| CommandError::Usage(format!("{}: {error}", trust.display())))?;
-    let keyid = validator.key_id();
-    let other_role = trusted.issuers.iter().any(|issuer| issuer.keyid == keyid)
-        || trusted.log.iter().any(|log| log.keyid == keyid)
-        || trusted
-            .witnesses
-            .iter()
-            .any(|witness| witness.keyid == keyid);
-    if other_role {
-        return Err(CommandError::Failed(
-            "this key issues, logs or witnesses: who validates is somebody else".to_owned(),
-        ));
-    }
-    let mut receipts = ReceiptFile::from_json(&bytes)
-        .map_err(|error| CommandError::Failed(format!("{}: {error}", file.display())))?;
-    for receipt in &mut receipts.receipts {
-        receipt
-            .envelope
-            .validate(&validator)
-            .map_err(|error| CommandError::Failed(error.to_string()))?;
-    }
-    let signed = receipts
-        .to_json()
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
-    written(Some(file), signed.as_bytes())?;
-    eprintln!("signed as {keyid}");
-    Ok(())
 }

@@ -120,6 +120,18 @@ impl Witnesses {
         self.peers.iter().map(|peer| peer.key.name().as_str())
     }
 
+    /// How many of these witnesses cosigned a checkpoint of this log; none where it is no such checkpoint.
+    #[must_use]
+    pub fn cosignatures(&self, checkpoint: &SignedCheckpoint) -> usize {
+        let opened = self.open(checkpoint.as_str());
+        opened.map_or(0, |(_, opened)| opened.cosignatures.len())
+    }
+
+    /// Their public keys.
+    pub fn public_keys(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.peers.iter().map(|peer| peer.key.public_key())
+    }
+
     fn keys(&self) -> Vec<WitnessVerifier> {
         self.peers.iter().map(|peer| peer.key.clone()).collect()
     }

@@ -4,7 +4,7 @@ use super::clocks::OtherClocks;
 use super::error::LogAway;
 use super::evidence::{BackedUp, Destroyed, FenceRecord, Rekeyed};
 use super::rules::ShredPolicy;
-use crate::catalog::TerminationId;
+use crate::catalog::{TerminationId, WitnessMark};
 use crate::jobs::JobDomain;
 use crate::signing::Signing;
 use crate::tenants::{RegionName, TenantId};
@@ -93,8 +93,12 @@ pub trait ShredLog: Send + Sync + 'static {
     async fn prove_inclusion(&self, head: &TreeHead, index: u64) -> Result<Vec<Hash>, LogAway>;
     /// The proof that a tree is the beginning of another.
     async fn prove_consistency(&self, old: u64, head: &TreeHead) -> Result<Vec<Hash>, LogAway>;
+    /// How many of the known witnesses cosigned a checkpoint.
+    fn cosignatures(&self, checkpoint: &SignedCheckpoint) -> usize;
     /// How many cosignatures a checkpoint is to have.
     fn witness_threshold(&self) -> usize;
+    /// Marks how many cosignatures are wanted, and whose.
+    fn witness_mark(&self) -> WitnessMark;
 }
 
 /// A checkpoint of the domain's log.

@@ -339,3 +339,57 @@ async fn commitment(
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shred::merkle::Tree;
+
+    #[test]
+    fn entries_and_root_are_those_of_the_document() {
+        let key = InventoryKey(Zeroizing::new(std::array::from_fn(|at| at as u8)));
+        let entry = |bucket, key, version, stored_bytes, etag, kek_commitment| Entry {
+            bucket,
+            key,
+            version,
+            stored_bytes,
+            etag,
+            kek_commitment,
+        };
+        let entries = [
+            entry(
+                "archive",
+                "a",
+                "v2",
+                100,
+                "9e107d9d372bb6826bd81d3542a419d6",
+                &[0x11; 32],
+            ),
+            entry(
+                "archive",
+                "a",
+                "v1",
+                1,
+                "e4d909c290d0fb1ca068ffaddf22cbd0",
+                &[0x22; 32],
+            ),
+            entry(
+                "docs",
+                "b/é",
+                "",
+                1_048_712,
+                "d41d8cd98f00b204e9800998ecf8427e-2",
+                &[],
+            ),
+        ];
+        let document = include_str!("../../docs/receipts.md");
+        let mut tree = Tree::default();
+        for entry in &entries {
+            let hash = entry_hash(&key, entry);
+            assert!(document.contains(&hex::encode(hash)), "{entry:?}");
+            tree.push(&hash);
+        }
+        let root = format!("have the root `{}`", hex::encode(tree.root()));
+        assert!(document.contains(&root), "{root}");
+    }
+}

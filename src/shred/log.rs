@@ -2,6 +2,7 @@
 
 use super::domain::{ShredLog, Witnessed};
 use super::error::LogAway;
+use crate::catalog::WitnessMark;
 use crate::clock::UnixMs;
 use crate::jobs::TenantKeys;
 use crate::log::{
@@ -11,7 +12,8 @@ use crate::log::{
 use crate::tenants::{AccessKeyId, TenantId};
 use async_trait::async_trait;
 use lethe_keys::{KekInfo, KekState, KeyService, KeysError, LeaseState};
-use lethe_receipts::log::{Entry, Hash, TreeHead};
+use lethe_receipts::log::{Entry, Hash, SignedCheckpoint, TreeHead};
+use sha2::{Digest as _, Sha256};
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -203,8 +205,24 @@ impl ShredLog for DomainLog {
         proof.map_err(|error| away("proving the log's growth")(&error))
     }
 
+    fn cosignatures(&self, checkpoint: &SignedCheckpoint) -> usize {
+        self.witnesses.cosignatures(checkpoint)
+    }
+
     fn witness_threshold(&self) -> usize {
         self.witness_threshold
+    }
+
+    fn witness_mark(&self) -> WitnessMark {
+        let mut keys: Vec<&[u8; 32]> = self.witnesses.public_keys().collect();
+        keys.sort_unstable();
+        let mut wish = Sha256::new_with_prefix(self.witness_threshold.to_be_bytes());
+        for key in keys {
+            wish.update(key);
+        }
+        let digest: [u8; 32] = wish.finalize().into();
+        let [first, second, third, fourth, ..] = digest;
+        WitnessMark::of([first, second, third, fourth])
     }
 }
 

@@ -48,4 +48,6 @@ mod tests;
 #[cfg(test)]
 mod tests_calling_off;
 #[cfg(test)]
+mod tests_proofs;
+#[cfg(test)]
 mod tests_purge;

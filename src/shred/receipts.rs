@@ -2,12 +2,13 @@
 
 use super::domain::{ShredDomain, Witnessed};
 use super::error::ShredError;
-use crate::catalog::{ReceiptId, ReceiptRow, ReceiptStage};
+use crate::catalog::{ReceiptId, ReceiptProof, ReceiptRow, ReceiptStage};
 use crate::tenants::TenantId;
 use futures::future::BoxFuture;
+use lethe_receipts::keys::KeyId;
 use lethe_receipts::log::{SignedCheckpoint, TreeHead};
 use lethe_receipts::{Envelope, FiledReceipt, Logged, LoggedKey, ReceiptFile, Statement};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Receipts that one pass looks after.
 const PAGE_RECEIPTS: u32 = 100;
@@ -72,11 +73,58 @@ impl ShredDomain {
         Ok(Statement::from_envelope(&envelope(receipt)?)?)
     }
 
+    /// Has receipts looked at again that are settled by what was configured before: since, other or more witnesses may be wanted.
+    ///
+    /// # Errors
+    /// [`ShredError`].
+    pub async fn recheck_receipts(&self) -> Result<(), ShredError> {
+        let wish = self.log.witness_mark();
+        let found = self.stores.catalog.unsettle_receipts(wish).await?;
+        if found > 0 {
+            tracing::info!(
+                op = "log_receipts",
+                receipts = found,
+                outcome = "again",
+                "receipts are compared with the witnesses that are wanted now"
+            );
+        }
+        Ok(())
+    }
+
     /// Has the log take what is queued, and keeps the proofs of receipts that have none, or too few witnesses.
     ///
     /// # Errors
     /// [`ShredError`]: the receipts are issued all the same, and the next pass tries again.
     pub async fn log_receipts(&self) -> Result<(), ShredError> {
+        // Before, since a proof that is made now has cosignatures of now; and after, since what is proven waits no more.
+        self.keep_issuers_trusted().await?;
+        let logged = self.log_waiting().await;
+        self.keep_issuers_trusted().await?;
+        logged
+    }
+
+    /// Has rotated issuers' keys trusted as long as a receipt of theirs is without its witnesses.
+    ///
+    /// # Errors
+    /// [`ShredError`].
+    pub async fn keep_issuers_trusted(&self) -> Result<(), ShredError> {
+        if !self.signing.has_rotated() {
+            return Ok(());
+        }
+        let waiting = self.stores.catalog.receipts_unlogged(RECEIPTS_MAX).await?;
+        // Past them there may be more, of anybody.
+        let all = waiting.len() < usize::try_from(RECEIPTS_MAX).unwrap_or(usize::MAX);
+        let signers: HashSet<KeyId> = waiting
+            .iter()
+            .filter_map(|receipt| envelope(receipt).ok())
+            .filter_map(|envelope| envelope.signatures().first().map(|one| one.keyid))
+            .collect();
+        let now = self.stores.clock.now();
+        let waits = |keyid: &KeyId| !all || signers.contains(keyid);
+        Ok(self.signing.keep_trusted(waits, now)?)
+    }
+
+    async fn log_waiting(&self) -> Result<(), ShredError> {
         let mut done: BTreeSet<TenantId> = BTreeSet::new();
         let mut failed = None;
         let mut rows_max = PAGE_RECEIPTS;
@@ -127,7 +175,7 @@ impl ShredDomain {
         };
         let tenants: BTreeSet<TenantId> = waiting.iter().map(|one| one.tenant).collect();
         for tenant in tenants {
-            if let Err(error) = self.prove(tenant, &newest).await {
+            if let Err(error) = self.prove(tenant, &newest, waiting).await {
                 tracing::warn!(op = "log_receipts", %tenant, outcome = "failed", %error, "a tenant's receipts have no proof yet");
                 failed.get_or_insert(error);
             }
@@ -135,37 +183,71 @@ impl ShredDomain {
         Ok(failed)
     }
 
-    /// Keeps the places and proofs of one tenant's receipts.
-    async fn prove(&self, tenant: TenantId, newest: &Witnessed) -> Result<(), ShredError> {
+    /// Keeps the places and proofs of one tenant's receipts, all at once: each proof goes on from the one before. `waiting` are
+    /// unsettled.
+    async fn prove(
+        &self,
+        tenant: TenantId,
+        newest: &Witnessed,
+        waiting: &[ReceiptRow],
+    ) -> Result<(), ShredError> {
+        let receipts = self.stores.catalog.receipts(tenant).await?;
+        let (wanted, mark) = (self.log.witness_threshold(), self.log.witness_mark());
+        let mut proofs: Vec<ReceiptProof> = Vec::new();
         let mut before: Option<(TreeHead, bool)> = None;
-        for receipt in self.stores.catalog.receipts(tenant).await? {
-            let kept = receipt.proof.as_deref().map(Proof::read).transpose()?;
+        for receipt in &receipts {
             let changed = before.as_ref().is_some_and(|(_, changed)| *changed);
-            // Made with this very checkpoint, it would be the same again.
-            let as_good = |proof: &Proof| {
-                proof.witnessed || proof.logged.checkpoint() == newest.checkpoint.as_str()
-            };
-            if let Some(proof) = kept.filter(|proof| as_good(proof) && !changed) {
+            let kept = self.kept(receipt, newest)?.filter(|_| !changed);
+            let (proof, text, enough) = if let Some((proof, enough)) = kept {
                 before = Some((proof.head, false));
-                continue;
-            }
-            let Some(index) = self.keys.entry_index(&receipt.entry).await? else {
-                return Ok(());
+                (proof, receipt.proof.clone().unwrap_or_default(), enough)
+            } else {
+                let place = self.keys.entry_index(&receipt.entry).await?;
+                let Some(index) = place.filter(|index| *index < newest.head.size) else {
+                    break;
+                };
+                let old = before.as_ref().map(|(head, _)| head.size);
+                let proof = self.proof(receipt, index, newest, old).await?;
+                before = Some((newest.head, true));
+                let text = proof.write()?;
+                (proof, text, newest.cosignatures >= wanted)
             };
-            if index >= newest.head.size {
-                return Ok(());
-            }
-            let old = before.as_ref().map(|(head, _)| head.size);
-            let proof = self.proof(&receipt, index, newest, old).await?;
-            let enough = newest.cosignatures >= self.log.witness_threshold();
-            let text = proof.write()?;
+            proofs.push(ReceiptProof {
+                receipt: receipt.id,
+                index: proof.logged.index(),
+                before: receipt.proof.clone(),
+                proof: text,
+                settled: enough.then_some(mark),
+            });
+        }
+        let rest = receipts.get(proofs.len()..).unwrap_or_default();
+        // A proof that was there goes on from one that is replaced: both, or neither.
+        let torn = rest.iter().any(|receipt| receipt.proof.is_some());
+        let waits = |id| waiting.iter().any(|receipt| receipt.id == id);
+        let news = proofs.iter().any(|one| {
+            one.before.as_ref() != Some(&one.proof) || (one.settled.is_some() && waits(one.receipt))
+        });
+        if news && !torn {
             let catalog = &self.stores.catalog;
-            catalog
-                .receipt_logged(tenant, receipt.id, index, &text, enough)
-                .await?;
-            before = Some((newest.head, true));
+            catalog.receipts_logged(tenant, &proofs).await?;
         }
         Ok(())
+    }
+
+    /// The proof that a receipt has, unless a better one can be made; and whether the witnesses that are wanted now cosigned it.
+    fn kept(
+        &self,
+        receipt: &ReceiptRow,
+        newest: &Witnessed,
+    ) -> Result<Option<(Proof, bool)>, ShredError> {
+        let Some(proof) = receipt.proof.as_deref().map(Proof::read).transpose()? else {
+            return Ok(None);
+        };
+        let cosignatures = self.log.cosignatures(&proof.checkpoint);
+        let enough = cosignatures >= self.log.witness_threshold();
+        // Made with this very checkpoint, it would be the same again.
+        let same = proof.logged.checkpoint() == newest.checkpoint.as_str();
+        Ok((enough || same).then_some((proof, enough)))
     }
 
     async fn proof(
@@ -197,6 +279,7 @@ impl ShredDomain {
             logged,
             keys,
             head: newest.head,
+            checkpoint: newest.checkpoint.clone(),
             witnessed: newest.cosignatures >= self.log.witness_threshold(),
         })
     }
@@ -263,6 +346,8 @@ struct Proof {
     logged: Logged,
     keys: Vec<LoggedKey>,
     head: TreeHead,
+    checkpoint: SignedCheckpoint,
+    /// By what was wanted when it was made.
     witnessed: bool,
 }
 
@@ -287,9 +372,9 @@ impl Proof {
     fn read(text: &str) -> Result<Self, ShredError> {
         let kept: KeptProof =
             serde_json::from_str(text).map_err(ShredError::unreadable("proof"))?;
-        let checkpoint = SignedCheckpoint::parse(kept.logged.checkpoint());
-        let checkpoint = checkpoint.and_then(|checkpoint| checkpoint.claimed());
-        let head = checkpoint.map_err(|error| ShredError::Unreadable {
+        let parsed = SignedCheckpoint::parse(kept.logged.checkpoint());
+        let parsed = parsed.and_then(|checkpoint| Ok((checkpoint.claimed()?, checkpoint)));
+        let (head, checkpoint) = parsed.map_err(|error| ShredError::Unreadable {
             what: "proof",
             reason: error.to_string(),
         })?;
@@ -297,6 +382,7 @@ impl Proof {
             logged: kept.logged,
             keys: kept.keys,
             head: head.head,
+            checkpoint,
             witnessed: kept.witnessed,
         })
     }

@@ -9,6 +9,7 @@ use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Tenants of one shred: the move of the root costs the same for one and for all of them, receipts do not.
@@ -43,6 +44,8 @@ pub struct ShredRunner {
     domain: Arc<ShredDomain>,
     owner: String,
     settings: ShredRunnerSettings,
+    /// Whether receipts were compared with the witnesses that are wanted since the start.
+    rechecked: AtomicBool,
 }
 
 enum Ended {
@@ -59,6 +62,7 @@ impl ShredRunner {
             domain,
             owner,
             settings,
+            rechecked: AtomicBool::new(false),
         }
     }
 
@@ -94,10 +98,18 @@ impl ShredRunner {
         while self.work_on_one().await? {
             worked += 1;
         }
-        if let Err(error) = self.domain.log_receipts().await {
+        if let Err(error) = self.log_receipts().await {
             tracing::warn!(op = "shred", outcome = "unlogged", %error, "receipts wait for the log");
         }
         begun.map(|_| worked)
+    }
+
+    async fn log_receipts(&self) -> Result<(), ShredError> {
+        if !self.rechecked.load(Ordering::Relaxed) {
+            self.domain.recheck_receipts().await?;
+            self.rechecked.store(true, Ordering::Relaxed);
+        }
+        self.domain.log_receipts().await
     }
 
     async fn begin(&self, due: UnixMs) -> Result<Option<ShredId>, ShredError> {

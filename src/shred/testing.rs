@@ -15,7 +15,7 @@ use super::rules::ShredPolicy;
 use super::runner::{ShredRunner, ShredRunnerSettings};
 use crate::catalog::{
     ApprovalMode, BucketState, BucketStore as _, Fault, FaultKind, NewBucket, NewTenant,
-    ShredState, ShredStore as _, TenantStore as _,
+    ShredState, ShredStore as _, TenantStore as _, WitnessMark,
 };
 use crate::clock::{Clock as _, ManualClock, UnixMs};
 use crate::jobs::testing::{Bench, Fuse, NOW, eu};
@@ -24,8 +24,9 @@ use crate::region::{Body, ObjectRef, PutCondition, PutRequest, RegionStore as _,
 use crate::signing::{Signing, TrustSettings};
 use crate::tenants::{ObjectKey, TenantId, TenantState};
 use async_trait::async_trait;
-use lethe_receipts::log::{Hash, TreeHead};
+use lethe_receipts::log::{Hash, SignedCheckpoint, TreeHead};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -34,6 +35,7 @@ use tempfile::TempDir;
 pub(crate) struct FusedLog {
     inner: DomainLog,
     pub(crate) fuse: Fuse,
+    pub(crate) witnesses: ModelWitnesses,
 }
 
 macro_rules! fused {
@@ -51,6 +53,30 @@ macro_rules! fused {
     }};
 }
 
+/// Witnesses that cosign the newest checkpoint, or are away.
+#[derive(Default)]
+pub(crate) struct ModelWitnesses {
+    /// How many the configuration wants.
+    pub(crate) wanted: AtomicUsize,
+    /// How many are there.
+    pub(crate) there: AtomicUsize,
+    /// By checkpoint.
+    cosigned: Mutex<BTreeMap<String, usize>>,
+}
+
+impl ModelWitnesses {
+    fn cosign(&self, newest: Witnessed) -> Witnessed {
+        let mut cosigned = self.cosigned.lock().unwrap();
+        let text = newest.checkpoint.as_str().to_owned();
+        let there = cosigned.entry(text).or_default();
+        *there = self.there.load(Ordering::SeqCst).max(*there);
+        Witnessed {
+            cosignatures: *there,
+            ..newest
+        }
+    }
+}
+
 #[async_trait]
 impl ShredLog for FusedLog {
     async fn ready(&self) -> Result<(), LogAway> {
@@ -63,7 +89,8 @@ impl ShredLog for FusedLog {
         fused!(self, self.inner.sequence())
     }
     async fn newest(&self) -> Result<Option<Witnessed>, LogAway> {
-        fused!(self, self.inner.newest())
+        let newest: Option<Witnessed> = fused!(self, self.inner.newest())?;
+        Ok(newest.map(|newest| self.witnesses.cosign(newest)))
     }
     async fn prove_inclusion(&self, head: &TreeHead, index: u64) -> Result<Vec<Hash>, LogAway> {
         fused!(self, self.inner.prove_inclusion(head, index))
@@ -71,8 +98,16 @@ impl ShredLog for FusedLog {
     async fn prove_consistency(&self, old: u64, head: &TreeHead) -> Result<Vec<Hash>, LogAway> {
         fused!(self, self.inner.prove_consistency(old, head))
     }
+    fn cosignatures(&self, checkpoint: &SignedCheckpoint) -> usize {
+        let cosigned = self.witnesses.cosigned.lock().unwrap();
+        cosigned.get(checkpoint.as_str()).copied().unwrap_or(0)
+    }
     fn witness_threshold(&self) -> usize {
-        self.inner.witness_threshold()
+        self.witnesses.wanted.load(Ordering::SeqCst)
+    }
+    fn witness_mark(&self) -> WitnessMark {
+        let wanted = u32::try_from(self.witness_threshold()).unwrap();
+        WitnessMark::of((wanted + 2).to_be_bytes())
     }
 }
 
@@ -148,6 +183,7 @@ impl World {
                 0,
             ),
             fuse: Fuse::default(),
+            witnesses: ModelWitnesses::default(),
         });
         let clocks = Arc::new(TestClocks {
             own: bench.clock.clone(),

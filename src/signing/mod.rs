@@ -9,7 +9,7 @@ mod files;
 use crate::clock::UnixMs;
 use crate::tenants::DomainName;
 use arc_swap::ArcSwap;
-use lethe_receipts::keys::IssuerKey;
+use lethe_receipts::keys::{IssuerKey, KeyId};
 use lethe_receipts::log::{LogKey, LogVerifier, Origin};
 use lethe_receipts::statement::Mode;
 use lethe_receipts::text::{Base64, Text, UtcTime};
@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 const FORMAT: &str = "lethe-signing/v1";
 const LIST: &str = "signing.json";
 
-/// How long a rotated key stays trusted: receipts that it signed last are witnessed within that time.
+/// How long a rotated key stays trusted once no receipt that it signed waits for witnesses.
 const OVERLAP_S: u64 = 7 * 24 * 60 * 60;
 
 /// By how much the witnesses' clocks may be behind, in seconds.
@@ -54,6 +54,16 @@ pub enum SigningError {
         path: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// The keys make a trust file under which every receipt is invalid.
+    #[error(
+        "the keys of domain {domain} can't stand in one trust file, and every receipt would be invalid: {why}"
+    )]
+    Trust {
+        /// The domain.
+        domain: String,
+        /// What verifiers would say.
+        why: String,
     },
     /// The system has no randomness.
     #[error("making a signing key: the system has no randomness")]
@@ -253,8 +263,7 @@ impl Signing {
         let _locked = files::lock(&self.dir)?;
         self.refresh(&mut list)?;
         let since = from_now(&self.dir, now)?;
-        let until = UtcTime::from_unix_s(since.unix_s().saturating_add(OVERLAP_S))
-            .map_err(|error| invalid(&self.dir, &error))?;
+        let until = overlap_end(&self.dir, now)?;
         let issuer = IssuerKey::from_random(files::random()?);
         let public_key = issuer.public_key();
         files::write_issuer(&self.dir, &issuer)?;
@@ -280,20 +289,95 @@ impl Signing {
     pub fn trust(&self, settings: &TrustSettings) -> Result<TrustFile, SigningError> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut list)?;
-        let mode = if settings.dev {
-            Mode::Dev
-        } else {
-            Mode::Production
-        };
-        let mut trust = TrustFile::new(Text::lossy(&list.domain), mode, self.origin());
-        trust.issuers = list.issuers.iter().filter_map(trusted).collect();
-        trust.log = list.log.iter().filter_map(trusted).collect();
-        trust.validators.clone_from(&settings.validators);
-        trust.validator_threshold = settings.validator_threshold;
-        trust.witnesses.clone_from(&settings.witnesses);
-        trust.witness_threshold = settings.witness_threshold;
-        Ok(trust)
+        trust_of(&self.dir.join(LIST), &list, settings)
     }
+
+    /// Keeps rotated keys trusted without an end while `waiting` says that a receipt which they signed waits for witnesses: it is
+    /// they who say when it was signed. Once none does, the key's window ends some days later.
+    ///
+    /// # Errors
+    /// [`SigningError`] when the list can't be read or written.
+    pub fn keep_trusted(
+        &self,
+        waiting: impl Fn(&KeyId) -> bool,
+        now: UnixMs,
+    ) -> Result<(), SigningError> {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh(&mut list)?;
+        let until = overlap_end(&self.dir, now)?;
+        if with_windows(&list, &waiting, until) == *list {
+            return Ok(());
+        }
+        let _locked = files::lock(&self.dir)?;
+        self.refresh(&mut list)?;
+        let next = with_windows(&list, &waiting, until);
+        files::write_list(&self.dir, LIST, &next)?;
+        *list = next;
+        Ok(())
+    }
+
+    /// Whether there are keys that sign no more.
+    #[must_use]
+    pub fn has_rotated(&self) -> bool {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.issuers.len() > 1
+    }
+}
+
+/// Checks that the keys in `dir` and the configured ones make a trust file under which a receipt can be valid.
+///
+/// # Errors
+/// [`SigningError::Invalid`] names a key that stands twice and both who have it; else as [`Signing::open`].
+pub fn check_roles(
+    dir: &Path,
+    domain: &DomainName,
+    settings: &TrustSettings,
+) -> Result<(), SigningError> {
+    trust_of(&dir.join(LIST), &read_list(dir, domain)?, settings).map(drop)
+}
+
+fn trust_of(path: &Path, list: &List, settings: &TrustSettings) -> Result<TrustFile, SigningError> {
+    let mode = if settings.dev {
+        Mode::Dev
+    } else {
+        Mode::Production
+    };
+    let origin = Origin::new(list.origin.as_str()).map_err(|error| invalid(path, &error))?;
+    let mut trust = TrustFile::new(Text::lossy(&list.domain), mode, &origin);
+    trust.issuers = list.issuers.iter().filter_map(trusted).collect();
+    trust.log = list.log.iter().filter_map(trusted).collect();
+    trust.validators.clone_from(&settings.validators);
+    trust.validator_threshold = settings.validator_threshold;
+    trust.witnesses.clone_from(&settings.witnesses);
+    trust.witness_threshold = settings.witness_threshold;
+    let why = |why: String| SigningError::Trust {
+        domain: list.domain.clone(),
+        why,
+    };
+    trust.check().map_err(why)?;
+    Ok(trust)
+}
+
+fn overlap_end(dir: &Path, now: UnixMs) -> Result<UtcTime, SigningError> {
+    let from = from_now(dir, now)?.unix_s();
+    UtcTime::from_unix_s(from.saturating_add(OVERLAP_S)).map_err(|error| invalid(dir, &error))
+}
+
+/// The list with the windows of rotated keys as [`Signing::keep_trusted`] wants them; `until` ends those that need no longer wait.
+fn with_windows(list: &List, waiting: impl Fn(&KeyId) -> bool, until: UtcTime) -> List {
+    let mut next = list.clone();
+    // The last signs, and has no end.
+    let rotated = next.issuers.len().saturating_sub(1);
+    for key in next.issuers.iter_mut().take(rotated) {
+        let keyid = PublicKey::from_bytes(&key.public_key.0).map(|key| key.key_id());
+        let waits = keyid.is_ok_and(|keyid| waiting(&keyid));
+        key.not_after = match key.not_after {
+            _ if waits => None,
+            None => Some(until),
+            ended => ended,
+        };
+    }
+    next
 }
 
 fn read_list(dir: &Path, domain: &DomainName) -> Result<List, SigningError> {

@@ -123,3 +123,101 @@ fn published_log_is_read_without_a_secret_and_has_every_key() {
     files::write_list(dir.path(), LIST, &list).unwrap();
     assert!(PublishedLog::read(dir.path(), &eu()).is_err());
 }
+
+#[test]
+fn rotated_key_has_no_end_while_its_receipts_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let signing = Signing::create(dir.path(), &eu(), NOW).unwrap();
+    let other = Signing::open(dir.path(), &eu()).unwrap();
+    let first = signing.issuer().unwrap().key_id();
+    let ends = || {
+        let trust = other.trust(&TrustSettings::default()).unwrap();
+        let ends = trust.issuers.iter().map(|issuer| issuer.not_after);
+        ends.collect::<Vec<_>>()
+    };
+    signing.keep_trusted(|_| false, NOW).unwrap();
+    assert_eq!(ends(), [None], "the key that signs has no end");
+    signing.rotate_issuer(NOW).unwrap();
+    signing.keep_trusted(|keyid| *keyid == first, NOW).unwrap();
+    assert_eq!(ends(), [None, None]);
+    let later = NOW.plus_ms(30 * 24 * 3_600_000);
+    signing.keep_trusted(|_| false, later).unwrap();
+    let end = ends()[0].unwrap();
+    let later_s = u64::try_from(later.0 / 1000).unwrap();
+    assert!(end.unix_s() > later_s);
+    signing
+        .keep_trusted(|_| false, later.plus_ms(86_400_000))
+        .unwrap();
+    assert_eq!(ends(), [Some(end), None], "an end stays");
+}
+
+#[test]
+fn key_of_two_roles_makes_no_trust_file_and_both_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let signing = Signing::create(dir.path(), &eu(), NOW).unwrap();
+    let issuer = signing.issuer().unwrap().public_key().to_bytes();
+    let log = *signing.log_key().unwrap().verifier().public_key();
+    let stranger = IssuerKey::from_random([9; 32]).public_key().to_bytes();
+    let validator = |name: &str, bytes: [u8; 32]| TrustedValidator {
+        name: Text::lossy(name),
+        keyid: PublicKey::from_bytes(&bytes).unwrap().key_id(),
+        public_key: Base64(bytes),
+        not_before: from_now(dir.path(), NOW).unwrap(),
+        not_after: None,
+    };
+    let witness = |name: &str, bytes: [u8; 32]| TrustedWitness {
+        name: name.to_owned(),
+        keyid: PublicKey::from_bytes(&bytes).unwrap().key_id(),
+        public_key: Base64(bytes),
+    };
+    for (validators, witnesses, roles) in [
+        (
+            vec![validator("Ada", issuer)],
+            vec![],
+            ["the issuer", "validator Ada"],
+        ),
+        (
+            vec![validator("Ada", log)],
+            vec![],
+            ["the log", "validator Ada"],
+        ),
+        (
+            vec![],
+            vec![witness("w.example", issuer)],
+            ["the issuer", "witness w.example"],
+        ),
+        (
+            vec![],
+            vec![witness("w.example", log)],
+            ["the log", "witness w.example"],
+        ),
+        (
+            vec![validator("Ada", stranger)],
+            vec![witness("w.example", stranger)],
+            ["validator Ada", "witness w.example"],
+        ),
+        (
+            vec![validator("Ada", stranger), validator("Bob", stranger)],
+            vec![],
+            ["validator Ada", "validator Bob"],
+        ),
+    ] {
+        let settings = TrustSettings {
+            validators,
+            witnesses,
+            ..TrustSettings::default()
+        };
+        for refused in [
+            signing.trust(&settings).map(drop),
+            check_roles(dir.path(), &eu(), &settings),
+        ] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(roles.iter().all(|role| refused.contains(role)), "{refused}");
+        }
+    }
+    let sound = TrustSettings {
+        validators: vec![validator("Ada", stranger)],
+        ..TrustSettings::default()
+    };
+    check_roles(dir.path(), &eu(), &sound).unwrap();
+}

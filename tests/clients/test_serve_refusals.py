@@ -1,6 +1,7 @@
 """What `lethe serve` and the commands around it refuse: stores that are missing, swapped or not apart, regions that are not what
 was checked, and configurations that are wrong; each says what is wrong and how to mend it."""
 
+import json
 import shutil
 import socket
 import tempfile
@@ -14,6 +15,7 @@ from testbed.installation import REGION, Installation
 from testbed.postgres import PASSWORD, Postgres
 from testbed.process import free_port
 from testbed.seaweedfs import ADMIN, SeaweedFS
+from testbed.shredding import Shredding
 
 pytestmark = [pytest.mark.no_server, pytest.mark.lethe_only("the gateway's own commands"), pytest.mark.timeout(300)]
 INIT = ("domain", "init", "eu", "--config", "lethe.toml")
@@ -367,3 +369,22 @@ def test_upstream_that_is_away_is_refused(with_upstream, upstream):
 def test_upstream_that_was_never_checked_is_not_served(with_upstream):
     said = with_upstream.refused(*SERVE, code=2)
     assert "region eu-north-1 was never checked" in said and "lethe region check eu-north-1 --config lethe.toml" in said
+
+
+# Keys that stand in one trust file.
+
+
+def test_validator_with_the_domains_own_key_is_refused_by_doctor_and_serve(tmp_path):
+    installation = Shredding(tmp_path / "shredding")
+    try:
+        installation.json(*INIT)
+        listed = json.loads((installation.directory / "eu-signing/signing.json").read_text())
+        for role, said in (("issuers", "the issuer"), ("log", "the log")):
+            key = listed[role][0]["publicKey"]
+            validator = f'{{ name = "Ada", public_key = "{key}", not_before = "2026-01-01T00:00:00Z" }}'
+            wrong = installation.changed("wrong.toml", ("lease_s = 30\n", f"lease_s = 30\nvalidators = [{validator}]\n"))
+            for command in ("doctor", "serve"):
+                refused = installation.refused(command, "--config", str(wrong), code=2)
+                assert f"{said}'s" in refused and "validator Ada's" in refused, refused
+    finally:
+        installation.stop()

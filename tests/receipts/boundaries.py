@@ -31,13 +31,14 @@ def written(seconds):
 def file_at(erased, shifts):
     """The statements revoked and erased with every event at one moment, but for those that `shifts` names."""
     statements = copy.deepcopy(erased)
-    statements[1]["predicate"]["rootBackupHorizon"] = written(MOMENT - 86400)
     for event, places in EVENTS.items():
         for container, name in places(statements):
             container[name] = written(MOMENT + shifts.get(event, 0))
+    # Neither before the destruction nor after the end of the stage.
+    past = min(shifts.get("destroyed", 0), shifts.get("erased", 0))
     for approval in (one["predicate"]["termination"]["approvals"][0] for one in statements):
         approval["at"] = written(MOMENT)
-    statements[1]["predicate"]["rootBackupHorizon"] = written(MOMENT + shifts.get("horizon", -86400))
+    statements[1]["predicate"]["rootBackupHorizon"] = written(MOMENT + shifts.get("horizon", past))
     forge.relink(statements)
     return forge.receipt_file(statements, [dict.fromkeys(forge.WITNESSES, MOMENT + shifts.get(WITNESSED, 0))] * 2)
 
@@ -66,7 +67,7 @@ def ends_of_windows(erased):
 
 
 def horizons(erased):
-    for offset in (-1, 0, 1):
+    for offset in (-301, -300, -1, 0, 1):
         yield f"horizon {offset}", forge.encoded(file_at(erased, {"horizon": offset})), forge.encoded(forge.trust())
 
 

@@ -44,7 +44,8 @@ def approvals(statement):
     termination = statement["predicate"]["termination"]
     principals = [approval["principal"] for approval in termination["approvals"]]
     wanted = 2 if termination["mode"] == "production" else 1
-    return len(set(principals)) == len(principals) >= wanted
+    own = termination["mode"] == "production" and termination["requestedBy"] in principals
+    return len(set(principals)) == len(principals) >= wanted and not own
 
 
 def stage_evidence(statement):
@@ -77,12 +78,12 @@ def inventory(statement):
 
 def root_destruction(statement):
     root = statement["predicate"]["root"]
-    allowed = {"file": ("software",), "openbao": ("software", "service")}
+    highest = 1 if root["provider"] == "openbao" else 0
     return (
         root["epochCurrent"] > root["epochDestroyed"]
         and root["canaryDestroyed"] == {"before": "opened", "after": "refused"}
         and root["canaryCurrent"] == "opened"
-        and root["assurance"] in allowed.get(root["provider"], (root["assurance"],))
+        and ("software", "service", "hardware").index(root["assurance"]) <= highest
     )
 
 
@@ -118,9 +119,13 @@ def claimed_times(statement):
     predicate = statement["predicate"]
     termination, times = predicate["termination"], predicate["times"]
     raised = {fence["scope"]: fence["raisedAt"] for fence in reversed(predicate["fences"])}
-    made, root = predicate["backup"], predicate["root"]
+    made, root, horizon = predicate["backup"], predicate["root"], predicate["rootBackupHorizon"]
     return (
-        all(by(termination["requestedAt"], approval["at"], times["finished"]) for approval in termination["approvals"])
+        all(
+            by(termination["requestedAt"], approval["at"], raised.get("tenant"), times["finished"])
+            for approval in termination["approvals"]
+        )
+        and by(root and root["destroyedAt"], None if horizon == "unknown" else horizon)
         and by(
             termination["requestedAt"],
             termination["graceEnded"],

@@ -26,6 +26,7 @@ def test_mutants_lie_at_both_sides_of_the_limits(second_verdicts):
     found = {name.removeprefix("at the edge, ").removesuffix(".receipt.json"): result[1] for name, result in second_verdicts}
     for late, early, check in (
         ("approved", "erased", "claimed-times"),
+        ("approved", "tenant fence", "claimed-times"),
         ("destroyed", "erased", "claimed-times"),
         ("grace", "tenant fence", "claimed-times"),
         ("revoked from", "erased from", "same-facts"),
@@ -34,6 +35,7 @@ def test_mutants_lie_at_both_sides_of_the_limits(second_verdicts):
         assert (found[f"{late} 300 after {early}"], found[f"{late} 301 after {early}"]) == (None, check)
     assert (found["issuers notAfter 0 witnessed 0"], found["issuers notAfter -1 witnessed 0"]) == (None, "key-windows")
     assert (found["horizon 0"], found["horizon 1"]) == (None, "assurance")
+    assert (found["horizon -300"], found["horizon -301"]) == (None, "claimed-times")
     assert {check for name, check in found.items() if name.startswith("R of small order")} == {"issuer-signature"}
     mixed = {check for name, check in found.items() if name.startswith("mixed order")}
     assert mixed == {"issuer-signature", "erasure"}, "a key of mixed order holds without a cofactor sometimes"

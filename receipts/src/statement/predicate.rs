@@ -500,13 +500,12 @@ impl Assurance {
     }
 }
 
-/// What providers that we know are at most; unknown ones are taken by their word.
+/// What a provider of that very name is at most. One that `docs/receipts.md` §5 does not name is not worth more than a file.
 #[must_use]
 pub(crate) fn provider_ceiling(provider: &str) -> ProviderAssurance {
     match provider {
-        "file" => ProviderAssurance::Software,
         "openbao" => ProviderAssurance::Service,
-        _ => ProviderAssurance::Hardware,
+        _ => ProviderAssurance::Software,
     }
 }
 

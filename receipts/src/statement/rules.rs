@@ -9,8 +9,8 @@ use crate::log::kek_entry;
 use crate::text::{Hex, Text, UtcTime};
 
 use super::predicate::{
-    Assurance, CanaryOutcome, Fence, FenceScope, HELD_LISTED_MAX, InventoryStatus, Method, Mode,
-    Predicate, PurgeStatus, Sanitization, Stage, StatementBody, Tenant, TestResult,
+    Assurance, CanaryOutcome, Fence, FenceScope, HELD_LISTED_MAX, Horizon, InventoryStatus, Method,
+    Mode, Predicate, PurgeStatus, Sanitization, Stage, StatementBody, Tenant, TestResult,
     provider_ceiling,
 };
 
@@ -141,6 +141,10 @@ fn approvals(predicate: &Predicate) -> Result<String, String> {
     ensure(
         different.len() == approvals.len(),
         "An approver is listed twice.",
+    )?;
+    ensure(
+        termination.mode == Mode::Dev || !different.contains(&termination.requested_by),
+        "Who asked for the termination approved it.",
     )?;
     match (termination.mode, approvals.len()) {
         (Mode::Production, 0 | 1) => Err("Two different approvers are needed.".to_owned()),
@@ -365,27 +369,34 @@ fn disclosures(predicate: &Predicate) -> Result<String, String> {
 fn claimed_times(predicate: &Predicate) -> Result<String, String> {
     let termination = &predicate.termination;
     let finished = predicate.times.finished;
-    for approval in &termination.approvals {
-        in_order(&[
-            ("request", Some(termination.requested_at)),
-            ("approval", Some(approval.at)),
-            ("end of the stage", Some(finished)),
-        ])?;
-    }
     let raised = |scope| {
         let fence = predicate.fences.iter().find(|fence| fence.scope == scope);
         fence.map(|fence| fence.raised_at)
     };
+    for approval in &termination.approvals {
+        in_order(&[
+            ("request", Some(termination.requested_at)),
+            ("approval", Some(approval.at)),
+            ("fence around the tenant", raised(FenceScope::Tenant)),
+            ("end of the stage", Some(finished)),
+        ])?;
+    }
+    let destroyed_at = predicate.root.as_ref().map(|root| root.destroyed_at);
+    let last_copy = match predicate.root_backup_horizon {
+        Some(Horizon::At(last_copy)) => Some(last_copy),
+        Some(Horizon::Unknown) | None => None,
+    };
+    in_order(&[
+        ("destruction", destroyed_at),
+        ("horizon of the root's copies", last_copy),
+    ])?;
     in_order(&[
         ("request", Some(termination.requested_at)),
         ("end of the grace", Some(termination.grace_ended)),
         ("fence around the tenant", raised(FenceScope::Tenant)),
         ("fence around the nodes", raised(FenceScope::Nodes)),
         ("backup", predicate.backup.as_ref().map(|backup| backup.at)),
-        (
-            "destruction",
-            predicate.root.as_ref().map(|root| root.destroyed_at),
-        ),
+        ("destruction", destroyed_at),
         ("end of the stage", Some(finished)),
     ])?;
     in_order(&[

@@ -46,6 +46,14 @@ fn evidence_that_does_not_show_an_erasure_makes_no_statement() {
         CheckName::Inventory
     );
     assert_eq!(
+        refused(|evidence| evidence.root.provider = text("pkcs11")),
+        CheckName::RootDestruction
+    );
+    assert_eq!(
+        refused(|evidence| evidence.horizon = horizon_at(FINISHED[1] - 3901)),
+        CheckName::ClaimedTimes
+    );
+    assert_eq!(
         refused(|evidence| evidence.root.destroyed_at = time(FINISHED[1] + 301)),
         CheckName::ClaimedTimes
     );
@@ -64,6 +72,14 @@ fn revocation_without_enough_approvers_or_keys_makes_no_statement() {
     assert_eq!(
         refused(|evidence| evidence.termination.approvals.truncate(1)),
         CheckName::Approvals
+    );
+    assert_eq!(
+        refused(|evidence| evidence.termination.requested_by = text("alice")),
+        CheckName::Approvals
+    );
+    assert_eq!(
+        refused(|evidence| evidence.termination.approvals[1].at = time(FINISHED[0] - 99)),
+        CheckName::ClaimedTimes
     );
     assert_eq!(
         refused(|evidence| evidence.keys.clear()),
@@ -107,7 +123,6 @@ fn horizon_at(unix_s: u64) -> Horizon {
 fn assurance_is_what_the_evidence_deserves() {
     let logical = (Some(Assurance::Logical), Some(Method::Clear));
     let bounded = (Some(Assurance::Bounded), Some(Method::Purge));
-    let hardware = (Some(Assurance::Hardware), Some(Method::Purge));
     assert_eq!(
         worth(|evidence| evidence.horizon = Horizon::Unknown),
         logical
@@ -124,16 +139,17 @@ fn assurance_is_what_the_evidence_deserves() {
         worth(|evidence| evidence.horizon = horizon_at(HORIZON)),
         bounded
     );
-    let in_hardware = |evidence: &mut Erased| {
-        evidence.root.provider = text("pkcs11");
-        evidence.root.assurance = ProviderAssurance::Hardware;
-    };
-    assert_eq!(worth(in_hardware), hardware);
-    let unknown = worth(|evidence| {
-        in_hardware(evidence);
-        evidence.horizon = Horizon::Unknown;
-    });
-    assert_eq!(unknown, logical);
+}
+
+#[test]
+fn root_in_hardware_deserves_more_only_once_no_copy_is_left() {
+    let mut root = erased_evidence("acme").root;
+    root.assurance = ProviderAssurance::Hardware;
+    let deserved = |horizon| Assurance::deserved(&root, horizon, time(FINISHED[1]));
+    assert_eq!(deserved(horizon_at(HORIZON)), Assurance::Hardware);
+    assert_eq!(deserved(horizon_at(FINISHED[1] + 1)), Assurance::Logical);
+    assert_eq!(deserved(Horizon::Unknown), Assurance::Logical);
+    assert_eq!(Assurance::Hardware.method(), Method::Purge);
 }
 
 #[test]
@@ -206,6 +222,7 @@ fn times_may_be_out_of_order_by_the_tolerance_and_no_more() {
     let finished_at = |unix_s: u64| {
         let mut evidence = erased_evidence("acme");
         evidence.root.destroyed_at = UtcTime::from_unix_s(unix_s).unwrap();
+        evidence.horizon = Horizon::Unknown;
         Statement::erased(&revoked(), evidence).is_ok()
     };
     assert!(finished_at(FINISHED[1] + 300));

@@ -5,8 +5,9 @@
 #[allow(unused_imports, reason = "some traits are forwarded in tests only")]
 pub(super) mod names {
     pub(in crate::catalog) use crate::catalog::{
-        Approval, Evidence, NewTermination, ReceiptId, ReceiptRow, ReceiptStore, Shred, ShredFence,
-        ShredId, ShredState, ShredStore, Termination, TerminationId,
+        Approval, Evidence, NewTermination, ReceiptId, ReceiptProof, ReceiptRow, ReceiptStore,
+        Shred, ShredFence, ShredId, ShredState, ShredStore, Termination, TerminationId,
+        WitnessMark,
     };
     pub(in crate::catalog) use crate::catalog::{
         Attempt, AttemptId, Bucket, BucketSetting, BucketState, BucketStore, BucketVersioning,

@@ -13,19 +13,15 @@ macro_rules! forward_receipt_store {
                 ) -> Result<ReceiptRow, CatalogError> {
                     $call!(self, "keep_receipt", keep_receipt(receipt))
                 }
-                async fn receipt_logged(
+                async fn receipts_logged(
                     &self,
                     tenant: TenantId,
-                    receipt: ReceiptId,
-                    index: u64,
-                    proof: &str,
-                    settled: bool,
+                    proofs: &[ReceiptProof],
                 ) -> Result<(), CatalogError> {
-                    $call!(
-                        self,
-                        "receipt_logged",
-                        receipt_logged(tenant, receipt, index, proof, settled)
-                    )
+                    $call!(self, "receipts_logged", receipts_logged(tenant, proofs))
+                }
+                async fn unsettle_receipts(&self, wish: WitnessMark) -> Result<u64, CatalogError> {
+                    $call!(self, "unsettle_receipts", unsettle_receipts(wish))
                 }
                 async fn receipts(
                     &self,

@@ -1,7 +1,7 @@
 //! Receipts: one a tenant and stage, whoever comes first.
 
 use super::super::database::{DatabaseError, Row, Statement};
-use super::super::{CatalogError, ReceiptId, ReceiptRow, ReceiptStore};
+use super::super::{CatalogError, ReceiptId, ReceiptProof, ReceiptRow, ReceiptStore, WitnessMark};
 use super::codes::{self, Coded};
 use super::{SqlCatalog, at};
 use crate::clock::UnixMs;
@@ -73,33 +73,45 @@ impl ReceiptStore for SqlCatalog {
         Ok(kept)
     }
 
-    async fn receipt_logged(
+    async fn receipts_logged(
         &self,
         tenant: TenantId,
-        receipt: ReceiptId,
-        index: u64,
-        proof: &str,
-        settled: bool,
+        proofs: &[ReceiptProof],
     ) -> Result<(), CatalogError> {
-        let mut work = self.begin("receipt_logged").await?;
-        let index = i64::try_from(index).unwrap_or(i64::MAX);
-        let update = Statement::new(
-            "UPDATE receipts SET logged = $3, proof = $4, settled = $5
-             WHERE id = $1 AND tenant = $2 AND (logged IS NULL OR logged = $3)",
-        )
-        .bind(receipt)
-        .bind(tenant)
-        .bind(index)
-        .bind(proof)
-        .bind(i64::from(settled));
-        if work.change(update).await? == 1 {
-            return work.commit().await;
+        let mut work = self.begin("receipts_logged").await?;
+        for one in proofs {
+            let update = Statement::new(
+                "UPDATE receipts SET logged = $3, proof = $4, settled = $5
+                 WHERE id = $1 AND tenant = $2 AND (logged IS NULL OR logged = $3)
+                   AND COALESCE(proof, '') = $6",
+            )
+            .bind(one.receipt)
+            .bind(tenant)
+            .bind(i64::try_from(one.index).unwrap_or(i64::MAX))
+            .bind(one.proof.as_str())
+            .bind(one.settled.map_or(0, WitnessMark::code))
+            .bind(one.before.as_deref().unwrap_or_default());
+            if work.change(update).await? == 1 {
+                continue;
+            }
+            let question = Statement::new("SELECT id FROM receipts WHERE id = $1 AND tenant = $2");
+            return match work.row(question.bind(one.receipt).bind(tenant)).await? {
+                Some(_) => Err(work.conflict(
+                    "the log has the receipt in another place, or it was proven meanwhile",
+                )),
+                None => Err(work.not_found("receipt")),
+            };
         }
-        let question = Statement::new("SELECT id FROM receipts WHERE id = $1 AND tenant = $2");
-        match work.row(question.bind(receipt).bind(tenant)).await? {
-            Some(_) => Err(work.conflict("the log has the receipt in another place")),
-            None => Err(work.not_found("receipt")),
-        }
+        work.commit().await
+    }
+
+    async fn unsettle_receipts(&self, wish: WitnessMark) -> Result<u64, CatalogError> {
+        let mut work = self.begin("unsettle_receipts").await?;
+        let update =
+            Statement::new("UPDATE receipts SET settled = 0 WHERE settled <> 0 AND settled <> $1");
+        let changed = work.change(update.bind(wish.code())).await?;
+        work.commit().await?;
+        Ok(changed)
     }
 
     async fn receipts(&self, tenant: TenantId) -> Result<Vec<ReceiptRow>, CatalogError> {

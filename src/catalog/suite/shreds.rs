@@ -2,8 +2,8 @@ use super::World;
 use super::fixtures::{NOW, assert_refused, tenant, tenant_with_upload};
 use super::terminations::{GRACE_MS, by, new_termination};
 use crate::catalog::{
-    ApprovalMode, Catalog, Evidence, ReceiptId, ReceiptRow, ReceiptStage, Shred, ShredId,
-    ShredState, TerminationState, UploadState,
+    ApprovalMode, Catalog, Evidence, ReceiptId, ReceiptProof, ReceiptRow, ReceiptStage, Shred,
+    ShredId, ShredState, TerminationState, UploadState, WitnessMark,
 };
 use crate::clock::{Clock as _, SystemClock, UnixMs};
 use crate::tenants::{TenantId, TenantState};
@@ -366,25 +366,54 @@ pub(super) async fn receipt_of_a_stage_is_the_first(world: &World) {
     assert_eq!(catalog.receipt(first.id).await.unwrap(), first);
     assert_eq!(
         catalog.receipts_unlogged(2).await.unwrap(),
-        [first.clone(), revoked]
+        [first.clone(), revoked.clone()]
     );
 
-    let logged = |tenant, index, proof, settled| {
-        catalog.receipt_logged(tenant, first.id, index, proof, settled)
+    let wish = WitnessMark::of([0, 0, 0, 9]);
+    let proven = |index, before: &str, proof: &str, settled: bool| ReceiptProof {
+        receipt: first.id,
+        index,
+        before: Some(before.to_owned()).filter(|before| !before.is_empty()),
+        proof: proof.to_owned(),
+        settled: settled.then_some(wish),
     };
-    logged(acme, 7, "one", false).await.unwrap();
+    let logged = async |tenant, one: ReceiptProof| catalog.receipts_logged(tenant, &[one]).await;
+    logged(acme, proven(7, "", "one", false)).await.unwrap();
     assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 3);
     // It waits for witnesses only: those that the log does not have come before it.
     let unlogged = catalog.receipts_unlogged(9).await.unwrap();
     assert_eq!(unlogged.last().unwrap().id, first.id);
     assert_eq!(catalog.receipts_unlogged(2).await.unwrap().len(), 2);
-    logged(acme, 7, "two", true).await.unwrap();
-    assert_refused!(logged(acme, 8, "three", true).await, Conflict);
-    assert_refused!(logged(globex, 7, "three", true).await, NotFound);
+    logged(acme, proven(7, "one", "two", true)).await.unwrap();
+    assert_refused!(
+        logged(acme, proven(8, "two", "three", true)).await,
+        Conflict
+    );
+    assert_refused!(
+        logged(acme, proven(7, "one", "three", true)).await,
+        Conflict
+    );
+    assert_refused!(
+        logged(globex, proven(7, "two", "three", true)).await,
+        NotFound
+    );
+    // All or none: the second's place is refused, and the first keeps its proof.
+    let second = ReceiptProof {
+        before: Some("never".to_owned()),
+        receipt: revoked.id,
+        ..proven(9, "", "three", false)
+    };
+    let both = [proven(7, "two", "three", false), second];
+    assert_refused!(catalog.receipts_logged(acme, &both).await, Conflict);
     let found = catalog.receipt(first.id).await.unwrap();
     assert_eq!(
         (found.logged, found.proof.as_deref()),
         (Some(7), Some("two"))
     );
     assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 2);
+    // Other witnesses are wanted: what these settled is looked at again.
+    assert_eq!(catalog.unsettle_receipts(wish).await.unwrap(), 0);
+    let other = WitnessMark::of([0; 4]);
+    assert_eq!(catalog.unsettle_receipts(other).await.unwrap(), 1);
+    assert_eq!(catalog.receipts_unlogged(9).await.unwrap().len(), 3);
 }

@@ -41,7 +41,7 @@ pub(crate) struct Model {
     fence: u64,
     backups: u64,
     pub(crate) queued: Vec<[u8; 32]>,
-    logged: BTreeMap<[u8; 32], u64>,
+    pub(crate) logged: BTreeMap<[u8; 32], u64>,
     called_off: BTreeSet<TerminationId>,
 }
 
