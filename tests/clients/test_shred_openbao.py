@@ -273,7 +273,8 @@ def lethe_forgets(site, old, backup: str, clients: dict) -> None:
     # A log that was rolled back with everything else, and that nobody watches, does not have their entries: they are told of alone.
     gateway = site.serve()
     gateway.stop()
-    assert "is erased, and is not in the log" in gateway.log(), gateway.log()[-3000:]
+    said = gateway.stdout.read_text() + gateway.stderr.read_text()
+    assert "is erased, and is not in the log" in said, said[-3000:]
     shutil.rmtree(site.directory / "eu-log")
     shutil.move(site.directory / "current-log", site.directory / "eu-log")
 
