@@ -384,7 +384,9 @@ def test_validator_with_the_domains_own_key_is_refused_by_doctor_and_serve(tmp_p
             validator = f'{{ name = "Ada", public_key = "{key}", not_before = "2026-01-01T00:00:00Z" }}'
             wrong = installation.changed("wrong.toml", ("lease_s = 30\n", f"lease_s = 30\nvalidators = [{validator}]\n"))
             for command in ("doctor", "serve"):
-                refused = installation.refused(command, "--config", str(wrong), code=2)
+                done = installation.run(command, "--config", str(wrong))
+                refused = done.stdout + done.stderr
+                assert done.returncode == 2, refused
                 assert f"{said}'s" in refused and "validator Ada's" in refused, refused
     finally:
         installation.stop()
