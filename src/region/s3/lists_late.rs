@@ -116,8 +116,8 @@ impl S3Store {
     ) -> Result<Vec<Option<ListedObject>>, RegionError> {
         // By value: a closure over borrowed names has no future that can be sent.
         let each = names
-            .to_vec()
-            .into_iter()
+            .iter()
+            .cloned()
             .map(|name| async move { self.late(call, bucket, &name).await });
         let all = stream::iter(each).buffered(ASKED_AT_ONCE).try_collect();
         tokio::time::timeout(self.transport.deadlines.small_call(), all)

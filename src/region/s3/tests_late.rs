@@ -13,7 +13,7 @@ async fn start_with_a_thousand_names_is_asked_for_side_by_side_and_within_a_call
     let missing = answer("404 Not Found", "", "");
     let hostile = Hostile::play(vec![
         Act::Answer(answer("200 OK", "", versioned)),
-        Act::AnswerAfter(Duration::from_millis(100), missing),
+        Act::AnswerAfter(Duration::from_millis(250), missing),
     ])
     .await;
     let store = S3Store::connect(hostile.config(), seaweed_profile()).await;
@@ -29,7 +29,7 @@ async fn start_with_a_thousand_names_is_asked_for_side_by_side_and_within_a_call
         panic!("{listed:?}");
     };
     assert!(reason.contains("objects of a page"), "{reason}");
-    // One by one there would be ten in the deadline's second, and all at once there would be all.
+    // One by one there would be four in the deadline's second.
     let asked = hostile.seen().len();
-    assert!((14..=300).contains(&asked), "{asked} requests");
+    assert!((8..=300).contains(&asked), "{asked} requests");
 }
