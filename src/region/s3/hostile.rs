@@ -14,6 +14,8 @@ use tokio::task::JoinHandle;
 pub(super) enum Act {
     /// Read the request, answer these bytes, keep the connection.
     Answer(Vec<u8>),
+    /// Read the request, and answer these bytes so much later.
+    AnswerAfter(Duration, Vec<u8>),
     /// Answer these bytes without reading the request's body.
     AnswerAtOnce(Vec<u8>),
     /// Read the request, answer these bytes, then say nothing more.
@@ -136,6 +138,13 @@ async fn serve(
                 if !read_body(&mut stream, expected, &log, slot).await
                     || stream.write_all(&answer).await.is_err()
                 {
+                    return;
+                }
+            }
+            Act::AnswerAfter(wait, answer) => {
+                read_body(&mut stream, expected, &log, slot).await;
+                tokio::time::sleep(wait).await;
+                if stream.write_all(&answer).await.is_err() {
                     return;
                 }
             }

@@ -10,7 +10,11 @@ use crate::region::{
     Versioning,
 };
 use crate::tenants::ObjectKey;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::BTreeSet;
+
+/// Objects of a page that are asked for at once: a page's start may have a thousand names to ask for, and so may its end.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Where a page begins.
 struct Start {
@@ -96,14 +100,29 @@ impl S3Store {
                 && folded(name, prefix, delimiter).is_none()
         });
         let names: Vec<String> = names.map(str::to_owned).collect();
-        let mut passed = Vec::new();
-        for name in &names {
-            passed.extend(self.late(call, bucket, name).await?);
-        }
+        let passed = self.late_of(call, bucket, &names).await?;
         Ok(Start {
             position: Some(position),
-            passed,
+            passed: passed.into_iter().flatten().collect(),
         })
+    }
+
+    /// [`Self::late`] of each, all within the deadline of one call.
+    async fn late_of(
+        &self,
+        call: Call,
+        bucket: &UpstreamBucket,
+        names: &[String],
+    ) -> Result<Vec<Option<ListedObject>>, RegionError> {
+        // By value: a closure over borrowed names has no future that can be sent.
+        let each = names
+            .iter()
+            .cloned()
+            .map(|name| async move { self.late(call, bucket, &name).await });
+        let all = stream::iter(each).buffered(ASKED_AT_ONCE).try_collect();
+        tokio::time::timeout(self.transport.deadlines.small_call(), all)
+            .await
+            .map_err(|_| call.unavailable("asking for the objects of a page took too long"))?
     }
 
     pub(super) async fn list_late(
@@ -181,11 +200,11 @@ impl S3Store {
         keys_max: usize,
     ) -> Result<(), RegionError> {
         let mut names: Vec<(String, String)> = Vec::new();
-        for object in &listing.objects {
-            let late = self.late(call, bucket, &object.key).await?;
+        let keys: Vec<String> = listing.objects.iter().map(|one| one.key.clone()).collect();
+        let late = self.late_of(call, bucket, &keys).await?;
+        for (key, late) in keys.into_iter().zip(late) {
             let suffix = if late.is_some() { VERSIONS } else { "" };
-            let position = format!("{}{suffix}", self.stored_start(&object.key));
-            names.push((position, object.key.clone()));
+            names.push((format!("{}{suffix}", self.stored_start(&key)), key));
         }
         for prefix in &listing.common_prefixes {
             names.push((prefix.trim_end_matches('/').to_owned(), prefix.clone()));

@@ -35,6 +35,8 @@ mod tests_bodies;
 #[cfg(test)]
 mod tests_faults;
 #[cfg(test)]
+mod tests_late;
+#[cfg(test)]
 mod tests_weed;
 #[cfg(test)]
 mod tests_weed_lists;
