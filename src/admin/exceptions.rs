@@ -128,6 +128,7 @@ mod tests {
             },
             due,
             run_at: UnixMs(HOUR_MS),
+            waits: None,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::clock::Clock as _;
 use crate::tenants::TenantState;
 
 async fn waits(world: &World) -> Vec<Option<String>> {
-    let open = world.domain.open_terminations(10).await.unwrap();
+    let open = world.domain.open_terminations(None, 10).await.unwrap();
     open.into_iter().map(|view| view.waits).collect()
 }
 

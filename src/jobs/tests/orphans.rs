@@ -1,5 +1,6 @@
 //! Spooled bodies that no upload's row names.
 
+use super::sweep::{DAY_MS, hex_id, open_upload, spool_key, upload_id};
 use super::*;
 use crate::region::ListRequest;
 

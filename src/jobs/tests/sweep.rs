@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn spool_key(attempt: &str) -> ObjectKey {
+pub(super) fn spool_key(attempt: &str) -> ObjectKey {
     ObjectKey::new(format!("{}/{attempt}", upload_id())).unwrap()
 }
 
-fn upload_id() -> UploadId {
+pub(super) fn upload_id() -> UploadId {
     "0123456789abcdef0123456789abcdef".parse().unwrap()
 }
 
@@ -39,7 +39,7 @@ async fn open_upstream(bench: &Bench) -> UpstreamUploadId {
     opened.unwrap()
 }
 
-async fn open_upload(bench: &Bench, spool_key: &ObjectKey) -> ObjectRef {
+pub(super) async fn open_upload(bench: &Bench, spool_key: &ObjectKey) -> ObjectRef {
     begin_bucket(bench).await;
     bench.jobs_later().await;
     begin_upload(bench, upload_id()).await;
@@ -138,9 +138,9 @@ async fn sweep_cut_off_at_every_step_is_finished_by_the_next() {
     }
 }
 
-const DAY_MS: i64 = 24 * 3600 * 1000;
+pub(super) const DAY_MS: i64 = 24 * 3600 * 1000;
 
-fn hex_id(number: u8) -> UploadId {
+pub(super) fn hex_id(number: u8) -> UploadId {
     format!("{number:032x}").parse().unwrap()
 }
 
