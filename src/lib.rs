@@ -27,4 +27,5 @@ pub mod region;
 pub mod shred;
 pub mod signing;
 pub mod tenants;
+pub(crate) mod timed_io;
 pub mod witness;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 /// What each module of the gateway may name. A module may always name itself.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("timed_io", &[]),
     (
         "tenants",
         &["clock", "placement", "region", "catalog", "directory"],
@@ -42,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "edge",
         &[
             "clock",
+            "timed_io",
             "tenants",
             "placement",
             "region",
@@ -92,6 +94,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "admin",
         &[
             "clock",
+            "timed_io",
             "tenants",
             "placement",
             "region",

@@ -8,8 +8,8 @@ use super::{
     credentials, domains, health, keys, logs, objects, openapi, receipts, regions, shredding,
     tenants,
 };
-use crate::edge::{Phase, TimedIo};
 use crate::tenants::TenantId;
+use crate::timed_io::{Phase, TimedIo};
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;

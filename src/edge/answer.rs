@@ -2,8 +2,8 @@
 //! counted and logged when it is through.
 
 use super::context::{GatewayId, RequestContext};
-use super::io::Phase;
 use super::sentences::sentence;
+use crate::timed_io::Phase;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};

@@ -1,10 +1,10 @@
 //! Connections: accepted up to a bound, with a deadline on every wait, and let finish when the gateway stops.
 
 use super::context::GatewayId;
-use super::io::{Phase, TimedIo};
 use super::places::{Place, Places};
 use super::service::EdgeService;
 use super::{DrainOutcome, EdgeLimits, drain};
+use crate::timed_io::{Phase, TimedIo};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;

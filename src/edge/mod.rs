@@ -20,7 +20,6 @@ pub mod front;
 pub mod fuzzing;
 pub mod guard;
 pub mod host;
-mod io;
 mod limits;
 mod listener;
 mod long;
@@ -38,7 +37,6 @@ pub use browsers::Browsers;
 pub use context::{RequestContext, RequestId};
 pub use guard::body::{Declared, DeclaredLength};
 pub use host::HostRules;
-pub(crate) use io::{Phase, TimedIo};
 pub use long::LongAnswers;
 pub use tls::{CertificateFiles, ReloadingCertificate, TlsError};
 

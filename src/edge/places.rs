@@ -2,7 +2,7 @@
 //! connection that has waited longest without a request: first of its own peer's, when that has all it may, else of the peer that
 //! has the most. Only when every place is busy is a newcomer refused, and then with an answer.
 
-use super::io::Phase;
+use crate::timed_io::Phase;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -547,7 +547,7 @@ async fn gateway_that_has_not_heard_of_a_fence_makes_no_key_behind_it() {
 async fn gateway_that_renews_with_an_older_time_is_behind_and_one_that_ended_is_not() {
     let domain = Domain::sqlite();
     let keys = domain.ready().await;
-    let (behind, their_clock, _) = domain.another_gateway(keys.identity()).await;
+    let (behind, their_clock, faults) = domain.another_gateway(keys.identity()).await;
     let looked = async |wrong_ms: i64, renews: bool| {
         domain.clock.wrong_by(wrong_ms);
         let mut looking = std::pin::pin!(keys.gateways_behind(300_000));
@@ -566,7 +566,13 @@ async fn gateway_that_renews_with_an_older_time_is_behind_and_one_that_ended_is_
     let found = looked(600_000, true).await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].1 > 300_000, "{found:?}");
-    // Its row stays, as after a kill, and gets old by a clock that is right.
+    // Its row stays, as after a kill, and gets old by a clock that is right. A renewal that was under way is over once the next fails.
+    faults.inject(Call::StoreRenew, Fault::Failed, usize::MAX);
+    their_clock.advance(Duration::from_secs(1));
+    eventually("no renewal is under way", || {
+        behind.lease_state().failure.is_some()
+    })
+    .await;
     assert_eq!(looked(900_000, false).await, []);
     drop(behind);
 }

@@ -38,7 +38,8 @@ impl SqlKeyStore {
         };
         self.gate.pass()?;
         if is_fenced(&mut transaction, row.tenant).await? {
-            return Ok(InsertKek::Fenced);
+            drop(transaction);
+            return self.why_fenced(row.tenant).await;
         }
         if row.info.version > 1 {
             self.gate.pass()?;
@@ -74,6 +75,21 @@ impl SqlKeyStore {
             InsertKek::Held
         } else {
             InsertKek::Superseded
+        })
+    }
+
+    /// Around whom a fence was raised either has keys still or has lost them for good.
+    async fn why_fenced(&self, tenant: TenantId) -> Result<InsertKek, StoreError> {
+        self.gate.pass()?;
+        let keks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM keks WHERE tenant = $1")
+            .bind(tenant.as_bytes().to_vec())
+            .fetch_one(&self.pool)
+            .await
+            .map_err(|error| store_error(&error))?;
+        Ok(if keks > 0 {
+            InsertKek::Fenced
+        } else {
+            InsertKek::Erased
         })
     }
 
