@@ -1,8 +1,14 @@
 use super::*;
 use crate::backup::BackupPlace as _;
+use crate::clock::{Clock as _, SystemClock};
+
+fn now() -> SystemTime {
+    let unix_ms = u64::try_from(SystemClock.unix_ms()).unwrap();
+    SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms)
+}
 
 fn aged(path: &Path, hours: u64) {
-    let then = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+    let then = now() - Duration::from_secs(hours * 60 * 60);
     File::options()
         .read(true)
         .open(path)

@@ -3,6 +3,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::clock::{Clock as _, SystemClock};
 
 fn refused(dir: &Path, bytes: u64) -> String {
     KeyService::check_scratch(dir, bytes)
@@ -41,6 +42,11 @@ fn scratch_place_without_room_for_the_backup_twice_is_refused() {
     assert!(refused(dir.path(), u64::MAX).contains("bytes free"));
 }
 
+fn now() -> SystemTime {
+    let unix_ms = u64::try_from(SystemClock.unix_ms()).unwrap();
+    SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms)
+}
+
 #[test]
 fn scratch_sweep_deletes_what_was_left_a_day_ago_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
@@ -54,7 +60,7 @@ fn scratch_sweep_deletes_what_was_left_a_day_ago_and_nothing_else() {
         let path = dir.path().join(name);
         fs::create_dir(&path).unwrap();
         fs::write(path.join("scratch.db"), b"keys").unwrap();
-        let then = SystemTime::now() - Duration::from_secs(hours * 60 * 60);
+        let then = now() - Duration::from_secs(hours * 60 * 60);
         File::open(&path).unwrap().set_modified(then).unwrap();
     }
     assert_eq!(KeyService::sweep_scratch(dir.path()), Ok(1));
