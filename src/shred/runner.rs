@@ -8,8 +8,8 @@ use crate::catalog::{CatalogError, Shred, ShredId, ShredState, Termination, Term
 use crate::clock::UnixMs;
 use crate::tenants::TenantId;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Tenants of one shred: the move of the root costs the same for one and for all of them, receipts do not.
@@ -17,6 +17,9 @@ const TENANTS_MAX: u32 = 1000;
 
 /// Shreds that are looked at for the one that has not destroyed its epoch yet, which is the newest unless a clock went back.
 const NEWEST_SHREDS: u32 = 100;
+
+/// The longest pause between tries to finish a move of the root that no shred knows, in milliseconds.
+const MOVES_PAUSE_MS_MAX: i64 = 60 * 60 * 1000;
 
 /// How a runner paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,15 @@ pub struct ShredRunner {
     settings: ShredRunnerSettings,
     /// Whether receipts were compared with the witnesses that are wanted since the start.
     rechecked: AtomicBool,
+    /// After a move of the root that no shred knows could not be finished.
+    moves: Mutex<Option<Pause>>,
+}
+
+/// Until when something is left alone, and for how long that is.
+#[derive(Clone, Copy)]
+struct Pause {
+    until: UnixMs,
+    wait_ms: i64,
 }
 
 enum Ended {
@@ -63,6 +75,7 @@ impl ShredRunner {
             owner,
             settings,
             rechecked: AtomicBool::new(false),
+            moves: Mutex::default(),
         }
     }
 
@@ -88,9 +101,7 @@ impl ShredRunner {
     /// # Errors
     /// [`ShredError`] when nothing could be begun or claimed. What a shred itself fails at is in its row.
     pub async fn run_due(&self) -> Result<u32, ShredError> {
-        if let Err(error) = self.domain.finish_moves().await {
-            tracing::warn!(op = "shred", outcome = "waiting", %error, "a move of the root that no shred knows waits");
-        }
+        self.finish_moves().await;
         let now = self.domain.stores.clock.now();
         // What is begun goes on even where nothing new can begin.
         let begun = self.begin(self.domain.policy.due_before(now)).await;
@@ -102,6 +113,32 @@ impl ShredRunner {
             tracing::warn!(op = "shred", outcome = "unlogged", %error, "receipts wait for the log");
         }
         begun.map(|_| worked)
+    }
+
+    /// Each try makes a whole backup: the pauses between those that fail grow.
+    async fn finish_moves(&self) {
+        let now = self.domain.stores.clock.now();
+        let pause = *self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is further away than any was begun by a clock that was ahead.
+        let waits =
+            |pause: &Pause| pause.until > now && pause.until <= now.plus_ms(MOVES_PAUSE_MS_MAX);
+        if pause.as_ref().is_some_and(waits) {
+            return;
+        }
+        let next = match self.domain.finish_moves().await {
+            Ok(()) => None,
+            Err(error) => {
+                let first_ms = millis(self.settings.backoff).max(1);
+                let wait_ms = pause.map_or(first_ms, |pause| pause.wait_ms.saturating_mul(2));
+                let wait_ms = wait_ms.min(MOVES_PAUSE_MS_MAX);
+                tracing::warn!(op = "shred", outcome = "waiting", wait_ms, %error, "a move of the root that no shred knows waits");
+                Some(Pause {
+                    until: now.plus_ms(wait_ms),
+                    wait_ms,
+                })
+            }
+        };
+        *self.moves.lock().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
     async fn log_receipts(&self) -> Result<(), ShredError> {
@@ -229,12 +266,12 @@ impl ShredDomain {
         if !catalog.is_termination_due(due).await? {
             return Ok(None);
         }
-        self.keys.ready().await?;
-        self.log.ready().await?;
         let due = self.not_called_off(due).await?;
         if due.is_empty() {
             return Ok(None);
         }
+        self.keys.ready().await?;
+        self.log.ready().await?;
         self.agrees_on_time().await?;
         let begun = catalog.shreds(NEWEST_SHREDS).await?;
         if !begun.iter().any(|one| one.state < ShredState::Destroyed) {

@@ -501,3 +501,30 @@ async fn shred_that_finds_the_root_elsewhere_moves_it_from_there() {
         world.victims.iter().copied().collect()
     );
 }
+
+#[tokio::test]
+async fn restored_move_that_can_not_be_finished_is_tried_ever_more_seldom() {
+    let world = World::open(0).await;
+    let restored = Move::default();
+    world.keys.model.lock().unwrap().moves.insert(0, restored);
+    let runner = world.runner("one");
+    let backups = async |later_ms: i64| {
+        world.bench.clock.advance_ms(later_ms);
+        // Which moves there are, the fence, and the backup; the destruction fails.
+        world.keys.fuse.blow_after(3, false);
+        runner.run_due().await.ok();
+        world.keys.fuse.mend();
+        world.keys.model.lock().unwrap().backups
+    };
+    assert_eq!(backups(0).await, 1);
+    assert_eq!(backups(29_000).await, 1);
+    assert_eq!(backups(1_000).await, 2);
+    assert_eq!(backups(59_000).await, 2);
+    assert_eq!(backups(1_000).await, 3);
+    // A clock that was ahead and is right again.
+    world.bench.clock.advance_ms(-2 * 60 * 60 * 1000);
+    runner.run_due().await.unwrap();
+    let model = world.keys.model.lock().unwrap();
+    assert_eq!(model.backups, 4);
+    assert!(model.moves[&0].destroyed);
+}

@@ -39,7 +39,7 @@ pub(crate) struct Model {
     /// By how much its clock is wrong.
     pub(crate) wrong_ms: i64,
     fence: u64,
-    backups: u64,
+    pub(crate) backups: u64,
     pub(crate) queued: Vec<[u8; 32]>,
     pub(crate) logged: BTreeMap<[u8; 32], u64>,
     called_off: BTreeSet<TerminationId>,
